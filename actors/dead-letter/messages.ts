@@ -1,0 +1,37 @@
+import type { DeadLetterReason } from '../../src/domain/outcome.ts';
+import type { PendingEvent } from '../../src/domain/event.ts';
+import type { Offset } from '../../src/domain/ids.ts';
+import type { Settlement } from '../../src/domain/outcome.ts';
+import type { ActorRef } from '../../src/runtime/ref.ts';
+
+/** A poison record with its original bytes; settled `dead-lettered` only after Kafka acknowledged the copy. */
+export interface PoisonRecord {
+  readonly settlement: Settlement;
+  readonly offset: Offset;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, unknown>> | undefined;
+  readonly timestampMs: number;
+  readonly reason: DeadLetterReason;
+  /** Where it was found, e.g. `router`, `distinct-id:normalise`, `clickhouse-writer`. */
+  readonly origin: string;
+  /** What was wrong, for a person to read; cut to 500 characters. */
+  readonly detail: string;
+}
+export const poison = (pending: PendingEvent, reason: DeadLetterReason, origin: string, detail: string): PoisonRecord => ({
+  settlement: pending.settlement,
+  offset: pending.offset,
+  key: pending.key,
+  value: pending.raw,
+  headers: pending.headers,
+  timestampMs: pending.timestampMs,
+  reason,
+  origin,
+  detail: detail.slice(0, 500),
+});
+
+export type DeadLetterMessage =
+  | { readonly type: 'dead-letter'; readonly records: readonly PoisonRecord[] }
+  | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> }
+  | { readonly type: 'self:produced'; readonly error: unknown }
+  | { readonly type: 'self:retry' };

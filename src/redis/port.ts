@@ -1,0 +1,25 @@
+/**
+ * Shared fast state: what Redis is in production and a local store is in embedded mode. Narrow on purpose; grows with
+ * the session buffer (issue 5). Keys and values are strings. All methods reject with StateStoreError when the store is away.
+ */
+export interface StateStore {
+  ping(): Promise<void>;
+  get(key: string): Promise<string | undefined>;
+  set(key: string, value: string, ttlMs: number): Promise<void>;
+  /** For each key: true when it was absent and is now set for its ttl (debounce, locks). One round trip. */
+  setIfAbsent(entries: readonly { readonly key: string; readonly ttlMs: number }[]): Promise<readonly boolean[]>;
+  delete(keys: readonly string[]): Promise<void>;
+  /** Adds members with scores to a sorted set, keeping the greater score; refreshes its ttl. One round trip. */
+  rankAdd(entries: readonly { readonly key: string; readonly member: string; readonly score: number; readonly ttlMs: number }[]): Promise<void>;
+  /** Members with score at or above `from`, ascending by score. */
+  rankFrom(key: string, from: number): Promise<readonly { readonly member: string; readonly score: number }[]>;
+  /** Adds `by` to a counter with a ttl set on first use; resolves to the new value. */
+  increment(key: string, by: number, ttlMs: number): Promise<number>;
+  close(): Promise<void>;
+}
+export class StateStoreError extends Error {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'StateStoreError';
+  }
+}

@@ -1,0 +1,16 @@
+import type { TraceContext } from './envelope.ts';
+
+/**
+ * Answer of {@link ActorRef.tell}. `full` and `stopped` mean that the message was NOT taken: the caller still owns it.
+ * Never ignore it in a router or a writer.
+ */
+export type TellResult = 'accepted' | 'full' | 'stopped';
+
+/** Handle to an actor. Invariant in M: a ref to an actor of one protocol is no ref to another's. */
+export interface ActorRef<in out M> {
+  /** For example `/people/Zk3…+7`: unique over the life of the process. */
+  readonly path: string;
+  readonly kind: string;
+  /** Hands a message over. Data only; the sender never touches it again. */
+  tell(message: M, trace?: TraceContext): TellResult;
+}
