@@ -81,8 +81,11 @@ export interface PersonStore {
   create(persons: readonly NewPerson[]): Promise<readonly CreateResult[]>;
   /** One UNNEST statement, optimistic: answers in order. */
   update(writes: readonly PersonWrite[]): Promise<readonly UpdateResult[]>;
-  /** Adds a distinct id to an existing person; version by rule M-1. */
-  addDistinctId(person: Person, distinctId: string): Promise<AddDistinctIdResult>;
+  /**
+   * Adds a distinct id to each of several existing persons, in a constant number of statements; versions by rule M-1
+   * (markMerged is part of it). Answers in order; 'conflict' where the person is gone.
+   */
+  addDistinctIds(adds: readonly { readonly person: Person; readonly distinctId: string }[]): Promise<readonly AddDistinctIdResult[]>;
   /** Rule M-3 in one transaction; locks both persons in ascending id order. */
   merge(command: MergeCommand): Promise<MergeResult>;
   /**

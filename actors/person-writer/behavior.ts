@@ -1,0 +1,321 @@
+/**
+ * The one place that reads and writes persons (and groups) of this process, in batches.
+ *
+ * Two lanes, each with at most one piece of work under way; what arrives meanwhile is the next piece:
+ *
+ *     load lane   idle ──load──▶ kicked ──(mailbox seen to its end)──▶ loading ──▶ idle | kicked
+ *     write lane  idle ──write, merge──▶ lingering ──(full, or lingerMs)──▶ flushing ──▶ idle | lingering
+ *
+ * Invariants
+ * I1 Each command gets exactly one answer with its ticket.
+ * I2 'person-written' and 'person-merged' are told after PostgreSQL has it and after the side rows for ClickHouse were
+ *    told to its writer: whoever then tells that writer an event row has it stored after them (delivery.md section 2).
+ * I3 A distinct_id actor waits for its answer before its next fold, so its own writes never race each other.
+ * I4 Writes of a partition that is no longer ours are abandoned, also in the middle of a round (write-round.ts, W3).
+ * I5 PostgreSQL away: commands wait; nothing is answered, nothing is lost. What waits is bounded by the routers' credit.
+ * I6 A failed round that is nobody's fault but ours (misconfigured, a bug) crashes this actor, which restarts the pipeline
+ *    from the committed watermarks (supervisors/root.ts).
+ */
+import { state as stateFact } from '../../src/observe/facts.ts';
+import type { GroupStore, PersonStore } from '../../src/postgres/port.ts';
+import { PostgresError } from '../../src/postgres/port.ts';
+import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
+import type { ActorRef } from '../../src/runtime/ref.ts';
+import type { Strategy } from '../../src/runtime/strategy.ts';
+import type { ClickHouseWriterMessage } from '../clickhouse-writer/messages.ts';
+import { untilAvailable, type Patience } from '../../src/runtime/patience.ts';
+import { isolatingRefusals } from './refusals.ts';
+import { runMergeRound, type MergeRequest } from './merge-round.ts';
+import { runWriteRound, type RoundDeps, type WriteRequest } from './write-round.ts';
+import type { PersonWriterMessage } from './messages.ts';
+
+type Message<Type extends PersonWriterMessage['type']> = Extract<PersonWriterMessage, { readonly type: Type }>;
+type WriteLaneMessage = Message<'write'> | Message<'merge'> | Message<'upsert-group'>;
+
+export interface PersonWriterDeps {
+  readonly persons: PersonStore;
+  readonly groups: GroupStore;
+  readonly clickhouseWriter: ActorRef<ClickHouseWriterMessage>;
+  /** False when this process may have lost the partition without knowing it yet (zombies, delivery.md section 3). */
+  readonly mayWrite: (topic: string, partition: number, generation: number) => boolean;
+  readonly options: {
+    /** A round starts at once when so many commands wait. */
+    readonly flushRowsCount: number;
+    /** Otherwise so long after the first of them. Raising it makes larger statements and slower events. */
+    readonly lingerMs: number;
+    /** Distinct ids known to be noted as personless, so that the note is not written again (Q-1). */
+    readonly personlessCacheCount: number;
+    readonly mailboxCapacityCount: number;
+  };
+  readonly strategy: Strategy;
+}
+
+export interface PersonWriterState {
+  readonly loads: Message<'load'>[];
+  loadLane: 'idle' | 'kicked' | 'loading';
+  readonly writes: WriteLaneMessage[];
+  readonly groupTypes: Message<'group-types'>[];
+  writeLane: 'idle' | 'lingering' | 'flushing';
+  readonly drains: Message<'drain'>['replyTo'][];
+  readonly personless: Set<string>;
+  stopped: boolean;
+  running: Promise<void>[];
+}
+
+export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWriterState, PersonWriterMessage> {
+  const { options } = deps;
+
+  function start(): PersonWriterState {
+    return { loads: [], loadLane: 'idle', writes: [], groupTypes: [], writeLane: 'idle', drains: [], personless: new Set(), stopped: false, running: [] };
+  }
+
+  function receive(state: PersonWriterState, message: PersonWriterMessage, ctx: ActorContext<PersonWriterMessage>): PersonWriterState {
+    switch (message.type) {
+      case 'load':
+        state.loads.push(message);
+        kickLoads(state, ctx);
+        return state;
+      case 'group-types':
+        state.groupTypes.push(message);
+        kickLoads(state, ctx);
+        return state;
+      case 'write':
+      case 'merge':
+      case 'upsert-group':
+        state.writes.push(message);
+        if (state.writeLane === 'idle') {
+          state.writeLane = 'lingering';
+          ctx.after(options.lingerMs, { type: 'self:flush-due' });
+        }
+        if (state.writeLane === 'lingering' && state.writes.length >= options.flushRowsCount) flush(state, ctx);
+        return state;
+      case 'self:load-kicked':
+        runLoads(state, ctx);
+        return state;
+      case 'self:load-ended':
+        if (message.error !== undefined) throw message.error;
+        state.loadLane = 'idle';
+        if (state.loads.length > 0 || state.groupTypes.length > 0) kickLoads(state, ctx);
+        return state;
+      case 'self:flush-due':
+        if (state.writeLane === 'lingering') flush(state, ctx);
+        return state;
+      case 'self:round-ended':
+        if (message.error !== undefined) throw message.error;
+        state.writeLane = 'idle';
+        if (state.writes.length > 0) flush(state, ctx);
+        else tellDrained(state);
+        return state;
+      case 'drain':
+        state.drains.push(message.replyTo);
+        if (state.writeLane === 'lingering') flush(state, ctx);
+        else if (state.writeLane === 'idle') tellDrained(state);
+        return state;
+    }
+  }
+
+  /** By the ordinary lane, so that it comes after all loads that already wait: one statement for all of them. */
+  function kickLoads(state: PersonWriterState, ctx: ActorContext<PersonWriterMessage>): void {
+    if (state.loadLane !== 'idle') return;
+    state.loadLane = 'kicked';
+    if (ctx.self.tell({ type: 'self:load-kicked' }) !== 'accepted') runLoads(state, ctx);
+  }
+
+  function runLoads(state: PersonWriterState, ctx: ActorContext<PersonWriterMessage>): void {
+    const loads = state.loads.splice(0);
+    const groupTypes = state.groupTypes.splice(0);
+    state.loadLane = 'loading';
+    const work = async (): Promise<void> => {
+      await load(state, loads, patience(state, ctx));
+      await resolveGroupTypes(groupTypes, patience(state, ctx));
+    };
+    launch(state, work, (error) => ctx.self.tell({ type: 'self:load-ended', error }));
+  }
+
+  async function load(state: PersonWriterState, loads: readonly Message<'load'>[], patient: Patience): Promise<void> {
+    if (loads.length === 0) return;
+    const startedMs = patient.clock.monotonic();
+    const keys = loads.flatMap((one) => one.distinctIds.map((distinctId) => ({ teamId: one.teamId, distinctId })));
+    const found = [...(await untilAvailable(patient, () => deps.persons.load(keys)))];
+    const unnoted: number[] = [];
+    let at = 0;
+    for (const one of loads) {
+      for (const distinctId of one.distinctIds) {
+        if (one.markPersonless && found[at] === undefined && !state.personless.has(`${one.teamId}:${distinctId}`)) unnoted.push(at);
+        at++;
+      }
+    }
+    await notePersonless(state, keys, unnoted, found, patient);
+    stateFact('person-loaded', { keys: keys.length, durationMs: patient.clock.monotonic() - startedMs });
+    at = 0;
+    for (const one of loads) {
+      const answer = found.slice(at, (at += one.distinctIds.length));
+      one.replyTo.tell({ type: 'persons-loaded', ticket: one.ticket, found: answer });
+    }
+  }
+
+  /** Rule Q-1: an id that was merged in the meantime has a person after all. */
+  async function notePersonless(
+    state: PersonWriterState,
+    keys: readonly { readonly teamId: Message<'load'>['teamId']; readonly distinctId: string }[],
+    unnoted: readonly number[],
+    found: (Awaited<ReturnType<PersonStore['load']>>[number])[],
+    patient: Patience,
+  ): Promise<void> {
+    if (unnoted.length === 0) return;
+    const noting = unnoted.flatMap((at) => keys[at] ?? []);
+    const notes = await untilAvailable(patient, () => deps.persons.markPersonless(noting));
+    const merged: number[] = [];
+    unnoted.forEach((at, index) => {
+      const key = keys[at];
+      if (key === undefined) return;
+      if (notes[index]?.isMerged === true) merged.push(at);
+      else remember(state, `${key.teamId}:${key.distinctId}`);
+    });
+    if (merged.length === 0) return;
+    const again = await untilAvailable(patient, () => deps.persons.load(merged.flatMap((at) => keys[at] ?? [])));
+    merged.forEach((at, index) => (found[at] = again[index]));
+  }
+
+  function remember(state: PersonWriterState, key: string): void {
+    if (state.personless.size >= options.personlessCacheCount) {
+      const oldest = state.personless.values().next().value;
+      if (oldest !== undefined) state.personless.delete(oldest);
+    }
+    state.personless.add(key);
+  }
+
+  async function resolveGroupTypes(requests: readonly Message<'group-types'>[], patient: Patience): Promise<void> {
+    for (const request of requests) {
+      const indexes = new Map<string, number | undefined>();
+      for (const type of request.groupTypes) {
+        indexes.set(type, await untilAvailable(patient, () => deps.groups.groupTypeIndex(request.teamId, type)));
+      }
+      request.replyTo.tell({ type: 'group-types-resolved', ticket: request.ticket, indexes });
+    }
+  }
+
+  function flush(state: PersonWriterState, ctx: ActorContext<PersonWriterMessage>): void {
+    const commands = state.writes.splice(0);
+    state.writeLane = 'flushing';
+    launch(
+      state,
+      () => round(commands, patience(state, ctx)),
+      (error) => ctx.self.tell({ type: 'self:round-ended', error }),
+    );
+  }
+
+  async function round(commands: readonly WriteLaneMessage[], patient: Patience): Promise<void> {
+    const startedMs = patient.clock.monotonic();
+    const counts = { created: 0, updated: 0, merged: 0, conflicts: 0 };
+    const roundDeps: RoundDeps = {
+      store: deps.persons,
+      patience: patient,
+      counts,
+      sideRows: (rows) => void deps.clickhouseWriter.tell({ type: 'store-side-rows', rows }),
+    };
+    const writes: WriteRequest[] = [];
+    const merges: MergeRequest[] = [];
+    const groups: Message<'upsert-group'>[] = [];
+    for (const command of commands) {
+      if (command.type === 'write') writes.push(writeRequest(command));
+      else if (command.type === 'merge') merges.push(mergeRequest(command));
+      else groups.push(command);
+    }
+    await runWriteRound(roundDeps, writes);
+    await runMergeRound(roundDeps, merges);
+    await upsertGroups(groups, patient);
+    stateFact('person-flushed', { ...counts, durationMs: patient.clock.monotonic() - startedMs });
+  }
+
+  function writeRequest({ command, settlement, ticket, replyTo }: Message<'write'>): WriteRequest {
+    return {
+      command,
+      wanted: () => settlement.active && deps.mayWrite(settlement.topic, settlement.partition, settlement.generation),
+      answer: (answer) => {
+        if (answer.type === 'written') replyTo.tell({ type: 'person-written', ticket, person: answer.person });
+        else if (answer.type === 'refused') replyTo.tell({ type: 'person-refused', ticket, detail: answer.detail });
+        else replyTo.tell({ type: 'person-abandoned', ticket });
+      },
+    };
+  }
+
+  function mergeRequest({ command, settlement, ticket, replyTo }: Message<'merge'>): MergeRequest {
+    return {
+      command,
+      wanted: () => settlement.active && deps.mayWrite(settlement.topic, settlement.partition, settlement.generation),
+      answer: (answer) => {
+        if (answer.type === 'merged') replyTo.tell({ type: 'person-merged', ticket, person: answer.person, warning: answer.warning });
+        else if (answer.type === 'refused') replyTo.tell({ type: 'person-refused', ticket, detail: answer.detail });
+        else replyTo.tell({ type: 'person-abandoned', ticket });
+      },
+    };
+  }
+
+  async function upsertGroups(commands: readonly Message<'upsert-group'>[], patient: Patience): Promise<void> {
+    for (const command of commands) {
+      const { teamId, groupTypeIndex, groupKey, set, createdAtMs, ticket, replyTo } = command;
+      const [result] = await isolatingRefusals([command], async (part) => [
+        ...(await Promise.all(part.map(() => untilAvailable(patient, () => deps.groups.upsertGroup({ teamId, groupTypeIndex, groupKey, set, createdAtMs }))))),
+      ]);
+      if (result === undefined) continue;
+      if ('type' in result) {
+        replyTo.tell({ type: 'person-refused', ticket, detail: result.detail });
+        continue;
+      }
+      deps.clickhouseWriter.tell({
+        type: 'store-side-rows',
+        rows: [{ table: 'groups', teamId, groupTypeIndex, groupKey, createdAtMs: result.createdAtMs, properties: JSON.stringify(result.properties) }],
+      });
+      replyTo.tell({ type: 'group-upserted', ticket });
+    }
+  }
+
+  function patience(state: PersonWriterState, ctx: ActorContext<PersonWriterMessage>): Patience {
+    return {
+      clock: ctx.clock,
+      random: ctx.random,
+      passing: (error) => error instanceof PostgresError && error.kind === 'unavailable',
+      givenUp: () => state.stopped,
+      minMs: 50,
+      maxMs: 2000,
+    };
+  }
+
+  /** Runs work beside the mailbox; its end, good or bad, comes back as a message. */
+  function launch(state: PersonWriterState, work: () => Promise<void>, ended: (error: unknown) => void): void {
+    const running = work().then(
+      () => ended(undefined),
+      (error: unknown) => {
+        // A stop during an outage gives up on purpose; the records come again from the committed watermark.
+        if (!(state.stopped && error instanceof PostgresError)) ended(error);
+      },
+    );
+    state.running = state.running.filter((one) => one !== running);
+    state.running.push(running);
+    void running.finally(() => (state.running = state.running.filter((one) => one !== running)));
+  }
+
+  function tellDrained(state: PersonWriterState): void {
+    for (const replyTo of state.drains.splice(0)) replyTo.tell({ type: 'drained' });
+  }
+
+  return {
+    kind: 'person-writer',
+    start,
+    receive,
+    async stopping(state) {
+      state.stopped = true;
+      await Promise.all(state.running);
+    },
+    mailbox: { capacityCount: options.mailboxCapacityCount },
+    supervision: deps.strategy,
+    inspect: (state) => ({
+      loadLane: state.loadLane,
+      writeLane: state.writeLane,
+      waitingLoads: state.loads.length,
+      waitingWrites: state.writes.length,
+      personlessNoted: state.personless.size,
+    }),
+  };
+}

@@ -1,0 +1,1 @@
+export { createPersonWriter, type PersonWriterDeps } from './behavior.ts';

@@ -1,0 +1,26 @@
+import type { SideRow } from '../../src/domain/rows.ts';
+import type { Person } from '../../src/domain/person.ts';
+
+/** ClickHouse's row for a person's present state (spec/ingestion.md 4.2). */
+export function personRow(person: Person): SideRow {
+  return {
+    table: 'person',
+    id: person.id,
+    teamId: person.teamId,
+    createdAtMs: person.createdAtMs,
+    properties: JSON.stringify(person.properties),
+    isIdentified: person.isIdentified,
+    isDeleted: false,
+    version: person.version,
+  };
+}
+
+/** The row that hides a merged-away person: stored version + 100 (spec/ingestion.md 4.2, sharp edge 15). */
+export function deletedPersonRow(person: Person, version = person.version + 100): SideRow {
+  return { ...(personRow(person) as Extract<SideRow, { table: 'person' }>), isDeleted: true, version };
+}
+
+/** Which person a distinct_id belongs to (4.3). */
+export function distinctIdRow(person: Person, distinctId: string, version: number): SideRow {
+  return { table: 'person_distinct_id2', teamId: person.teamId, distinctId, personId: person.id, isDeleted: false, version };
+}

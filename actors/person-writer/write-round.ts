@@ -1,0 +1,222 @@
+/**
+ * One round of person writes: what distinct_id actors folded since the last round, made durable with as few statements
+ * as the number of persons allows.
+ *
+ * Invariants
+ * W1 A write lands only on the version it was folded from; on a conflict the updates are folded again on what is stored
+ *    now, never dropped and never laid over it (delivery.md section 2; house.md 8.6).
+ * W2 Within a round one person is one unit, whatever number of distinct_ids wrote to it: their updates fold in arrival order.
+ * W3 A request whose partition is no longer ours is left out before every statement: a zombie's late fold could undo
+ *    what the new owner has written after it.
+ * W4 Each request gets exactly one answer.
+ * W5 A repeat after a lost answer changes nothing twice: it meets 'exists' or 'conflict' and refolds to no change.
+ */
+import { foldPerson, newPerson } from '../../src/domain/person-fold.ts';
+import type { PersonUpdate } from '../../src/domain/person-fold.ts';
+import type { Person } from '../../src/domain/person.ts';
+import type { SideRow } from '../../src/domain/rows.ts';
+import type { FoundPerson, NewPerson, PersonStore } from '../../src/postgres/port.ts';
+import { untilAvailable, type Patience } from '../../src/runtime/patience.ts';
+import { isolatingRefusals } from './refusals.ts';
+import { distinctIdRow, personRow } from './side-rows.ts';
+import type { PersonWriteCommand } from './messages.ts';
+
+export interface WriteRequest {
+  readonly command: PersonWriteCommand;
+  /** False once the partition was lost (W3). */
+  readonly wanted: () => boolean;
+  readonly answer: (answer: { readonly type: 'written'; readonly person: Person } | { readonly type: 'refused'; readonly detail: string } | { readonly type: 'abandoned' }) => void;
+}
+
+export interface RoundCounts {
+  created: number;
+  updated: number;
+  merged: number;
+  conflicts: number;
+}
+
+/** What one person's writes have become so far. */
+interface Unit {
+  requests: WriteRequest[];
+  base: Person | undefined;
+  current: Person | undefined;
+  /** False when the updates touch nothing that is worth a write (P-34, P-35). */
+  changed: boolean;
+}
+
+export interface RoundDeps {
+  readonly store: PersonStore;
+  readonly patience: Patience;
+  /** Told what ClickHouse must hold before the event rows; called before the answers. */
+  readonly sideRows: (rows: readonly SideRow[]) => void;
+  readonly counts: RoundCounts;
+}
+
+/** Runs until every request has its answer. @throws PostgresError 'misconfigured', or 'unavailable' when given up. */
+export async function runWriteRound(deps: RoundDeps, requests: readonly WriteRequest[]): Promise<void> {
+  let units = unite(requests);
+  while (units.length > 0) {
+    units = dropUnwanted(units);
+    const births = units.filter((unit) => unit.base === undefined);
+    const changes = units.filter((unit) => unit.base !== undefined);
+    const [afterBirths, afterChanges] = await Promise.all([create(deps, births), update(deps, changes)]);
+    const again = [...afterBirths, ...afterChanges];
+    if (again.length === 0) return;
+    deps.counts.conflicts += again.length;
+    units = await reload(deps, again);
+  }
+}
+
+const keyOf = (teamId: number, distinctId: string): string => `${teamId}:${distinctId}`;
+
+/** W2: requests of one person become one unit, keyed by row where there is one, else by distinct_id. */
+function unite(requests: readonly WriteRequest[]): Unit[] {
+  const units = new Map<string, Unit>();
+  for (const request of requests) {
+    const { base, teamId, distinctId, result } = request.command;
+    const key = base === undefined ? keyOf(teamId, distinctId) : `#${base.rowId}`;
+    const unit = units.get(key);
+    if (unit === undefined) {
+      units.set(key, { requests: [request], base, current: result, changed: true });
+    } else if (unit.base !== undefined && base !== undefined && base.version > unit.base.version) {
+      // A younger base: what was folded on the older one is folded again on it (W1).
+      unit.requests.push(request);
+      unit.base = base;
+      refold(unit);
+    } else {
+      unit.requests.push(request);
+      foldInto(unit, request.command.updates);
+    }
+  }
+  return [...units.values()];
+}
+
+function foldInto(unit: Unit, updates: readonly PersonUpdate[]): void {
+  if (unit.current === undefined) return;
+  for (const update of updates) {
+    const folded = foldPerson(unit.current, update);
+    unit.current = folded.person;
+    unit.changed ||= folded.changed;
+  }
+}
+
+function refold(unit: Unit): void {
+  unit.current = unit.base;
+  unit.changed = false;
+  for (const request of unit.requests) foldInto(unit, request.command.updates);
+}
+
+/** W3. A unit that loses some of its requests is folded again without them. */
+function dropUnwanted(units: readonly Unit[]): Unit[] {
+  const kept: Unit[] = [];
+  for (const unit of units) {
+    const wanted = unit.requests.filter((request) => request.wanted());
+    if (wanted.length < unit.requests.length) {
+      for (const request of unit.requests) if (!wanted.includes(request)) request.answer({ type: 'abandoned' });
+      unit.requests = wanted;
+      refold(unit);
+    }
+    if (unit.requests.length > 0) kept.push(unit);
+  }
+  return kept;
+}
+
+function birthOf(unit: Unit): NewPerson {
+  const [first, ...rest] = unit.requests;
+  if (first === undefined) throw new Error('a unit has at least one request');
+  const { command } = first;
+  const [birthUpdate, ...later] = command.updates;
+  const born = newPerson({
+    teamId: command.teamId,
+    distinctId: command.distinctId,
+    createdAtMs: command.birth.createdAtMs,
+    eventUuid: command.birth.eventUuid,
+    update: birthUpdate,
+    isIdentified: false,
+  });
+  let person = born.person;
+  for (const update of [...later, ...rest.flatMap((request) => request.command.updates)]) person = foldPerson(person, update).person;
+  return {
+    teamId: command.teamId,
+    id: person.id,
+    createdAtMs: person.createdAtMs,
+    properties: person.properties,
+    propertiesLastUpdatedAt: born.propertiesLastUpdatedAt,
+    propertiesLastOperation: born.propertiesLastOperation,
+    isIdentified: person.isIdentified,
+    distinctIds: [{ distinctId: command.distinctId, version: 0 }],
+  };
+}
+
+function settle(deps: RoundDeps, unit: Unit, person: Person, rows: readonly SideRow[]): void {
+  if (rows.length > 0) deps.sideRows(rows);
+  for (const request of unit.requests) request.answer({ type: 'written', person });
+}
+
+/** Answers the units that clashed with somebody else's create. */
+async function create(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
+  const clashed: Unit[] = [];
+  const births = units.map((unit) => ({ unit, born: birthOf(unit) }));
+  const results = await isolatingRefusals(births, (items) => untilAvailable(deps.patience, () => deps.store.create(items.map((item) => item.born))));
+  results.forEach((result, index) => {
+    const unit = units[index];
+    if (unit === undefined) return;
+    if (result.type === 'created') {
+      deps.counts.created++;
+      const { distinctId } = unit.requests[0]?.command ?? { distinctId: '' };
+      settle(deps, unit, result.person, [personRow(result.person), distinctIdRow(result.person, distinctId, 0)]);
+    } else if (result.type === 'refused') {
+      for (const request of unit.requests) request.answer(result);
+    } else {
+      clashed.push(unit);
+    }
+  });
+  return clashed;
+}
+
+/** Answers the units whose person had another version, or was gone. */
+async function update(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
+  const clashed: Unit[] = [];
+  const writes = units.flatMap((unit) => (unit.base === undefined || unit.current === undefined ? [] : [{ person: unit.current, version: unit.base.version }]));
+  const results = await isolatingRefusals(writes, (items) => untilAvailable(deps.patience, () => deps.store.update(items)));
+  results.forEach((result, index) => {
+    const unit = units[index];
+    if (unit?.current === undefined) return;
+    if (result.type === 'updated') {
+      deps.counts.updated++;
+      const person = { ...unit.current, version: result.version };
+      settle(deps, unit, person, [personRow(person)]);
+    } else if (result.type === 'refused') {
+      for (const request of unit.requests) request.answer(result);
+    } else {
+      clashed.push(unit);
+    }
+  });
+  return clashed;
+}
+
+/** W1: loads what is stored now and folds again. Units that no longer change anything are answered here. */
+async function reload(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
+  const requests = units.flatMap((unit) => unit.requests);
+  const found = await untilAvailable(deps.patience, () =>
+    deps.store.load(requests.map((request) => ({ teamId: request.command.teamId, distinctId: request.command.distinctId }))),
+  );
+  const next = new Map<string, Unit>();
+  requests.forEach((request, index) => {
+    const stored: FoundPerson | undefined = found[index];
+    const { teamId, distinctId } = request.command;
+    const key = stored === undefined ? keyOf(teamId, distinctId) : `#${stored.person.rowId}`;
+    let unit = next.get(key);
+    if (unit === undefined) next.set(key, (unit = { requests: [], base: stored?.person, current: stored?.person, changed: stored === undefined }));
+    unit.requests.push(request);
+    foldInto(unit, request.command.updates);
+  });
+  const open: Unit[] = [];
+  for (const unit of next.values()) {
+    // Somebody else (or our own lost answer, W5) has stored the same: nothing to write. ClickHouse is told all the same,
+    // because whoever wrote it may have died before it did.
+    if (unit.base !== undefined && !unit.changed) settle(deps, unit, unit.base, [personRow(unit.base)]);
+    else open.push(unit);
+  }
+  return open;
+}
