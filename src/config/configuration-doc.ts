@@ -1,0 +1,52 @@
+import { defaultOf } from './describe.ts';
+import { allowedOf } from './parse-setting.ts';
+import { RULES } from './rules.ts';
+import { ALL_SETTINGS, SECTION_PROSE, type SectionName } from './schema.ts';
+import type { Setting } from './setting.ts';
+import { WITHOUT_EFFECT } from './without-effect.ts';
+
+/** docs/configuration.md, from the table of settings. */
+export function configurationDoc(): string {
+  const sections = Object.keys(SECTION_PROSE) as SectionName[];
+  return `# Configuration
+
+<!-- Generated from src/config/schema.ts by \`npm run docs\`. Do not edit. -->
+
+Settings are environment variables. PostHog's names are kept where PostHog has one; Troupe's own are \`TROUPE_<ROOM>_<NAME>_<UNIT>\`.
+
+- \`--set NAME=value\` on the command line wins over the environment. Of a secret, \`<NAME>_FILE\` may name a file that holds it.
+- An empty value is an unset one. A value that is not understood, an unknown \`TROUPE_*\` name or a broken rule stops the start, with everything that is wrong in one message.
+- \`node src/main.ts --config-check\` prints the settings in force and where each came from, with secrets masked.
+- Where no server is named (\`KAFKA_HOSTS\`, \`CLICKHOUSE_HOST\`, \`DATABASE_URL\`, \`REDIS_URL\`), an embedded one stands in. With \`NODE_ENV=production\` that needs \`TROUPE_EMBEDDED_IN_PRODUCTION=true\`.
+- Addresses may also come in PostHog's parts: \`POSTHOG_DB_NAME\`, \`_USER\`, \`_PASSWORD\`, \`POSTHOG_POSTGRES_HOST\`, \`_PORT\`; \`POSTHOG_REDIS_HOST\`, \`_PORT\`, \`_PASSWORD\`.
+
+${sections.map(sectionDoc).join('\n')}
+## Rules between settings
+
+${RULES.map(({ prose }) => `- ${prose}.`).join('\n')}
+
+## PostHog's variables that set nothing here
+
+They may stay in a deployment; each that is set is named once at start.
+
+${Object.entries(WITHOUT_EFFECT)
+  .map(([reason, names]) => `- ${names.map((name) => `\`${name}\``).join(', ')}: ${reason}.`)
+  .join('\n')}
+`;
+}
+
+function sectionDoc(section: SectionName): string {
+  const rows = ALL_SETTINGS.filter((row) => row.section === section).map(({ setting }) => settingDoc(setting));
+  return `## ${section}\n\n${SECTION_PROSE[section]}\n\n${rows.join('\n')}`;
+}
+
+function settingDoc(setting: Setting): string {
+  const facts = [`default: ${code(defaultOf(setting))}`, `allowed: ${allowedOf(setting)}`, ...(setting.secret === true ? ['secret'] : [])];
+  const costs = [
+    ...(setting.raise === undefined ? [] : [`- Raising: ${setting.raise}`]),
+    ...(setting.lower === undefined ? [] : [`- Lowering: ${setting.lower}`]),
+  ];
+  return [`### \`${setting.name}\``, '', setting.prose, '', `- ${facts.join('; ')}`, ...costs, ''].join('\n');
+}
+
+const code = (text: string): string => (/^[\w./:,-]+( (ms|s|bytes|MiB))?$/.test(text) && text !== 'unset' ? `\`${text}\`` : text);

@@ -1,0 +1,202 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { closest } from './closest.ts';
+import { composeAddresses } from './compose-addresses.ts';
+import { parseSetting } from './parse-setting.ts';
+import { RULES, SERVERS, type Problem } from './rules.ts';
+import { ALL_SETTINGS, type Config } from './schema.ts';
+import type { Setting, SettingValue } from './setting.ts';
+import { reasonWithoutEffect } from './without-effect.ts';
+
+export type Env = Readonly<Record<string, string | undefined>>;
+export type Origin = 'default' | 'derived' | 'environment' | 'file' | 'command line';
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Where the value of each setting came from, by variable name. */
+  readonly origins: ReadonlyMap<string, Origin>;
+  /** What the operator should know though nothing is wrong: variables without effect, servers that are embedded. One line each. */
+  readonly notices: readonly string[];
+}
+
+/** Everything that is wrong with the settings, at once. */
+export class ConfigError extends Error {
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    const lines = problems.map(
+      ({ name, value, allowed, todo }) =>
+        `  ${name}${value === undefined ? '' : ` = ${value}`}\n    allowed: ${allowed}\n    to do:   ${todo}`,
+    );
+    super(
+      `${problems.length === 1 ? 'One setting is' : `${problems.length} settings are`} wrong, so nothing was started:\n${lines.join('\n')}`,
+    );
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+export interface LoadOptions {
+  /** `NAME=value` pairs of the command line (`--set`); they win over the environment. */
+  readonly overrides?: readonly string[];
+  readonly readFile?: (path: string) => string;
+  readonly hostName?: string;
+}
+
+/**
+ * Reads all settings, once, before anything is started. An empty value is an unset one.
+ * @throws ConfigError with every problem: unparsable values, unknown TROUPE_* names, broken rules between settings.
+ */
+export function loadConfig(
+  environment: Env,
+  { overrides = [], readFile = (path) => readFileSync(path, 'utf8'), hostName = hostname() }: LoadOptions = {},
+): LoadedConfig {
+  const problems: Problem[] = [];
+  const origins = new Map<string, Origin>();
+  const env = withoutServiceLinks(environment);
+  const given = readGiven(env, overrides, readFile, origins, problems);
+  problems.push(...unknownNames([...Object.keys(env), ...overrides.map((pair) => pair.split('=', 1)[0] ?? '')]));
+
+  const sections: Record<string, Record<string, SettingValue>> = {};
+  for (const { section, key, setting } of ALL_SETTINGS) {
+    const parsed = parseSetting(setting, given.get(setting.name));
+    if (parsed.type === 'problem') problems.push(parsed.problem);
+    if (!origins.has(setting.name)) origins.set(setting.name, 'default');
+    (sections[section] ??= {})[key] = parsed.type === 'value' ? parsed.value : setting.default;
+  }
+  derive(sections, origins, hostName);
+  const config = sections as unknown as Config; // the sections and keys are those of SCHEMA, which Config is derived from
+
+  // Rules speak about the values in force: after an unparsable value they would complain about a default.
+  if (problems.length === 0) problems.push(...RULES.flatMap((rule) => rule.check(config) ?? []), ...missingServers(config, env));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { config, origins, notices: noticesOf(config, env) };
+}
+
+/** The text of each setting that has one: command line over environment over the file that `<NAME>_FILE` names. */
+function readGiven(
+  env: Env,
+  overrides: readonly string[],
+  readFile: (path: string) => string,
+  origins: Map<string, Origin>,
+  problems: Problem[],
+): ReadonlyMap<string, string> {
+  const given = new Map<string, string>();
+  const take = (name: string, value: string | undefined, origin: Origin): void => {
+    if (value === undefined || value === '') return;
+    given.set(name, value);
+    origins.set(name, origin);
+  };
+  const composed = composeAddresses(env);
+  for (const { setting } of ALL_SETTINGS) {
+    const { name } = setting;
+    const path = env[`${name}_FILE`];
+    if (setting.secret === true && path !== undefined && path !== '') {
+      try {
+        take(name, readFile(path).trimEnd(), 'file');
+      } catch (error) {
+        problems.push({
+          name: `${name}_FILE`,
+          value: path,
+          allowed: 'a file that can be read',
+          todo: error instanceof Error ? error.message : String(error),
+        });
+      }
+    }
+    take(name, env[name], 'environment');
+    take(name, composed.get(name), 'derived');
+  }
+  for (const pair of overrides) {
+    const cut = pair.indexOf('=');
+    const name = pair.slice(0, Math.max(cut, 0));
+    if (ALL_SETTINGS.some(({ setting }) => setting.name === name)) take(name, pair.slice(cut + 1), 'command line');
+    else if (!name.startsWith('TROUPE_'))
+      problems.push({
+        name: '--set',
+        value: pair.slice(0, cut < 0 ? undefined : cut),
+        allowed: 'NAME=value of a setting',
+        todo: suggestion(name),
+      });
+  }
+  return given;
+}
+
+/** Defaults that depend on other settings; the table says so with `derived`. */
+function derive(sections: Record<string, Record<string, SettingValue>>, origins: Map<string, Origin>, hostName: string): void {
+  const fill = (section: string, key: string, name: string, value: () => SettingValue): void => {
+    const row = sections[section];
+    if (row === undefined || row[key] !== undefined) return;
+    row[key] = value();
+    if (row[key] !== undefined) origins.set(name, 'derived');
+  };
+  fill('kafka', 'clientId', 'KAFKA_CLIENT_ID', () => hostName);
+  fill('kafka', 'rebalanceTimeoutMs', 'KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS', () => 2 * Number(sections['kafka']?.['sessionTimeoutMs']));
+  fill('plugins', 'deadlineMs', 'TROUPE_PLUGIN_DEADLINE_MS', () => 1_000 * Number(sections['plugins']?.['taskTimeoutS']));
+  fill('server', 'ordinal', 'TROUPE_ORDINAL', () => {
+    const number = /-(\d+)$/.exec(hostName)?.[1];
+    return sections['server']?.['replicas'] === undefined || number === undefined ? undefined : Number(number);
+  });
+}
+
+/**
+ * Kubernetes tells every pod the address of each Service by variables named after it: a Service `troupe-capture` sets
+ * TROUPE_CAPTURE_PORT=tcp://10.0.0.7:8010 and a dozen more. They are not meant for us.
+ */
+function withoutServiceLinks(env: Env): Env {
+  const isServiceLink = (name: string, value: string | undefined): boolean =>
+    /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?$/.test(name) ||
+    (name.endsWith('_PORT') && /^(tcp|udp|sctp):/.test(value ?? ''));
+  return Object.fromEntries(Object.entries(env).filter(([name, value]) => !isServiceLink(name, value)));
+}
+
+function unknownNames(names: readonly string[]): Problem[] {
+  const known = new Set(ALL_SETTINGS.flatMap(({ setting }) => [setting.name, ...fileNameOf(setting)]));
+  return names
+    .filter((name) => name.startsWith('TROUPE_') && !known.has(name))
+    .map((name) => ({ name, value: undefined, allowed: 'the TROUPE_* settings of docs/configuration.md', todo: suggestion(name) }));
+}
+const fileNameOf = (setting: Setting): readonly string[] => (setting.secret === true ? [`${setting.name}_FILE`] : []);
+
+function suggestion(name: string): string {
+  const near = closest(
+    name,
+    ALL_SETTINGS.map(({ setting }) => setting.name),
+  );
+  return near === undefined ? 'remove it; --help lists all settings' : `did you mean ${near}?`;
+}
+
+/** In production a missing address is nearly always a lost variable, and events would go to the disk of a pod. */
+function missingServers(config: Config, env: Env): Problem[] {
+  if (env['NODE_ENV'] !== 'production' || config.embedded.inProduction) return [];
+  return SERVERS.filter(({ isSet }) => !isSet(config)).map(({ name, system }) => ({
+    name,
+    value: undefined,
+    allowed: `the address of ${system}, because NODE_ENV is production`,
+    todo: `set it, or set TROUPE_EMBEDDED_IN_PRODUCTION=true to run an embedded ${system} on purpose`,
+  }));
+}
+
+function noticesOf(config: Config, env: Env): string[] {
+  const notices: string[] = [];
+  for (const name of Object.keys(env).sort()) {
+    const reason = env[name] === undefined || env[name] === '' ? undefined : reasonWithoutEffect(name);
+    if (reason !== undefined) notices.push(`${name} has no effect: ${reason}.`);
+  }
+  if (!ingests(config))
+    notices.push(
+      `PLUGIN_SERVER_MODE=${config.server.mode} has nothing to run in this version: this process serves health and metrics only.`,
+    );
+  const embedded = SERVERS.filter(({ isSet }) => !isSet(config));
+  if (embedded.length > 0 && embedded.length < SERVERS.length) {
+    notices.push(
+      `${embedded.map(({ name }) => name).join(', ')} not set: ${embedded.map(({ system }) => system).join(', ')} embedded in ${config.server.dataDir}.`,
+    );
+  }
+  return notices;
+}
+
+/** Whether this process reads events, by its mode. The other modes of PostHog run parts that Troupe does not have yet. */
+export function ingests({ server: { mode } }: Config): boolean {
+  return (
+    mode === 'null' || mode === 'ingestion' || mode === 'analytics-ingestion' || mode === 'events-ingestion' || mode === 'functional-tests'
+  );
+}

@@ -1,0 +1,82 @@
+import { maskValue } from './mask.ts';
+import type { Problem } from './rules.ts';
+import type { Setting, SettingValue } from './setting.ts';
+
+export type ParsedSetting =
+  { readonly type: 'value'; readonly value: SettingValue } | { readonly type: 'problem'; readonly problem: Problem };
+
+const TRUE_WORDS = ['y', 'yes', 't', 'true', 'on', '1'];
+const FALSE_WORDS = ['n', 'no', 'f', 'false', 'off', '0'];
+
+/**
+ * Reads the text of one setting; without text, the default. PostHog reads `30s` as 30 and `ture` as false: here both are
+ * refused, because a value that was not understood is worse than a process that did not start.
+ */
+export function parseSetting(setting: Setting, raw: string | undefined): ParsedSetting {
+  if (raw === undefined) return { type: 'value', value: setting.default };
+  const value = valueOf(setting, raw.trim());
+  if (value !== undefined) return { type: 'value', value };
+  return {
+    type: 'problem',
+    problem: { name: setting.name, value: maskValue(setting, raw), allowed: allowedOf(setting), todo: todoOf(setting) },
+  };
+}
+
+/** The value, or undefined when the text is none. */
+function valueOf(setting: Setting, text: string): SettingValue {
+  switch (setting.kind) {
+    case 'text':
+      return text;
+    case 'list':
+      return text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '');
+    case 'boolean':
+      return TRUE_WORDS.includes(text.toLowerCase()) ? true : FALSE_WORDS.includes(text.toLowerCase()) ? false : undefined;
+    case 'choice':
+      return setting.choices.find((choice) => choice === text.toLowerCase());
+    case 'url':
+      return isUrl(text, setting.schemes) ? text : undefined;
+    case 'integer':
+    case 'number': {
+      const number = /^-?\d+(_\d{3})*(\.\d+)?$/.test(text) ? Number(text.replaceAll('_', '')) : NaN;
+      const fits = setting.kind === 'integer' ? Number.isSafeInteger(number) : Number.isFinite(number);
+      return fits && number >= setting.min && number <= setting.max ? number : undefined;
+    }
+  }
+}
+
+function isUrl(text: string, schemes: readonly string[]): boolean {
+  const parsed = URL.parse(text);
+  return parsed !== null && schemes.includes(parsed.protocol.slice(0, -1));
+}
+
+/** What the text of a setting may be, for an error message and for the documentation. */
+export function allowedOf(setting: Setting): string {
+  switch (setting.kind) {
+    case 'text':
+      return 'text';
+    case 'list':
+      return 'parts separated by commas';
+    case 'boolean':
+      return `${TRUE_WORDS.join(', ')} or ${FALSE_WORDS.join(', ')}`;
+    case 'choice':
+      return setting.choices.join(', ');
+    case 'url':
+      return `an address that begins with ${setting.schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
+    case 'integer':
+    case 'number': {
+      const what = setting.kind === 'integer' ? 'a whole number' : 'a number';
+      return setting.max === Number.MAX_SAFE_INTEGER ? `${what} from ${setting.min}` : `${what} from ${setting.min} to ${setting.max}`;
+    }
+  }
+}
+
+function todoOf(setting: Setting): string {
+  if (setting.kind === 'integer' || setting.kind === 'number') {
+    const isMeasure = !['count', 'ratio', 'port'].includes(setting.unit);
+    return isMeasure ? `write the number alone: it is in ${setting.unit}` : 'write the number alone';
+  }
+  return setting.default === undefined ? 'correct it, or leave it out' : `correct it, or leave it out for ${String(setting.default)}`;
+}

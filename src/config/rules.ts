@@ -1,0 +1,164 @@
+import type { Config } from './schema.ts';
+
+/** A value that cannot be used, told so that it can be put right without reading the source. */
+export interface Problem {
+  /** The variable, or several joined by ' + ' when a rule over them is broken. */
+  readonly name: string;
+  /** As given; masked when it is a secret. Undefined when it is missing. */
+  readonly value: string | undefined;
+  readonly allowed: string;
+  readonly todo: string;
+}
+
+export interface Rule {
+  /** The rule in one sentence, for the documentation. */
+  readonly prose: string;
+  readonly check: (config: Config) => Problem | undefined;
+}
+
+const ms = (value: number): string => `${value} ms`;
+
+/** A rule `smaller <= greater` (or `<` when `strictly`) between two sums of settings. */
+function ordered(
+  prose: string,
+  of: (config: Config) => {
+    smaller: readonly (readonly [string, number])[];
+    greater: readonly [string, number];
+    strictly?: true;
+    unit?: 'ms';
+  },
+): Rule {
+  return {
+    prose,
+    check(config) {
+      const { smaller, greater, strictly, unit } = of(config);
+      const sum = smaller.reduce((total, [, value]) => total + value, 0);
+      if (strictly ? sum < greater[1] : sum <= greater[1]) return undefined;
+      const show = (value: number): string => (unit === 'ms' ? ms(value) : String(value));
+      return {
+        name: [...smaller.map(([name]) => name), greater[0]].join(' + '),
+        value: `${smaller.map(([, value]) => show(value)).join(' + ')} against ${show(greater[1])}`,
+        allowed: prose,
+        todo: `raise ${greater[0]}, or lower ${smaller.map(([name]) => name).join(' or ')}`,
+      };
+    },
+  };
+}
+
+/**
+ * What must hold between settings. The first is the zombie arithmetic of delivery.md 3: a process that lost its partition
+ * without knowing may begin an insert until the heartbeat margin has passed, and that insert lasts at most its timeout; the
+ * sum stays below the time at which the brokers name a new owner.
+ */
+export const RULES: readonly Rule[] = [
+  ordered(
+    'the zombie rule: TROUPE_KAFKA_HEARTBEAT_MARGIN_MS plus TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS is below KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS, so that an insert of a former owner ends before the next one begins',
+    ({ kafka, clickhouse }) => ({
+      smaller: [
+        ['TROUPE_KAFKA_HEARTBEAT_MARGIN_MS', kafka.heartbeatMarginMs],
+        ['TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS', clickhouse.insertTimeoutMs],
+      ],
+      greater: ['KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS', kafka.sessionTimeoutMs],
+      strictly: true,
+      unit: 'ms',
+    }),
+  ),
+  ordered('two heartbeats fit into TROUPE_KAFKA_HEARTBEAT_MARGIN_MS, so that one lost heartbeat stops nothing', ({ kafka }) => ({
+    smaller: [
+      ['TROUPE_KAFKA_HEARTBEAT_INTERVAL_MS', kafka.heartbeatIntervalMs],
+      ['TROUPE_KAFKA_HEARTBEAT_INTERVAL_MS', kafka.heartbeatIntervalMs],
+    ],
+    greater: ['TROUPE_KAFKA_HEARTBEAT_MARGIN_MS', kafka.heartbeatMarginMs],
+    unit: 'ms',
+  })),
+  ordered(
+    'the shutdown phases together are below TROUPE_SHUTDOWN_GRACE_MS, or the orchestrator kills the process in the middle of one',
+    ({ shutdown }) => ({
+      smaller: [
+        ['TROUPE_SHUTDOWN_INTAKE_MS', shutdown.intakeMs],
+        ['TROUPE_SHUTDOWN_DRAIN_MS', shutdown.drainMs],
+        ['TROUPE_SHUTDOWN_FLUSH_MS', shutdown.flushMs],
+        ['TROUPE_SHUTDOWN_COMMIT_MS', shutdown.commitMs],
+        ['TROUPE_SHUTDOWN_CLOSE_MS', shutdown.closeMs],
+      ],
+      greater: ['TROUPE_SHUTDOWN_GRACE_MS', shutdown.graceMs],
+      strictly: true,
+      unit: 'ms',
+    }),
+  ),
+  ordered('one team may not have more credit than its partition', ({ router }) => ({
+    smaller: [['TROUPE_ROUTER_TEAM_CREDIT_COUNT', router.teamCreditCount]],
+    greater: ['TROUPE_ROUTER_CREDIT_COUNT', router.creditCount],
+  })),
+  ordered('one distinct_id may not have more credit than its team', ({ router }) => ({
+    smaller: [['TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT', router.distinctIdCreditCount]],
+    greater: ['TROUPE_ROUTER_TEAM_CREDIT_COUNT', router.teamCreditCount],
+  })),
+  ordered('the gap a partition may have is at least its credit', ({ router }) => ({
+    smaller: [['TROUPE_ROUTER_CREDIT_COUNT', router.creditCount]],
+    greater: ['TROUPE_ROUTER_GAP_COUNT', router.gapCount],
+  })),
+  {
+    prose: 'no two servers of the process share a port',
+    check({ server, capture }) {
+      const ports: readonly (readonly [string, number])[] = [
+        ['HTTP_SERVER_PORT', server.httpPort],
+        ['TROUPE_INSPECT_PORT', server.inspectPort],
+        ...(capture.enabled ? [['TROUPE_CAPTURE_PORT', capture.port] as const] : []),
+      ];
+      const shared = ports.filter(([, port], index) => port !== 0 && ports.some(([, other], at) => at !== index && other === port));
+      if (shared.length === 0) return undefined;
+      return {
+        name: shared.map(([name]) => name).join(' + '),
+        value: String(shared[0]?.[1]),
+        allowed: 'different ports, or 0',
+        todo: 'change one of them',
+      };
+    },
+  },
+  {
+    prose: 'TROUPE_ORDINAL is below TROUPE_REPLICAS, and is not set without it',
+    check({ server: { ordinal, replicas } }) {
+      if (ordinal === undefined || (replicas !== undefined && ordinal < replicas)) return undefined;
+      return {
+        name: 'TROUPE_ORDINAL + TROUPE_REPLICAS',
+        value: `${ordinal} of ${replicas ?? 'unset'}`,
+        allowed: 'ordinals 0 to TROUPE_REPLICAS - 1',
+        todo: replicas === undefined ? 'set TROUPE_REPLICAS' : 'raise TROUPE_REPLICAS to the number of pods',
+      };
+    },
+  },
+  {
+    prose: 'a KAFKA_SECURITY_PROTOCOL with SASL comes with KAFKA_SASL_MECHANISM, KAFKA_SASL_USER and KAFKA_SASL_PASSWORD',
+    check({ kafka }) {
+      if (!kafka.securityProtocol.startsWith('sasl')) return undefined;
+      const missing = [
+        ['KAFKA_SASL_MECHANISM', kafka.saslMechanism],
+        ['KAFKA_SASL_USER', kafka.saslUser],
+        ['KAFKA_SASL_PASSWORD', kafka.saslPassword],
+      ].flatMap(([name, value]) => (value === undefined ? [name] : []));
+      if (missing.length === 0) return undefined;
+      return { name: missing.join(' + '), value: undefined, allowed: `needed with ${kafka.securityProtocol}`, todo: 'set what is missing' };
+    },
+  },
+  {
+    prose: 'KAFKA_CLIENT_CERT_B64 and KAFKA_CLIENT_CERT_KEY_B64 come together',
+    check({ kafka }) {
+      if ((kafka.clientCertB64 === undefined) === (kafka.clientCertKeyB64 === undefined)) return undefined;
+      return {
+        name: 'KAFKA_CLIENT_CERT_B64 + KAFKA_CLIENT_CERT_KEY_B64',
+        value: undefined,
+        allowed: 'both or neither',
+        todo: 'set the other one',
+      };
+    },
+  },
+];
+
+/** Variables that name a real server; unset, the embedded one is used. */
+export const SERVERS = [
+  { name: 'KAFKA_HOSTS', system: 'Kafka', isSet: ({ kafka }: Config) => kafka.hosts.length > 0 },
+  { name: 'CLICKHOUSE_HOST', system: 'ClickHouse', isSet: ({ clickhouse }: Config) => clickhouse.host !== undefined },
+  { name: 'DATABASE_URL', system: 'PostgreSQL', isSet: ({ postgres }: Config) => postgres.url !== undefined },
+  { name: 'REDIS_URL', system: 'Redis', isSet: ({ redis }: Config) => redis.url !== undefined },
+] as const;

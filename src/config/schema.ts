@@ -1,0 +1,408 @@
+import {
+  boolean,
+  choice,
+  integer,
+  list,
+  optionalChoice,
+  optionalInteger,
+  optionalText,
+  optionalUrl,
+  ratio,
+  text,
+  type Setting,
+  type ValueOf,
+} from './setting.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** PostHog's modes (spec/ingestion.md 9.1), and `async`, which its README names. 'null' is how PostHog writes "everything". */
+export const MODES = [
+  'null',
+  'ingestion',
+  'analytics-ingestion',
+  'ingestion-overflow',
+  'ingestion-historical',
+  'events-ingestion',
+  'recordings-blob-ingestion',
+  'recordings-blob-ingestion-overflow',
+  'async',
+  'async-onevent',
+  'async-webhooks',
+  'jobs',
+  'scheduler',
+  'cdp-processed-events',
+  'cdp-function-callbacks',
+  'cdp-cyclotron-worker',
+  'functional-tests',
+] as const;
+
+/**
+ * THE table of settings: sections of rows, in the order of docs/configuration.md. The shape of {@link Config} is derived from it,
+ * so adding a setting is adding a row. Rules over several rows are in rules.ts; PostHog variables that have nothing to
+ * set here are in without-effect.ts.
+ */
+export const SCHEMA = {
+  server: {
+    mode: choice('PLUGIN_SERVER_MODE', MODES, 'null', {
+      prose: 'What this process runs, by the names of PostHog. `null` is everything that exists.',
+    }),
+    dataDir: text('TROUPE_DATA_DIR', '.troupe', {
+      prose: 'Folder of everything the process keeps on disk: the embedded servers and their data. Relative to the working directory.',
+    }),
+    httpHost: text('TROUPE_HTTP_HOST', '0.0.0.0', { prose: 'Address the health and metrics server listens on.' }),
+    httpPort: integer('HTTP_SERVER_PORT', 'port', 6738, { prose: 'Port of `/_health`, `/_ready` and `/_metrics`. 0 takes a free one.' }),
+    inspectHost: text('TROUPE_INSPECT_HOST', '127.0.0.1', {
+      prose: 'Address the inspector listens on. It shows the state of actors and asks for no password: keep it on the loopback.',
+    }),
+    inspectPort: integer('TROUPE_INSPECT_PORT', 'port', 6739, { prose: 'Port of the actor inspector. 0 takes a free one.' }),
+    logLevel: choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info', {
+      prose: 'The least severe log line that is written.',
+      raise: 'Towards `error`: less to read, and less to find a cause with.',
+      lower: 'Towards `debug`: a line for each batch.',
+    }),
+    ordinal: optionalInteger('TROUPE_ORDINAL', 'count', {
+      prose:
+        'Number of this process in its StatefulSet, from 0. Partitions stay with their number over a restart, and warm actors with them.',
+      derived: 'number at the end of the host name, when TROUPE_REPLICAS is set',
+    }),
+    replicas: optionalInteger('TROUPE_REPLICAS', 'count', {
+      prose: 'How many processes share the input topics. Unset: partitions are spread evenly, with no memory of who had them.',
+      min: 1,
+    }),
+  },
+
+  capture: {
+    enabled: boolean('TROUPE_CAPTURE_ENABLED', true, {
+      prose: "Serve PostHog's capture endpoints in this process. Switch off where PostHog's own capture feeds Kafka.",
+    }),
+    host: text('TROUPE_CAPTURE_HOST', '0.0.0.0', { prose: 'Address the capture server listens on.' }),
+    port: integer('TROUPE_CAPTURE_PORT', 'port', 8010, { prose: 'Port of the capture server. 0 takes a free one.' }),
+    bodyBytes: integer('TROUPE_CAPTURE_BODY_BYTES', 'bytes', 20 * MiB, {
+      prose: 'Largest request body, before and after decompression; above it the answer is 413.',
+      raise: 'One request may hold that much memory twice.',
+      lower: 'Large batches of backfills are refused.',
+      min: 64 * KiB,
+    }),
+  },
+
+  kafka: {
+    hosts: list('KAFKA_HOSTS', {
+      prose: 'Brokers, as `host:port,host:port`. Unset: an embedded log in TROUPE_DATA_DIR takes the place of Kafka.',
+    }),
+    prefix: text('KAFKA_PREFIX', '', { prose: 'Put before every topic name and consumer group (spec 1.1).' }),
+    clientId: optionalText('KAFKA_CLIENT_ID', { prose: 'How this process names itself to the brokers.', derived: 'host name' }),
+    rack: optionalText('KAFKA_CLIENT_RACK', {
+      prose: 'Availability zone of this process, for brokers that answer from the nearest replica.',
+    }),
+    securityProtocol: choice('KAFKA_SECURITY_PROTOCOL', ['plaintext', 'ssl', 'sasl_plaintext', 'sasl_ssl'], 'plaintext', {
+      prose: 'How connections to the brokers are secured. Upper case is understood.',
+    }),
+    saslMechanism: optionalChoice('KAFKA_SASL_MECHANISM', ['plain', 'scram-sha-256', 'scram-sha-512'], {
+      prose: 'How to log in, when the security protocol begins with `sasl`. Upper case is understood.',
+    }),
+    saslUser: optionalText('KAFKA_SASL_USER', { prose: 'User to log in as.' }),
+    saslPassword: optionalText('KAFKA_SASL_PASSWORD', { prose: 'Password to log in with.', secret: true }),
+    trustedCertB64: optionalText('KAFKA_TRUSTED_CERT_B64', { prose: 'Certificate authority of the brokers: PEM, in base64.' }),
+    clientCertB64: optionalText('KAFKA_CLIENT_CERT_B64', { prose: 'Client certificate: PEM, in base64.' }),
+    clientCertKeyB64: optionalText('KAFKA_CLIENT_CERT_KEY_B64', { prose: 'Key of the client certificate: PEM, in base64.', secret: true }),
+    topic: text('KAFKA_CONSUMPTION_TOPIC', 'events_plugin_ingestion', {
+      prose: 'Topic the events are read from, and capture writes to. KAFKA_PREFIX is put before it.',
+    }),
+    overflowTopic: text('KAFKA_CONSUMPTION_OVERFLOW_TOPIC', 'events_plugin_ingestion_overflow', {
+      prose: 'Topic for events that are set aside. KAFKA_PREFIX is put before it.',
+    }),
+    deadLetterTopic: text('INGESTION_CONSUMER_DLQ_TOPIC', 'events_plugin_ingestion_dlq', {
+      prose: 'Topic for records that cannot be ingested, with the reason in a header. KAFKA_PREFIX is put before it.',
+    }),
+    groupId: text('INGESTION_CONSUMER_GROUP_ID', 'clickhouse-ingestion', {
+      prose: "Consumer group; PostHog's own, so that Troupe goes on where PostHog stopped. KAFKA_PREFIX is put before it.",
+    }),
+    maxBytes: integer('KAFKA_CONSUMPTION_MAX_BYTES', 'bytes', 10 * MiB, {
+      prose: 'Most that one fetch brings from all partitions of a broker.',
+      raise: 'Fewer round trips after an outage; more memory.',
+      lower: 'More round trips.',
+      min: 64 * KiB,
+    }),
+    maxBytesPerPartition: integer('KAFKA_CONSUMPTION_MAX_BYTES_PER_PARTITION', 'bytes', 1 * MiB, {
+      prose: 'Most that one fetch brings from one partition.',
+      min: 16 * KiB,
+    }),
+    maxWaitMs: integer('KAFKA_CONSUMPTION_MAX_WAIT_MS', 'ms', 50, {
+      prose: 'How long a broker may wait for records before it answers a fetch.',
+      raise: 'Fewer empty fetches on a quiet topic; stopping and joining take as much longer.',
+      lower: 'More empty fetches.',
+      min: 1,
+    }),
+    errorBackoffMs: integer('KAFKA_CONSUMPTION_ERROR_BACKOFF_MS', 'ms', 100, {
+      prose: 'Pause after a failed fetch, and the first step of growing ones.',
+    }),
+    sessionTimeoutMs: integer('KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS', 'ms', 30_000, {
+      prose: 'After this long without a heartbeat the brokers give the partitions to others.',
+      raise: 'The partitions of a dead process wait longer.',
+      lower: 'A long pause of the machine costs a rebalance. See the zombie rule below.',
+      min: 6_000,
+    }),
+    rebalanceTimeoutMs: optionalInteger('KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS', 'ms', {
+      prose: 'How long a rebalance waits for a member to give up its partitions.',
+      derived: '2 x KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS',
+      min: 1_000,
+    }),
+    heartbeatIntervalMs: integer('TROUPE_KAFKA_HEARTBEAT_INTERVAL_MS', 'ms', 3_000, {
+      prose: 'How often the process tells the group that it lives.',
+      min: 100,
+    }),
+    heartbeatMarginMs: integer('TROUPE_KAFKA_HEARTBEAT_MARGIN_MS', 'ms', 10_000, {
+      prose: 'No insert is begun when the last confirmed heartbeat is older: the partition may have a new owner soon.',
+      raise: 'Inserts go on longer while the coordinator is away; the zombie rule below bounds it.',
+      lower: 'A slow coordinator stops inserts.',
+      min: 500,
+    }),
+    topicCreationTimeoutMs: integer('KAFKA_TOPIC_CREATION_TIMEOUT_MS', 'ms', 5_000, {
+      prose: 'How long the creation of a missing topic may take.',
+      min: 100,
+    }),
+    producer: choice('TROUPE_KAFKA_PRODUCER', ['platformatic', 'kafkajs'], 'platformatic', {
+      prose: 'Client that produces. `kafkajs` costs more than twice the CPU and is there in case of a fault in the other.',
+    }),
+    producerLingerMs: integer('KAFKA_PRODUCER_LINGER_MS', 'ms', 20, {
+      prose: 'How long a record may wait for others to share its request.',
+      raise: 'Fewer and larger requests; capture answers later.',
+      lower: 'More requests.',
+    }),
+    producerQueueBytes: integer('TROUPE_KAFKA_PRODUCER_QUEUE_BYTES', 'bytes', 64 * MiB, {
+      prose: 'Bytes that may wait for acknowledgement; beyond it capture answers 503 and clients try again.',
+      raise: 'Rides out longer broker outages; that much memory.',
+      lower: 'Refuses earlier.',
+      min: 1 * MiB,
+    }),
+  },
+
+  clickhouse: {
+    host: optionalText('CLICKHOUSE_HOST', {
+      prose:
+        'Host, or `host:port`, of ClickHouse. Unset: an embedded engine in TROUPE_DATA_DIR. The port is 8443 with CLICKHOUSE_SECURE, else 8123.',
+    }),
+    database: text('CLICKHOUSE_DATABASE', 'default', { prose: 'Database of the tables.' }),
+    user: text('CLICKHOUSE_USER', 'default', { prose: 'User to log in as.' }),
+    password: optionalText('CLICKHOUSE_PASSWORD', { prose: 'Password to log in with.', secret: true }),
+    secure: boolean('CLICKHOUSE_SECURE', false, { prose: 'Use HTTPS.' }),
+    ca: optionalText('CLICKHOUSE_CA', { prose: 'Certificate authority of the server: PEM text, or the path of a PEM file.' }),
+    blockRowsCount: integer('TROUPE_CLICKHOUSE_BLOCK_ROWS_COUNT', 'count', 20_000, {
+      prose: 'A block is inserted when it has this many rows.',
+      raise: 'Fewer parts to merge; more memory, and more to bisect when ClickHouse refuses a row.',
+      lower: 'More and smaller parts; when merging cannot keep up, ClickHouse refuses inserts.',
+      min: 1,
+      max: 1_000_000, // an insert stays one block below 1,048,449 rows (delivery.md 3)
+    }),
+    blockBytes: integer('TROUPE_CLICKHOUSE_BLOCK_BYTES', 'bytes', 32 * MiB, {
+      prose: 'A block is inserted when it has this many bytes.',
+      raise: 'More memory: two blocks per writer are held.',
+      lower: 'More parts to merge.',
+      min: 64 * KiB,
+      max: 256 * MiB, // min_insert_block_size_bytes: above it ClickHouse cuts the block itself
+    }),
+    blockAgeMs: integer('TROUPE_CLICKHOUSE_BLOCK_AGE_MS', 'ms', 300, {
+      prose: 'A block is inserted when its oldest row has waited this long. The greatest part of the latency of a quiet stream.',
+      raise: 'Fewer, larger parts; events are visible later.',
+      lower: 'Events are visible sooner; more parts to merge.',
+      min: 1,
+      max: 60_000,
+    }),
+    insertTimeoutMs: integer('TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS', 'ms', 15_000, {
+      prose:
+        'Deadline of one insert, here and as `max_execution_time` in the server. Past it the fate of the block is unknown, so it is asked for.',
+      raise: 'The zombie rule below asks for a longer session timeout.',
+      lower: 'A busy server makes more inserts of unknown fate.',
+      min: 5_000, // max_execution_time below 5 s is no hygiene but a cause of partial blocks (delivery.md 3)
+    }),
+  },
+
+  postgres: {
+    url: optionalUrl('DATABASE_URL', ['postgres', 'postgresql'], {
+      prose: 'PostgreSQL with the PostHog schema. Unset: an embedded server in TROUPE_DATA_DIR.',
+      derived: 'POSTHOG_DB_NAME and its companions, when set',
+      secret: true,
+    }),
+    poolCount: integer('POSTGRES_CONNECTION_POOL_SIZE', 'count', 10, {
+      prose: 'Connections this process may hold.',
+      raise: 'PostgreSQL pays for each with memory; count all replicas.',
+      lower: 'Person loads and flushes wait for each other.',
+      min: 2,
+      max: 1_000,
+    }),
+  },
+
+  redis: {
+    url: optionalUrl('REDIS_URL', ['redis', 'rediss'], {
+      prose: 'Redis for state shared between processes. Unset: a local store, which is right for one process.',
+      derived: 'POSTHOG_REDIS_HOST and its companions, when set',
+      secret: true,
+    }),
+    timeoutMs: integer('TROUPE_REDIS_TIMEOUT_MS', 'ms', 1_000, {
+      prose: 'Deadline of one command. Redis is never waited for by an event: past it the work goes on without.',
+      min: 10,
+    }),
+  },
+
+  ingestion: {
+    batchCount: integer('INGESTION_BATCH_SIZE', 'count', 500, {
+      prose: 'Most records handed to a router at once.',
+      raise: 'More persons are loaded in one query; the event loop is held longer per batch.',
+      lower: 'More queries for the same events.',
+      min: 1,
+      max: 100_000,
+    }),
+    dropByToken: list('DROP_EVENTS_BY_TOKEN', { prose: 'Tokens whose events are dropped.' }),
+    dropByTokenDistinctId: list('DROP_EVENTS_BY_TOKEN_DISTINCT_ID', {
+      prose: '`token:distinct_id` pairs, or `token`, whose events are dropped.',
+    }),
+    skipDefinitions: boolean('SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP', false, {
+      prose: 'Do not keep the lists of event and property names that the PostHog app offers in its menus.',
+    }),
+    trustTeamId: boolean('TROUPE_TRUST_TEAM_ID', false, {
+      prose: 'Believe a `team_id` in the envelope without its token. Only where nobody but your own capture can write the topic.',
+    }),
+  },
+
+  router: {
+    creditCount: integer('TROUPE_ROUTER_CREDIT_COUNT', 'count', 20_000, {
+      prose: 'Events one partition may have unsettled; then it waits.',
+      raise: 'More memory (about 1 kB and the event itself each); a crash replays more.',
+      lower: 'Blocks do not fill; throughput falls to credit over latency.',
+      min: 1,
+    }),
+    creditBytes: integer('TROUPE_ROUTER_CREDIT_BYTES', 'bytes', 64 * MiB, { prose: 'The same, in bytes of Kafka values.', min: 1 * MiB }),
+    teamCreditCount: integer('TROUPE_ROUTER_TEAM_CREDIT_COUNT', 'count', 10_000, {
+      prose: 'Events of one team that one partition may have unsettled, so that a stuck team lets the others pass.',
+      min: 1,
+    }),
+    distinctIdCreditCount: integer('TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT', 'count', 2_000, {
+      prose: 'The same for one distinct_id: the bound of its mailbox.',
+      min: 1,
+    }),
+    gapCount: integer('TROUPE_ROUTER_GAP_COUNT', 'count', 100_000, {
+      prose: 'How far a partition may read on past its oldest unsettled event; then it waits.',
+      raise: 'A slow key stops the others later; after a crash takeover asks about more offsets.',
+      lower: 'A slow key stops the others sooner.',
+      min: 1,
+    }),
+  },
+
+  people: {
+    activeCount: integer('TROUPE_PEOPLE_ACTIVE_COUNT', 'count', 100_000, {
+      prose: 'Entities (team, distinct_id) kept in memory with their person; the longest idle leave first.',
+      raise: 'About 2 kB each.',
+      lower: 'Returning people are read from PostgreSQL again.',
+      min: 100,
+    }),
+    idleMs: integer('TROUPE_PEOPLE_IDLE_MS', 'ms', 60_000, { prose: 'An entity without events for this long is passivated.', min: 100 }),
+    flushRowsCount: integer('TROUPE_PERSON_FLUSH_ROWS_COUNT', 'count', 1_000, {
+      prose: 'Person updates written by one statement.',
+      raise: 'Little is gained above 500.',
+      lower: 'Each row costs more.',
+      min: 1,
+      max: 10_000,
+    }),
+    flushLingerMs: integer('TROUPE_PERSON_FLUSH_LINGER_MS', 'ms', 5, {
+      prose: 'How long a person update may wait for others to share its statement.',
+      max: 10_000,
+    }),
+  },
+
+  plugins: {
+    taskTimeoutS: integer('TASK_TIMEOUT', 's', 30, { prose: "PostHog's limit for one piece of plugin work.", min: 1, max: 3_600 }),
+    deadlineMs: optionalInteger('TROUPE_PLUGIN_DEADLINE_MS', 'ms', {
+      prose: 'Deadline of one plugin call on one event; past it the event goes on without that plugin, and the sandbox is made anew.',
+      derived: 'TASK_TIMEOUT',
+      raise: 'A plugin that hangs holds its team longer.',
+      lower: 'A plugin that waits for a slow server fails.',
+      min: 10,
+    }),
+    memoryMb: integer('TROUPE_PLUGIN_MEMORY_MB', 'MiB', 64, {
+      prose: 'Heap of one plugin; past it the plugin is ended and quarantined.',
+      raise: 'Memory of the machine, for each plugin.',
+      lower: 'Plugins with large tables fail.',
+      min: 8,
+      max: 4_096,
+    }),
+  },
+
+  embedded: {
+    partitionsCount: integer('TROUPE_EMBEDDED_PARTITIONS_COUNT', 'count', 4, {
+      prose: 'Partitions of a topic of the embedded log. Fixed when the topic is created.',
+      min: 1,
+      max: 64,
+    }),
+    inProduction: boolean('TROUPE_EMBEDDED_IN_PRODUCTION', false, {
+      prose:
+        'With NODE_ENV=production a server address that is missing is an error, because it is nearly always a mistake; this says that it is not.',
+    }),
+  },
+
+  telemetry: {
+    otlpEndpoint: optionalUrl('OTEL_EXPORTER_OTLP_ENDPOINT', ['http', 'https'], {
+      prose: 'Where traces go, over OTLP/HTTP; `/v1/traces` is added. Unset: no traces, and nothing of OpenTelemetry is loaded.',
+    }),
+    serviceName: text('OTEL_SERVICE_NAME', 'troupe', { prose: '`service.name` of traces and log lines.' }),
+    sampleRatio: ratio('TROUPE_TRACE_SAMPLE_RATIO', 0.01, {
+      prose:
+        'Share of events that are traced, chosen by the trace id at capture; a `traceparent` from the client with the sampled flag is followed.',
+      raise: '30 us of CPU for each traced event.',
+      lower: 'Rare events are seen in no trace.',
+    }),
+  },
+
+  shutdown: {
+    intakeMs: integer('TROUPE_SHUTDOWN_INTAKE_MS', 'ms', 2_000, {
+      prose: 'Phase 1: answer the requests in work, take no more; fetch no more.',
+    }),
+    drainMs: integer('TROUPE_SHUTDOWN_DRAIN_MS', 'ms', 10_000, {
+      prose: 'Phase 2: what was read goes through plugins and persons to the writers.',
+      raise: 'Fewer events are replayed after a deploy in bad times.',
+      lower: 'A stop under load replays more.',
+    }),
+    flushMs: integer('TROUPE_SHUTDOWN_FLUSH_MS', 'ms', 8_000, { prose: 'Phase 3: writers write out what they hold.' }),
+    commitMs: integer('TROUPE_SHUTDOWN_COMMIT_MS', 'ms', 3_000, { prose: 'Phase 4: commit the watermarks and leave the group.' }),
+    closeMs: integer('TROUPE_SHUTDOWN_CLOSE_MS', 'ms', 3_000, {
+      prose: 'Phase 5: close clients and embedded servers, send the last spans.',
+    }),
+    graceMs: integer('TROUPE_SHUTDOWN_GRACE_MS', 'ms', 30_000, {
+      prose:
+        "What the orchestrator allows between SIGTERM and SIGKILL (Kubernetes: terminationGracePeriodSeconds). The phases' sum must be below it.",
+      min: 1,
+    }),
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, Setting>>>>;
+
+type Schema = typeof SCHEMA;
+export type SectionName = keyof Schema;
+
+/** The settings of a process, by section: what {@link SCHEMA} describes, loaded. */
+export type Config = {
+  readonly [Section in SectionName]: { readonly [Key in keyof Schema[Section]]: ValueOf<Schema[Section][Key]> };
+};
+
+/** One line on each section, for people. */
+export const SECTION_PROSE: Readonly<Record<SectionName, string>> = {
+  server: 'The process: what it runs, where it listens, what it writes down.',
+  capture: "The public HTTP face: PostHog's capture endpoints.",
+  kafka: 'Where events come from.',
+  clickhouse: 'Where events go.',
+  postgres: 'Where persons live.',
+  redis: 'State shared between processes.',
+  ingestion: 'What happens to events.',
+  router: 'How much may be in work, and who waits.',
+  people: 'Entities in memory, and how their persons are written.',
+  plugins: 'Limits of plugin code.',
+  embedded: 'The servers that stand in on one machine.',
+  telemetry: 'Traces. Metrics are always on and cost nothing to speak of; docs/instrumentation.md has the catalogue.',
+  shutdown: 'A clean stop, phase by phase.',
+};
+
+/** Every row with the place it has in {@link Config}. */
+export const ALL_SETTINGS: readonly { readonly section: SectionName; readonly key: string; readonly setting: Setting }[] = Object.entries(
+  SCHEMA,
+).flatMap(([section, rows]) =>
+  Object.entries(rows as Readonly<Record<string, Setting>>).map(([key, setting]) => ({ section: section as SectionName, key, setting })),
+);

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { helpText, parseCommand } from '../../../src/cli.ts';
+import { ALL_SETTINGS } from '../../../src/config/schema.ts';
+
+describe('the command line', () => {
+  it.each([
+    [[], { type: 'run', overrides: [] }],
+    [['run', '--set', 'A=1', '--set', 'B=2'], { type: 'run', overrides: ['A=1', 'B=2'] }],
+    [['demo'], { type: 'demo', exit: false, fresh: false, overrides: [] }],
+    [['demo', '--exit', '--fresh'], { type: 'demo', exit: true, fresh: true, overrides: [] }],
+    [['--migrate'], { type: 'migrate', overrides: [] }],
+    [['--config-check'], { type: 'config-check', overrides: [] }],
+    [['--version'], { type: 'version' }],
+    [['-h'], { type: 'help' }],
+  ])('%j is understood', (argv, command) => {
+    expect(parseCommand(argv)).toEqual(command);
+  });
+
+  it.each([[['serve']], [['run', 'twice']], [['--nonsense']], [['--exit']], [['--migrate', '--config-check']], [['--set']]])(
+    '%j is refused, not guessed',
+    (argv) => {
+      expect(parseCommand(argv)).toMatchObject({ type: 'misused' });
+    },
+  );
+
+  it('--help names every setting', () => {
+    const help = helpText();
+    expect(ALL_SETTINGS.filter(({ setting }) => !help.includes(setting.name))).toEqual([]);
+  });
+});

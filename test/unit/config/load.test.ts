@@ -1,0 +1,219 @@
+import { describe, expect, it } from 'vitest';
+import { describeConfig } from '../../../src/config/describe.ts';
+import { ConfigError, ingests, loadConfig, type Env, type LoadOptions } from '../../../src/config/load.ts';
+import type { Problem } from '../../../src/config/rules.ts';
+import { ALL_SETTINGS } from '../../../src/config/schema.ts';
+import { reasonWithoutEffect } from '../../../src/config/without-effect.ts';
+
+const options: LoadOptions = { hostName: 'troupe-2' };
+
+function problemsOf(env: Env, more: LoadOptions = {}): readonly Problem[] {
+  try {
+    loadConfig(env, { ...options, ...more });
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('loading the settings', () => {
+  it('an empty environment gives the defaults, and they break no rule', () => {
+    const { config, notices } = loadConfig({}, options);
+    expect(config.server.httpPort).toBe(6738);
+    expect(config.kafka.hosts).toEqual([]);
+    expect(config.postgres.url).toBeUndefined();
+    expect(config.telemetry.sampleRatio).toBe(0.01);
+    expect(notices).toEqual([]);
+  });
+
+  it.each(['y', 'YES', 't', 'True', 'on', '1'])('reads %s as true, as PostHog does', (word) => {
+    expect(loadConfig({ CLICKHOUSE_SECURE: word }, options).config.clickhouse.secure).toBe(true);
+  });
+
+  it('refuses a word that is neither true nor false instead of reading it as false', () => {
+    expect(problemsOf({ CLICKHOUSE_SECURE: 'ture' })).toMatchObject([{ name: 'CLICKHOUSE_SECURE', value: 'ture' }]);
+  });
+
+  it.each(['30s', '1e3', '12,5', 'NaN', '0x10', '-1', '10.5'])('refuses %s as a whole number', (value) => {
+    expect(problemsOf({ INGESTION_BATCH_SIZE: value })).toMatchObject([{ name: 'INGESTION_BATCH_SIZE', value }]);
+  });
+
+  it('reads an empty value as an unset one', () => {
+    expect(loadConfig({ DATABASE_URL: '', INGESTION_BATCH_SIZE: '', KAFKA_HOSTS: '' }, options).config.ingestion.batchCount).toBe(500);
+  });
+
+  it('splits lists at commas and drops what is empty', () => {
+    expect(loadConfig({ KAFKA_HOSTS: ' a:1, b:2,,' }, options).config.kafka.hosts).toEqual(['a:1', 'b:2']);
+  });
+
+  it('understands the upper case in which PostHog writes Kafka security', () => {
+    const env = {
+      KAFKA_SECURITY_PROTOCOL: 'SASL_SSL',
+      KAFKA_SASL_MECHANISM: 'SCRAM-SHA-512',
+      KAFKA_SASL_USER: 'u',
+      KAFKA_SASL_PASSWORD: 'p',
+    };
+    expect(loadConfig(env, options).config.kafka).toMatchObject({ securityProtocol: 'sasl_ssl', saslMechanism: 'scram-sha-512' });
+  });
+
+  it('says everything that is wrong at once', () => {
+    const problems = problemsOf({ HTTP_SERVER_PORT: 'x', LOG_LEVEL: 'loud', DATABASE_URL: 'mysql://h/db', TROUPE_NO_SUCH: '1' });
+    expect(problems.map(({ name }) => name).sort()).toEqual(['DATABASE_URL', 'HTTP_SERVER_PORT', 'LOG_LEVEL', 'TROUPE_NO_SUCH']);
+    expect(problems.every(({ allowed, todo }) => allowed !== '' && todo !== '')).toBe(true);
+  });
+
+  it.each([
+    ['TROUPE_ROUTER_CREDITS_COUNT', 'TROUPE_ROUTER_CREDIT_COUNT'],
+    ['TROUPE_CREDIT_ROUTER_COUNT', 'TROUPE_ROUTER_CREDIT_COUNT'],
+    ['TROUPE_DATADIR', 'TROUPE_DATA_DIR'],
+  ])('refuses the unknown %s and asks whether %s was meant', (given, meant) => {
+    expect(problemsOf({ [given]: '1' })).toMatchObject([{ name: given, todo: `did you mean ${meant}?` }]);
+  });
+
+  it('takes no notice of the variables Kubernetes makes for a Service named troupe or troupe-capture', () => {
+    const env = {
+      TROUPE_SERVICE_HOST: '10.0.0.7',
+      TROUPE_SERVICE_PORT: '6738',
+      TROUPE_SERVICE_PORT_HTTP: '6738',
+      TROUPE_PORT: 'tcp://10.0.0.7:6738',
+      TROUPE_PORT_6738_TCP: 'tcp://10.0.0.7:6738',
+      TROUPE_PORT_6738_TCP_ADDR: '10.0.0.7',
+      TROUPE_CAPTURE_PORT: 'tcp://10.0.0.8:8010',
+    };
+    expect(loadConfig(env, options).config.capture.port).toBe(8010);
+  });
+
+  it('takes a setting from the command line over the environment', () => {
+    const { config, origins } = loadConfig({ HTTP_SERVER_PORT: '1' }, { ...options, overrides: ['HTTP_SERVER_PORT=0', 'LOG_LEVEL=warn'] });
+    expect(config.server).toMatchObject({ httpPort: 0, logLevel: 'warn' });
+    expect(origins.get('HTTP_SERVER_PORT')).toBe('command line');
+  });
+
+  it.each(['HTTP_PORT=1', 'nonsense', 'TROUPE_NONSENSE=1'])('refuses --set %s', (pair) => {
+    expect(problemsOf({}, { overrides: [pair] })).toHaveLength(1);
+  });
+});
+
+describe('secrets', () => {
+  it('are read from the file that NAME_FILE names, without its last line end', () => {
+    const { config, origins } = loadConfig(
+      { CLICKHOUSE_PASSWORD_FILE: '/run/secrets/ch' },
+      { ...options, readFile: (path) => (path === '/run/secrets/ch' ? 'hunter2\n' : '') },
+    );
+    expect(config.clickhouse.password).toBe('hunter2');
+    expect(origins.get('CLICKHOUSE_PASSWORD')).toBe('file');
+  });
+
+  it('are shown neither in the settings in force nor in an error', () => {
+    const env = {
+      DATABASE_URL: 'postgres://me:hunter2@db/posthog',
+      REDIS_URL: 'redis://:hunter2@cache',
+      CLICKHOUSE_PASSWORD: 'hunter2',
+      KAFKA_SASL_PASSWORD: 'hunter2',
+      KAFKA_CLIENT_CERT_B64: 'x',
+      KAFKA_CLIENT_CERT_KEY_B64: 'hunter2',
+    };
+    expect(describeConfig(loadConfig(env, options))).not.toContain('hunter2');
+    expect(describeConfig(loadConfig(env, options))).toContain('postgres://me:******@db/posthog');
+    expect(JSON.stringify(problemsOf({ DATABASE_URL: 'hunter2', REDIS_URL: 'http://:hunter2@cache' }))).not.toContain('hunter2');
+  });
+});
+
+describe('values that follow from others', () => {
+  it("puts DATABASE_URL together from PostHog's parts, encoding what needs it", () => {
+    const env = { POSTHOG_DB_NAME: 'ph', POSTHOG_DB_USER: 'a@b', POSTHOG_DB_PASSWORD: 'p/w', POSTHOG_POSTGRES_HOST: 'db' };
+    expect(loadConfig(env, options).config.postgres.url).toBe('postgres://a%40b:p%2Fw@db:5432/ph');
+    expect(loadConfig({ ...env, DATABASE_URL: 'postgres://x/y' }, options).config.postgres.url).toBe('postgres://x/y');
+  });
+
+  it('lets POSTHOG_REDIS_HOST win over REDIS_URL, as PostHog does', () => {
+    expect(loadConfig({ REDIS_URL: 'redis://a', POSTHOG_REDIS_HOST: 'b', POSTHOG_REDIS_PASSWORD: 'p' }, options).config.redis.url).toBe(
+      'redis://:p@b:6379',
+    );
+  });
+
+  it('takes the plugin deadline from TASK_TIMEOUT unless it is set', () => {
+    expect(loadConfig({ TASK_TIMEOUT: '5' }, options).config.plugins.deadlineMs).toBe(5_000);
+    expect(loadConfig({ TASK_TIMEOUT: '5', TROUPE_PLUGIN_DEADLINE_MS: '70' }, options).config.plugins.deadlineMs).toBe(70);
+  });
+
+  it('takes the ordinal from the host name only where replicas are counted', () => {
+    expect(loadConfig({ TROUPE_REPLICAS: '3' }, options).config.server.ordinal).toBe(2);
+    expect(loadConfig({}, options).config.server.ordinal).toBeUndefined();
+  });
+});
+
+describe('rules between settings', () => {
+  it('the zombie rule: an insert of a former owner must end before the brokers name a new one', () => {
+    expect(problemsOf({ TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS: '19999' })).toEqual([]);
+    const [problem] = problemsOf({ TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS: '20000' });
+    expect(problem?.name).toContain('KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS');
+    expect(problem?.value).toBe('10000 ms + 20000 ms against 30000 ms');
+  });
+
+  it.each<[string, Env]>([
+    ['the shutdown phases reach the grace period', { TROUPE_SHUTDOWN_DRAIN_MS: '14000' }],
+    ['a team has more credit than its partition', { TROUPE_ROUTER_TEAM_CREDIT_COUNT: '20001' }],
+    ['a distinct_id has more credit than its team', { TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT: '10001' }],
+    ['the gap is smaller than the credit', { TROUPE_ROUTER_GAP_COUNT: '19999' }],
+    ['two servers share a port', { TROUPE_CAPTURE_PORT: '6738' }],
+    ['an ordinal is not below the replicas', { TROUPE_ORDINAL: '3', TROUPE_REPLICAS: '3' }],
+    ['an ordinal stands without replicas', { TROUPE_ORDINAL: '0' }],
+    ['two heartbeats do not fit into the margin', { TROUPE_KAFKA_HEARTBEAT_INTERVAL_MS: '5001' }],
+    ['SASL is on without a user', { KAFKA_SECURITY_PROTOCOL: 'sasl_ssl' }],
+    ['a client certificate has no key', { KAFKA_CLIENT_CERT_B64: 'x' }],
+  ])('refuses when %s', (_, env) => {
+    expect(problemsOf(env)).toHaveLength(1);
+  });
+
+  it('a port of 0 is shared by nobody', () => {
+    expect(problemsOf({ HTTP_SERVER_PORT: '0', TROUPE_CAPTURE_PORT: '0', TROUPE_INSPECT_PORT: '0' })).toEqual([]);
+  });
+
+  it('in production a missing server is an error, unless embedded servers are wanted there', () => {
+    const env = { NODE_ENV: 'production', KAFKA_HOSTS: 'k:9092', REDIS_URL: 'redis://r' };
+    expect(problemsOf(env).map(({ name }) => name)).toEqual(['CLICKHOUSE_HOST', 'DATABASE_URL']);
+    expect(problemsOf({ ...env, TROUPE_EMBEDDED_IN_PRODUCTION: 'true' })).toEqual([]);
+  });
+});
+
+describe('notices', () => {
+  it('names each variable of PostHog that is set and has no effect', () => {
+    expect(loadConfig({ WORKER_CONCURRENCY: '4', SENTRY_DSN: '' }, options).notices).toEqual([
+      'WORKER_CONCURRENCY has no effect: the actors make the concurrency.',
+    ]);
+  });
+
+  it('says which servers are embedded when only some are', () => {
+    expect(loadConfig({ KAFKA_HOSTS: 'k:9092' }, options).notices).toEqual([
+      'CLICKHOUSE_HOST, DATABASE_URL, REDIS_URL not set: ClickHouse, PostgreSQL, Redis embedded in .troupe.',
+    ]);
+  });
+
+  it('accepts every mode of PostHog and says when there is nothing to run for it', () => {
+    const jobs = loadConfig({ PLUGIN_SERVER_MODE: 'jobs' }, options);
+    expect(ingests(jobs.config)).toBe(false);
+    expect(jobs.notices.join()).toContain('nothing to run');
+    expect(ingests(loadConfig({ PLUGIN_SERVER_MODE: 'analytics-ingestion' }, options).config)).toBe(true);
+    expect(problemsOf({ PLUGIN_SERVER_MODE: 'ingest' })).toHaveLength(1);
+  });
+});
+
+describe('the table', () => {
+  it('names each variable once, and none of those without effect', () => {
+    const names = ALL_SETTINGS.map(({ setting }) => setting.name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names.filter((name) => reasonWithoutEffect(name) !== undefined)).toEqual([]);
+  });
+
+  it('has a unit in the name of each number of our own', () => {
+    const unnamed = ALL_SETTINGS.filter(
+      ({ setting }) =>
+        setting.name.startsWith('TROUPE_') &&
+        setting.kind === 'integer' &&
+        !/_(MS|BYTES|COUNT|MB|PORT)$|_ORDINAL$|_REPLICAS$/.test(setting.name),
+    );
+    expect(unnamed.map(({ setting }) => setting.name)).toEqual([]);
+  });
+});
