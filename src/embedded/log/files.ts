@@ -1,0 +1,80 @@
+import { open, rename, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** One open file of the log. A failing disk is tested by passing another implementation. */
+export interface LogFile {
+  /** Writes every byte at `position`. @throws the system's error (ENOSPC, EIO …), possibly after a part was written. */
+  writeAll(buffers: readonly Buffer[], position: number): Promise<void>;
+  /** Reads up to `into.length` bytes; resolves to how many there were. */
+  read(into: Buffer, position: number): Promise<number>;
+  /** fdatasync. */
+  sync(): Promise<void>;
+  truncate(bytes: number): Promise<void>;
+  sizeBytes(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** How the log opens its files: 'create' empties a file that is there: one that no segment list names holds nothing acknowledged. */
+export type OpenLogFile = (path: string, mode: 'create' | 'append' | 'read') => Promise<LogFile>;
+
+const FLAGS = { create: 'w+', append: 'r+', read: 'r' } as const;
+
+export const openOnDisk: OpenLogFile = async (path, mode) => onHandle(await open(path, FLAGS[mode]));
+
+function onHandle(handle: FileHandle): LogFile {
+  return {
+    async writeAll(buffers, position) {
+      let rest: readonly Buffer[] = buffers;
+      let at = position;
+      for (;;) {
+        const { bytesWritten } = await handle.writev(rest, at);
+        at += bytesWritten;
+        rest = afterBytes(rest, bytesWritten);
+        if (rest.length === 0) return;
+        if (bytesWritten === 0) throw new Error('the disk took no byte');
+      }
+    },
+    async read(into, position) {
+      const { bytesRead } = await handle.read(into, 0, into.length, position);
+      return bytesRead;
+    },
+    sync: () => handle.datasync(),
+    truncate: (bytes) => handle.truncate(bytes),
+    sizeBytes: async () => (await handle.stat()).size,
+    close: () => handle.close(),
+  };
+}
+
+/** What is left of `buffers` after a short write: a nearly full disk takes a part and reports no error. */
+function afterBytes(buffers: readonly Buffer[], written: number): readonly Buffer[] {
+  let skip = written;
+  for (const [index, buffer] of buffers.entries()) {
+    if (skip < buffer.length) return [buffer.subarray(skip), ...buffers.slice(index + 1)];
+    skip -= buffer.length;
+  }
+  return [];
+}
+
+/** Makes a created, renamed or removed name durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Replaces a small file so that a reader, also after a crash, finds the old content or the new one and nothing else. */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  const next = `${path}.next`;
+  const handle = await open(next, 'w');
+  try {
+    await handle.writeFile(content);
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+  await rename(next, path);
+  await syncDirectory(dirname(path));
+}
