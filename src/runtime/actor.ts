@@ -1,9 +1,12 @@
 import type { Clock, Random, Timer } from './clock.ts';
 import type { TraceContext } from './envelope.ts';
-import type { ActorRef } from './ref.ts';
+import type { ActorRef, AnyRef } from './ref.ts';
 import type { Strategy } from './strategy.ts';
 
 export type StopReason = 'stopped' | 'passivated' | 'restarted' | 'budget-spent' | 'parent-stopped';
+
+/** Why an accepted message will reach no life of its actor; see {@link ActorSpec.refused}. */
+export type RefusalReason = 'stopped' | 'quarantined';
 
 /** What a cell offers its behavior while it lives. Timers end with the life that made them. */
 export interface ActorContext<M> {
@@ -20,7 +23,7 @@ export interface ActorContext<M> {
   after(delayMs: number, message: M): Timer;
   every(intervalMs: number, message: M): Timer;
   /** Exactly one `message` to self when `ref` ends, also when it already has. */
-  watch(ref: ActorRef<never>, message: M): void;
+  watch(ref: AnyRef, message: M): void;
   /** Stops this actor in order after the message in work. */
   stop(): void;
 }
@@ -33,13 +36,22 @@ export interface ActorSpec<State, M> {
   start(ctx: ActorContext<M>): State | Promise<State>;
   /** Handles one message; the returned state is the next one. Never runs twice at once in one actor. */
   receive(state: State, message: M, ctx: ActorContext<M>): State | Promise<State>;
-  /** Awaited (bounded) before the name is freed; for the flush of a clean stop. */
+  /**
+   * Awaited (bounded) before the name is freed: the flush of a clean stop. Every life whose `start` succeeded ends with exactly one
+   * call, also one that crashed (`restarted`, `budget-spent`): the reason tells, and the state is the one from before the crash.
+   */
   stopping?(state: State, reason: StopReason, ctx: ActorContext<M>): void | Promise<void>;
   /**
    * Called with the message whose `receive` threw, with the state from before it: settle what it carried.
    * Without it, a failing message is a dead letter and counted.
    */
   failed?(state: State, message: M, error: unknown, ctx: ActorContext<M>): void;
+  /**
+   * Called with each accepted message that no life will handle: settle what it carried, with this reason. There may never have
+   * been a state, so none is given. `error` is the last crash, if one led here. Without it, such a message is a dead letter, and
+   * while in quarantine `tell` answers `stopped`.
+   */
+  refused?(message: M, reason: RefusalReason, error: unknown, ctx: ActorContext<M>): void;
   /** No default: a bound is a decision. */
   readonly mailbox: { readonly capacityCount: number };
   readonly supervision: Strategy;

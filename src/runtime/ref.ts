@@ -6,11 +6,15 @@ import type { TraceContext } from './envelope.ts';
  */
 export type TellResult = 'accepted' | 'full' | 'stopped';
 
-/** Handle to an actor. Invariant in M: a ref to an actor of one protocol is no ref to another's. */
-export interface ActorRef<in out M> {
+/** What every ref is, whatever its protocol: enough to stop, watch or inspect an actor, not enough to tell it anything. */
+export interface AnyRef {
   /** For example `/people/Zk3…+7`: unique over the life of the process. */
   readonly path: string;
   readonly kind: string;
+}
+
+/** Handle to an actor. Invariant in M: a ref to an actor of one protocol is no ref to another's. */
+export interface ActorRef<in out M> extends AnyRef {
   /** Hands a message over. Data only; the sender never touches it again. */
   tell(message: M, trace?: TraceContext): TellResult;
 }
