@@ -20,7 +20,7 @@ import type { FoundPerson, NewPerson } from '../../src/postgres/port.ts';
 import type { MergeEventCommand, MergeWarning } from './messages.ts';
 import { untilAvailable } from '../../src/runtime/patience.ts';
 import { isolatingRefusals } from './refusals.ts';
-import { deletedPersonRow, distinctIdRow, personRow } from './side-rows.ts';
+import { deletedPersonRow, distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
 import type { RoundDeps } from './write-round.ts';
 
 export interface MergeRequest {

@@ -18,7 +18,7 @@ import type { SideRow } from '../../src/domain/rows.ts';
 import type { FoundPerson, NewPerson, PersonStore } from '../../src/postgres/port.ts';
 import { untilAvailable, type Patience } from '../../src/runtime/patience.ts';
 import { isolatingRefusals } from './refusals.ts';
-import { distinctIdRow, personRow } from './side-rows.ts';
+import { distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
 import type { PersonWriteCommand } from './messages.ts';
 
 export interface WriteRequest {

@@ -19,8 +19,8 @@ import { parseEnvelope } from '../../src/domain/envelope.ts';
 import type { Envelope, EventGroup, PendingEvent, TraceContext } from '../../src/domain/event.ts';
 import { offset as toOffset } from '../../src/domain/ids.ts';
 import type { Offset } from '../../src/domain/ids.ts';
-import { dropped } from '../../src/domain/outcome.ts';
-import type { DropList } from '../../src/domain/token.ts';
+import { dropped, type DeadLetterReason, type DropReason } from '../../src/domain/outcome.ts';
+import { dropReasonOf, isTokenShape, type DropLists } from '../../src/domain/token.ts';
 import type { Team } from '../../src/domain/team.ts';
 import { newSpanId, parseTraceparent, sampleByUuid } from '../../src/domain/trace.ts';
 import type { Ledger } from '../../src/kafka/ledger.ts';
@@ -43,7 +43,7 @@ export interface RouterDeps {
   /** Hands a message to the team's actor, starting it where needed. */
   readonly tellTeam: (team: Team, message: TeamMessage) => TellResult;
   readonly deadLetter: ActorRef<DeadLetterMessage>;
-  readonly dropList: DropList;
+  readonly dropLists: DropLists;
   /** Offsets below it may have been worked on by a previous owner. */
   readonly replayedBelow: number;
   readonly options: RouterOptions;
@@ -146,29 +146,19 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     release(state);
     const slice: KafkaRecord[] = [];
     const { records } = waiting.batch;
-    const watermark = ledger.watermark();
     let bytes = 0;
     while (slice.length < options.sliceCount && waiting.position < records.length) {
       const record = records[waiting.position];
       if (record === undefined) break;
-      const waits =
-        state.inFlightCount + slice.length >= options.creditCount
-          ? 'credit'
-          : state.spentBytes + bytes >= options.creditBytes && state.inFlightCount + slice.length > 0
-            ? 'credit'
-            : record.offset >= watermark + options.gapCount || state.parkedCount >= options.gapCount
-              ? 'gap'
-              : state.refused.length > 0
-                ? 'full'
-                : undefined;
+      const waits = whyWait(state, record, slice.length, bytes);
       if (waits !== undefined) {
         if (slice.length === 0) stateFact('router-backpressure-changed', { topic, partition, waiting: true, reason: waits });
         break;
       }
+      const tracked = ledger.track(toOffset(record.offset));
+      if (tracked === 'full') break;
       waiting.position++;
-      const offset = toOffset(record.offset);
-      ledger.track(offset);
-      if (ledger.isSettled(offset)) {
+      if (tracked !== 'pending') {
         state.skippedCount++;
         continue;
       }
@@ -181,6 +171,17 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       state.spentBytes += bytes;
     }
     return slice;
+  }
+
+  /** R4. Undefined when the record may go. */
+  function whyWait(state: RouterState, record: KafkaRecord, takenCount: number, takenBytes: number): 'credit' | 'gap' | 'full' | undefined {
+    if (state.refused.length > 0) return 'full';
+    const inFlightCount = state.inFlightCount + takenCount;
+    if (inFlightCount >= options.creditCount) return 'credit';
+    // One record larger than the whole credit still goes, alone.
+    if (inFlightCount > 0 && state.spentBytes + takenBytes >= options.creditBytes) return 'credit';
+    if (record.offset >= ledger.watermark() + options.gapCount || state.parkedCount >= options.gapCount) return 'gap';
+    return undefined;
   }
 
   /** Bytes are freed when the watermark has passed the slice they came in. */
@@ -198,13 +199,13 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     for (const record of slice) {
       const parsed = parseEnvelope(record.value);
       if (!parsed.ok) {
-        deadLetter(record, 'failed_parse_message', parsed.detail);
+        deadLetter(record, parsed.reason, parsed.detail);
         continue;
       }
       const { envelope } = parsed;
-      const drop = deps.dropList.reasonFor(envelope);
-      if (drop !== undefined) {
-        ledger.settlement.settle(toOffset(record.offset), dropped(drop));
+      const reason = dropReasonOf(deps.dropLists, envelope);
+      if (reason !== undefined) {
+        drop(envelope, toOffset(record.offset), reason);
         continue;
       }
       arrivals.push({ record, envelope });
@@ -212,7 +213,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     return arrivals;
   }
 
-  function deadLetter(record: KafkaRecord, reason: 'failed_parse_message', detail: string): void {
+  function deadLetter(record: KafkaRecord, reason: DeadLetterReason, detail: string): void {
     deps.deadLetter.tell({
       type: 'dead-letter',
       records: [
@@ -238,7 +239,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     for (const { envelope } of arrivals) {
       if (options.trustTeamId && envelope.teamId !== undefined) {
         if (deps.teams.byId(envelope.teamId) === undefined) ids.add(envelope.teamId);
-      } else if (envelope.token !== undefined && deps.teams.byToken(envelope.token) === undefined) {
+      } else if (envelope.token !== undefined && isTokenShape(envelope.token) && deps.teams.byToken(envelope.token) === undefined) {
         tokens.add(envelope.token);
       }
     }
@@ -286,17 +287,21 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     if (options.trustTeamId && envelope.teamId !== undefined) {
       const team = deps.teams.byId(envelope.teamId);
       if (team) return team;
-      ledger.settlement.settle(offset, dropped('invalid_token'));
-      return undefined;
+      return drop(envelope, offset, 'invalid_token');
     }
     if (envelope.token === undefined || envelope.token === '') {
-      ledger.settlement.settle(offset, dropped('no_token'));
-      return undefined;
+      return drop(envelope, offset, 'no_token');
     }
-    const team = deps.teams.byToken(envelope.token);
+    const team = isTokenShape(envelope.token) ? deps.teams.byToken(envelope.token) : null;
     if (team) return team;
-    ledger.settlement.settle(offset, dropped('invalid_token'));
-    return undefined;
+    return drop(envelope, offset, 'invalid_token');
+  }
+
+  function drop(envelope: Envelope, offset: Offset, reason: DropReason): undefined {
+    ledger.settlement.settle(offset, dropped(reason));
+    if (typeof envelope.uuid === 'string') {
+      stateFact('event-ended', { uuid: envelope.uuid, teamId: undefined, topic, partition, offset, outcome: 'dropped', reason });
+    }
   }
 
   function laneOf(state: RouterState, team: Team, ctx: ActorContext<RouterMessage>): Lane {

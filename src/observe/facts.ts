@@ -6,20 +6,80 @@ import { channel, type Channel } from 'node:diagnostics_channel';
  * knows who listens. Names: `<room>-<noun>-<verb>`; docs/instrumentation.md has one row for each.
  */
 export interface Facts {
-  /** One record reached its Outcome. Stated per (partition batch, outcome, reason) with a count. */
+  /**
+   * Records reached their Outcome: per (partition, outcome, reason) since the last time, with a count. For listeners that follow along;
+   * the metrics are read from the ledgers themselves (telemetry/account.ts), because they must add up at any moment.
+   */
   'outcome-settled': { readonly topic: string; readonly outcome: string; readonly reason: string | undefined; readonly count: number };
-  'router-batch-read': { readonly topic: string; readonly partition: number; readonly records: number; readonly bytes: number; readonly lag: number };
-  'router-partition-assigned': { readonly topic: string; readonly partition: number; readonly generation: number; readonly watermark: number; readonly alreadyStored: number };
-  'router-partition-revoked': { readonly topic: string; readonly partition: number; readonly generation: number; readonly unsettled: number };
-  'router-watermark-committed': { readonly topic: string; readonly partition: number; readonly offset: number; readonly messageTimestampMs: number };
-  'router-backpressure-changed': { readonly topic: string; readonly partition: number; readonly waiting: boolean; readonly reason: 'credit' | 'full' | 'gap' };
-  'person-flushed': { readonly created: number; readonly updated: number; readonly merged: number; readonly conflicts: number; readonly durationMs: number };
+  /** An event that makes no row: dropped or dead-lettered. Few, so one fact each; the inspector remembers the last of them. */
+  'event-ended': {
+    readonly uuid: string;
+    readonly teamId: number | undefined;
+    readonly topic: string;
+    readonly partition: number;
+    readonly offset: number;
+    readonly outcome: string;
+    readonly reason: string;
+  };
+  'router-batch-read': {
+    readonly topic: string;
+    readonly partition: number;
+    readonly records: number;
+    readonly bytes: number;
+    readonly lag: number;
+  };
+  'router-partition-assigned': {
+    readonly topic: string;
+    readonly partition: number;
+    readonly generation: number;
+    readonly watermark: number;
+    readonly alreadyStored: number;
+  };
+  'router-partition-revoked': {
+    readonly topic: string;
+    readonly partition: number;
+    readonly generation: number;
+    readonly unsettled: number;
+  };
+  'router-watermark-committed': {
+    readonly topic: string;
+    readonly partition: number;
+    readonly offset: number;
+    readonly messageTimestampMs: number;
+  };
+  'router-backpressure-changed': {
+    readonly topic: string;
+    readonly partition: number;
+    readonly waiting: boolean;
+    readonly reason: 'credit' | 'full' | 'gap';
+  };
+  'person-flushed': {
+    readonly created: number;
+    readonly updated: number;
+    readonly merged: number;
+    readonly conflicts: number;
+    readonly durationMs: number;
+  };
   'person-loaded': { readonly keys: number; readonly durationMs: number };
   'clickhouse-block-stored': { readonly table: string; readonly rows: number; readonly bytes: number; readonly durationMs: number };
   'clickhouse-insert-failed': { readonly table: string; readonly kind: string; readonly code: number | undefined };
   'clickhouse-gap-filled': { readonly asked: number; readonly missing: number };
-  'plugin-batch-invoked': { readonly pluginConfigId: number; readonly events: number; readonly failed: number; readonly durationMs: number };
+  'plugin-batch-invoked': {
+    readonly pluginConfigId: number;
+    readonly events: number;
+    readonly failed: number;
+    readonly durationMs: number;
+  };
   'plugin-quarantined': { readonly pluginConfigId: number; readonly untilMs: number; readonly reason: string };
+  /** Console output of one batch; the text is the plugin author's and may hold personal data: for plugin_log_entries, not for our log. */
+  'plugin-console-written': {
+    readonly pluginConfigId: number;
+    readonly teamId: number;
+    readonly lines: readonly { readonly level: string; readonly text: string }[];
+    readonly lost: number;
+  };
+  'sandbox-started': { readonly pid: number; readonly durationMs: number };
+  'sandbox-ended': { readonly pid: number; readonly reason: string; readonly culprit: number | undefined };
   'dead-letter-produced': { readonly reason: string; readonly count: number };
   'warning-raised': { readonly type: string; readonly debounced: boolean };
   'kafka-produced': { readonly topic: string; readonly records: number; readonly durationMs: number };
@@ -30,23 +90,38 @@ export interface Facts {
   'runtime-actor-quarantined': { readonly kind: string; readonly path: string; readonly untilMs: number };
   'runtime-message-dead-lettered': { readonly kind: string; readonly reason: 'stopped' | 'full' | 'unhandled' | 'late-reply' | 'failed' };
   'state-store-unavailable': { readonly operation: string; readonly message: string };
-  'capture-request-answered': { readonly path: string; readonly status: number; readonly events: number; readonly bytes: number; readonly durationMs: number; readonly reason: string | undefined };
+  'capture-request-answered': {
+    readonly path: string;
+    readonly status: number;
+    readonly events: number;
+    readonly bytes: number;
+    readonly durationMs: number;
+    readonly reason: string | undefined;
+  };
   /**
    * A stage of a SAMPLED event's (or of a batch that holds sampled events) work ended. Telemetry makes the span afterwards, with these
    * times: nothing on the hot path holds a span object. `links` join batches: the contexts of other sampled events in it.
    */
   'stage-ended': {
     readonly name: string;
+    /** @defaultValue 'internal'. As OpenTelemetry's span kind. */
+    readonly kind?: 'internal' | 'server' | 'client' | 'producer' | 'consumer';
+    /** The trace, and the span that caused this stage. A cause that is empty, all zero or `spanId` itself: this stage begins the trace. */
     readonly trace: { readonly traceId: string; readonly spanId: string };
-    /** Set when this stage is itself a parent of later ones: the span takes this id. */
+    /** The id of this stage's span: give it when later stages name it as their cause. */
     readonly spanId?: string;
     readonly startMs: number;
     readonly endMs: number;
+    /** Short names (topic, partition, offset, table, rows, …) or full ones; telemetry/semconv.ts makes them conventional. */
     readonly attributes?: Readonly<Record<string, string | number | boolean>>;
     readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
     readonly error?: string;
   };
-  'log-written': { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields?: Readonly<Record<string, unknown>> };
+  'log-written': {
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+    readonly message: string;
+    readonly fields?: Readonly<Record<string, unknown>>;
+  };
 }
 export type FactName = keyof Facts;
 

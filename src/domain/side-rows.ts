@@ -1,5 +1,5 @@
-import type { SideRow } from '../../src/domain/rows.ts';
-import type { Person } from '../../src/domain/person.ts';
+import type { SideRow } from './rows.ts';
+import type { Person } from './person.ts';
 
 /** ClickHouse's row for a person's present state (spec/ingestion.md 4.2). */
 export function personRow(person: Person): SideRow {

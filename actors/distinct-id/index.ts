@@ -1,0 +1,2 @@
+export { createDistinctId, type DistinctIdDeps } from './behavior.ts';
+export { isIdle } from './state.ts';

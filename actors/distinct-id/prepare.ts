@@ -1,0 +1,56 @@
+import type { PendingEvent, PluginEvent } from '../../src/domain/event.ts';
+import { normalise } from '../../src/domain/normalise.ts';
+import type { DeadLetterReason, DropReason } from '../../src/domain/outcome.ts';
+import { parseEvent } from '../../src/domain/parse-event.ts';
+import { decidePersonMode, stripPersonUpdates } from '../../src/domain/person-mode.ts';
+import { MAX_DISTINCT_ID_LENGTH, toJsonText } from '../../src/domain/strings.ts';
+import { isUuid } from '../../src/domain/uuid.ts';
+import { warning, type IngestionWarning } from '../../src/domain/warnings.ts';
+
+/** What the rules before plugins make of one record (spec/ingestion.md 1.7, steps 2-5). */
+export type Prepared =
+  | { readonly type: 'event'; readonly event: PluginEvent; readonly mode: 'full' | 'personless'; readonly warning: IngestionWarning | undefined }
+  | { readonly type: 'dropped'; readonly reason: DropReason; readonly warning: IngestionWarning | undefined }
+  | { readonly type: 'poison'; readonly reason: DeadLetterReason; readonly detail: string };
+
+export function prepare(pending: PendingEvent): Prepared {
+  const { envelope } = pending;
+  if (!isUuid(envelope.uuid)) {
+    // T-4, as the newest generation has it: the team is told, and the event ends here.
+    return { type: 'dropped', reason: 'invalid_uuid', warning: warning('skipping_event_invalid_uuid', { eventUuid: toJsonText(envelope.uuid) }) };
+  }
+  if (envelope.distinctId.length > MAX_DISTINCT_ID_LENGTH) {
+    const details = { eventUuid: envelope.uuid, distinctId: envelope.distinctId };
+    return { type: 'dropped', reason: 'invalid_distinct_id', warning: warning('skipping_event_invalid_distinct_id', details) };
+  }
+  const parsed = parseEvent(envelope, pending.teamId);
+  if (!parsed.ok) return { type: 'poison', reason: parsed.reason, detail: parsed.detail };
+  const { event } = parsed;
+  normalise(event);
+
+  if (event.event === '$$client_ingestion_warning') {
+    const message = event.properties['$$client_ingestion_warning_message'];
+    const details = { eventUuid: event.uuid, event: event.event, distinctId: event.distinct_id, message };
+    return { type: 'dropped', reason: 'client_ingestion_warning', warning: warning('client_ingestion_warning', details) };
+  }
+  if (event.event === '$$heatmap') return { type: 'dropped', reason: 'heatmap', warning: undefined };
+
+  const decision = decidePersonMode(event);
+  if (decision.mode === 'refused') return { type: 'dropped', reason: 'invalid_event_for_flags', warning: decision.warning };
+  withoutPersonUpdates(event, decision.mode);
+  return { type: 'event', event, mode: decision.mode, warning: decision.warning };
+}
+
+/** PP-3 and PP-5; again after plugins. */
+export function withoutPersonUpdates(event: PluginEvent, mode: 'full' | 'personless'): void {
+  if (mode === 'personless' || event.event === '$groupidentify') stripPersonUpdates(event);
+}
+
+/** After plugins: what they returned is held to the same rules again. Undefined: the event can go on. */
+export function prepareAgain(event: PluginEvent, mode: 'full' | 'personless'): string | undefined {
+  if (!isUuid(event.uuid)) return `a plugin made the uuid ${toJsonText(event.uuid)}`;
+  normalise(event);
+  if (event.distinct_id.length > MAX_DISTINCT_ID_LENGTH) return 'a plugin made the distinct_id too long';
+  withoutPersonUpdates(event, mode);
+  return undefined;
+}

@@ -1,0 +1,1 @@
+export { createTeam, isTeamIdle, type TeamDeps } from './behavior.ts';

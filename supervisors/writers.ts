@@ -1,0 +1,88 @@
+import { createClickHouseWriter } from '../actors/clickhouse-writer/index.ts';
+import type { ClickHouseWriterMessage } from '../actors/clickhouse-writer/messages.ts';
+import { createDeadLetter } from '../actors/dead-letter/index.ts';
+import type { DeadLetterMessage } from '../actors/dead-letter/messages.ts';
+import { createPersonWriter } from '../actors/person-writer/index.ts';
+import type { PersonWriterMessage } from '../actors/person-writer/messages.ts';
+import { createRedisBuffer } from '../actors/redis-buffer/index.ts';
+import type { RedisBufferMessage } from '../actors/redis-buffer/messages.ts';
+import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
+import type { ActorSystem } from '../src/runtime/system.ts';
+import { WRITER_STRATEGY } from './budgets.ts';
+import type { TroupeDeps } from './root.ts';
+
+export interface Writers {
+  readonly deadLetter: ActorRef<DeadLetterMessage>;
+  readonly clickhouseWriter: ActorRef<ClickHouseWriterMessage>;
+  readonly redisBuffer: ActorRef<RedisBufferMessage>;
+  readonly personWriter: ActorRef<PersonWriterMessage>;
+  /** Resolves when nothing is left to write, in the order in which one feeds the other. */
+  drain(limitMs: number): Promise<void>;
+}
+
+/** Sinks in start order: each needs those before it. They stop in the reverse order. */
+export function startWriters(
+  system: ActorSystem,
+  deps: TroupeDeps,
+  mayWrite: (topic: string, partition: number, generation: number) => boolean,
+  onEscalate: (ref: AnyRef, error: unknown) => void,
+): Writers {
+  const { clock, settings } = deps;
+  const parent = system.parent('writers');
+  // Every message to a writer stands for at least one event in flight, and those are bounded by the routers' credit.
+  const mailboxCapacityCount = settings.writerMailboxCount;
+
+  const deadLetter = system.spawn(
+    createDeadLetter({ producer: deps.producer, clock, options: { ...settings.deadLetter, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
+    'dead-letter',
+    parent,
+    onEscalate,
+  );
+  const clickhouseWriter = system.spawn(
+    createClickHouseWriter({
+      clickhouse: deps.clickhouse,
+      clock,
+      deadLetter,
+      mayInsert: mayWrite,
+      options: { ...settings.clickhouseWriter, mailboxCapacityCount },
+      strategy: WRITER_STRATEGY,
+    }),
+    'clickhouse-writer',
+    parent,
+    onEscalate,
+  );
+  const redisBuffer = system.spawn(
+    createRedisBuffer({ store: deps.stateStore, clickhouseWriter, clock, options: { ...settings.redisBuffer, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
+    'redis-buffer',
+    parent,
+    onEscalate,
+  );
+  const personWriter = system.spawn(
+    createPersonWriter({
+      persons: deps.persons,
+      groups: deps.groups,
+      clickhouseWriter,
+      mayWrite,
+      options: { ...settings.personWriter, mailboxCapacityCount },
+      strategy: WRITER_STRATEGY,
+    }),
+    'person-writer',
+    parent,
+    onEscalate,
+  );
+
+  return {
+    deadLetter,
+    clickhouseWriter,
+    redisBuffer,
+    personWriter,
+    async drain(limitMs) {
+      const deadline = clock.monotonic() + limitMs;
+      const left = (): number => Math.max(1, deadline - clock.monotonic());
+      await system.ask(personWriter, (replyTo) => ({ type: 'drain', replyTo }), left());
+      await system.ask(redisBuffer, (replyTo) => ({ type: 'drain', replyTo }), left());
+      await system.ask(clickhouseWriter, (replyTo) => ({ type: 'drain', replyTo }), left());
+      await system.ask(deadLetter, (replyTo) => ({ type: 'drain', replyTo }), left());
+    },
+  };
+}
