@@ -23,7 +23,7 @@ export interface Envelope {
   readonly sentAt: string | undefined;
   readonly token: string | undefined;
   readonly teamId: number | undefined;
-  /** Every envelope field except `data`, as parsed: rule K-20 writes them over the inner object. */
+  /** The outer object as parsed. Rule K-20 writes every field of it except `data` over the inner object. */
   readonly fields: Json;
 }
 

@@ -1,0 +1,75 @@
+import type { Envelope } from './event.ts';
+
+/**
+ * Drop lists by token (T-1, B-2): parsed once from configuration, asked once per record before anything is looked up.
+ */
+export interface DropList {
+  /** Why this record is to be dropped unparsed; undefined when it is not. A record without a token is asked by its team id. */
+  reasonFor(envelope: Pick<Envelope, 'token' | 'teamId' | 'distinctId'>): 'blocked_token' | 'disallowed' | undefined;
+  /** Entries without a colon where `key:distinct_id` was expected: they can match nothing, so say so at start. */
+  readonly malformed: readonly string[];
+}
+
+/** A list that lets everything through. */
+export const EMPTY_DROP_LIST: DropList = { reasonFor: () => undefined, malformed: [] };
+
+/**
+ * Reads DROP_EVENTS_BY_TOKEN and DROP_EVENTS_BY_TOKEN_DISTINCT_ID: comma lists, blanks around entries ignored. An entry
+ * of the second is split at its FIRST colon into a key (token, or team id as text) and a distinct id, `*` for all.
+ */
+export function parseDropList(settings: { readonly byToken: string; readonly byTokenDistinctId: string }): DropList {
+  const tokens = new Set(entriesOf(settings.byToken));
+  const { distinctIds, malformed } = parsePairs(settings.byTokenDistinctId);
+  return {
+    malformed,
+    reasonFor({ token, teamId, distinctId }) {
+      if (token !== undefined && tokens.has(token)) return 'blocked_token';
+      if (distinctIds.size === 0) return undefined;
+      const key = token ?? (teamId === undefined ? undefined : String(teamId));
+      const ids = key === undefined ? undefined : distinctIds.get(key);
+      return ids !== undefined && (ids === 'all' || ids.has(distinctId)) ? 'disallowed' : undefined;
+    },
+  };
+}
+
+function parsePairs(list: string): {
+  readonly distinctIds: ReadonlyMap<string, ReadonlySet<string> | 'all'>;
+  readonly malformed: readonly string[];
+} {
+  const distinctIds = new Map<string, Set<string> | 'all'>();
+  const malformed: string[] = [];
+  for (const entry of entriesOf(list)) {
+    const colon = entry.indexOf(':');
+    if (colon <= 0) {
+      malformed.push(entry);
+      continue;
+    }
+    const key = entry.slice(0, colon);
+    const distinctId = entry.slice(colon + 1);
+    const known = distinctIds.get(key);
+    if (known === 'all') continue;
+    if (distinctId === '*') distinctIds.set(key, 'all');
+    else if (known === undefined) distinctIds.set(key, new Set([distinctId]));
+    else known.add(distinctId);
+  }
+  return { distinctIds, malformed };
+}
+
+function entriesOf(list: string): string[] {
+  return list
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+}
+
+/** posthog_team.api_token is varchar(200). */
+const MAX_TOKEN_LENGTH = 200;
+const NO_TEAMS_TOKEN = '(longer than any token)';
+
+/**
+ * A client's token as it may be looked up and cached: what cannot be any team's token (too long, U+0000, half a
+ * surrogate pair) becomes one short text that no team has, so that it neither fails a statement nor fills a cache.
+ */
+export function lookupToken(token: string): string {
+  return token.length <= MAX_TOKEN_LENGTH && !token.includes('\0') && token.isWellFormed() ? token : NO_TEAMS_TOKEN;
+}
