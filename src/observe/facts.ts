@@ -61,6 +61,9 @@ export interface Facts {
     readonly durationMs: number;
   };
   'person-loaded': { readonly keys: number; readonly durationMs: number };
+  'postgres-connection-lost': { readonly message: string };
+  /** A deadlock or a serialization failure; the transaction is run again. */
+  'postgres-transaction-retried': { readonly statement: string; readonly attempt: number };
   'clickhouse-block-stored': { readonly table: string; readonly rows: number; readonly bytes: number; readonly durationMs: number };
   'clickhouse-insert-failed': { readonly table: string; readonly kind: string; readonly code: number | undefined };
   'clickhouse-gap-filled': { readonly asked: number; readonly missing: number };

@@ -14,7 +14,8 @@ export function claimDir(dir: string): () => void {
   for (let attempt = 0; attempt < 2; attempt++) {
     if (writeNew(file, own)) return () => rmSync(file, { force: true });
     const owner = readOwner(file);
-    if (owner !== undefined && processInfo(owner.pid)?.startedAt === owner.startedAt) {
+    const holder = owner === undefined ? undefined : processInfo(owner.pid);
+    if (owner !== undefined && holder?.startedAt === owner.startedAt && !holder.isZombie) {
       throw new Error(
         `The embedded PostgreSQL in ${dir} is in use by process ${owner.pid}: stop that one, or give this one another data directory.`,
       );
