@@ -1,0 +1,95 @@
+/**
+ * One actor per enabled plugin config, kept in step with PostgreSQL.
+ *
+ * Invariants
+ * P1 A team's plugins are listed in ascending `order` (V-2), and only those whose code loaded.
+ * P2 A config that changed gets a new actor; the old one answers what it has taken and is then stopped.
+ * P3 A plugin that does not load, or a store that is away, costs no event: the team goes on with what it has, and a fact says so.
+ */
+import { createPlugin } from '../actors/plugin/index.ts';
+import type { PluginHandle } from '../actors/distinct-id/messages.ts';
+import type { TeamId } from '../src/domain/ids.ts';
+import { state as stateFact } from '../src/observe/facts.ts';
+import type { PluginConfigRow } from '../src/postgres/port.ts';
+import type { ActorSystem } from '../src/runtime/system.ts';
+import { PLUGIN_STRATEGY } from './budgets.ts';
+import type { TroupeDeps } from './root.ts';
+
+export interface Plugins {
+  of(teamId: TeamId): readonly PluginHandle[];
+  /** Reads the store and starts, replaces or stops actors. Never rejects (P3). */
+  reload(): Promise<void>;
+  stop(): void;
+}
+
+interface Running {
+  readonly row: PluginConfigRow;
+  readonly handle: PluginHandle;
+}
+
+const NONE: readonly PluginHandle[] = [];
+
+export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
+  const { clock, settings, sandbox } = deps;
+  const parent = system.parent('plugins');
+  const running = new Map<number, Running>();
+  let byTeam = new Map<TeamId, PluginHandle[]>();
+  let life = 0;
+  let stopped = false;
+  let timer = clock.after(settings.plugins.reloadEveryMs, again);
+
+  function again(): void {
+    void reload().then(() => {
+      if (!stopped) timer = clock.after(settings.plugins.reloadEveryMs, again);
+    });
+  }
+
+  async function reload(): Promise<void> {
+    let rows: readonly PluginConfigRow[];
+    try {
+      rows = await deps.pluginConfigs.activePluginConfigs();
+    } catch (error) {
+      const message = error instanceof Error ? error.message : 'unknown';
+      stateFact('log-written', { level: 'warn', message: 'Plugin configs could not be read; those that run go on.', fields: { error: message } });
+      return;
+    }
+    const wanted = new Set(rows.map((row) => row.pluginConfigId));
+    for (const [id, { handle }] of [...running]) {
+      if (wanted.has(id)) continue;
+      running.delete(id);
+      await system.stop(handle.ref, settings.plugins.deadlineMs);
+    }
+    for (const row of rows) await refresh(row);
+    const next = new Map<TeamId, PluginHandle[]>();
+    for (const { row, handle } of [...running.values()].sort((a, b) => a.row.order - b.row.order)) {
+      const list = next.get(row.teamId);
+      if (list === undefined) next.set(row.teamId, [handle]);
+      else list.push(handle);
+    }
+    byTeam = next;
+  }
+
+  async function refresh(row: PluginConfigRow): Promise<void> {
+    const before = running.get(row.pluginConfigId);
+    if (before?.row.fingerprint === row.fingerprint) return;
+    const spec = createPlugin({
+      sandbox,
+      clock,
+      plugin: { pluginConfigId: row.pluginConfigId, teamId: row.teamId, name: row.pluginName, config: row.config, files: row.files },
+      options: settings.plugins,
+      strategy: PLUGIN_STRATEGY,
+    });
+    const ref = system.spawn(spec, `${row.pluginConfigId}+${++life}`, parent, () => running.delete(row.pluginConfigId));
+    running.set(row.pluginConfigId, { row, handle: { pluginConfigId: row.pluginConfigId, name: row.pluginName, ref } });
+    if (before !== undefined) await system.stop(before.handle.ref, settings.plugins.deadlineMs);
+  }
+
+  return {
+    of: (teamId) => byTeam.get(teamId) ?? NONE,
+    reload,
+    stop() {
+      stopped = true;
+      timer.cancel();
+    },
+  };
+}

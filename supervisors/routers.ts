@@ -1,0 +1,258 @@
+/**
+ * Intake: the consumer's side of the tree. One router per assigned partition and generation, started after the takeover,
+ * drained at the revoke.
+ *
+ *     (none) ──assigned──▶ taking over ──stored offsets known──▶ routing ──revoked──▶ draining ──settled | limit──▶ (none)
+ *
+ * Invariants
+ * I1 No record of a partition is dispatched before ClickHouse was asked which of its offsets are stored, and before the
+ *    inserts of earlier owners are surely over (delivery.md section 3).
+ * I2 A watermark is committed only under the generation it was reached in.
+ * I3 After `revoked` resolved, nothing of that generation is settled, written or inserted any more (the Settlement is inactive).
+ * I4 A consumer's batch is accepted or its partition was revoked: no promise is left behind.
+ */
+import { createRouter, createTeamCache } from '../actors/router/index.ts';
+import type { BatchAccepted, RouterMessage } from '../actors/router/messages.ts';
+import type { TopicPartition } from '../src/domain/ids.ts';
+import { createLedger, type Ledger, type LedgerSnapshot } from '../src/kafka/ledger.ts';
+import type { Assignment, RecordBatch, RecordConsumer } from '../src/kafka/port.ts';
+import { state as stateFact } from '../src/observe/facts.ts';
+import { sleep, untilAvailable } from '../src/runtime/patience.ts';
+import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
+import type { ActorSystem } from '../src/runtime/system.ts';
+import { ClickHouseError, type OffsetRange } from '../src/clickhouse/port.ts';
+import { ROUTER_STRATEGY } from './budgets.ts';
+import type { TroupeDeps } from './root.ts';
+import type { Teams } from './teams.ts';
+import type { Writers } from './writers.ts';
+
+export interface Intake {
+  start(): Promise<void>;
+  /** Stops fetching, lets in-flight events settle for at most `limitMs`, commits, leaves the group. */
+  stop(limitMs: number): Promise<void>;
+  /** As a crash: nothing is drained or committed; the consumer leaves so that the records come again. */
+  abandon(): Promise<void>;
+  /** False when this process may have lost the partition without knowing it yet. */
+  owns(topic: string, partition: number, generation: number): boolean;
+  ledgers(): readonly (LedgerSnapshot & { readonly highWatermark: number | undefined })[];
+  /** Joined, taken over and consuming. */
+  ready(): boolean;
+  inFlightCount(): number;
+}
+
+interface Route {
+  readonly partition: TopicPartition;
+  readonly generation: number;
+  readonly ledger: Ledger;
+  readonly ref: ActorRef<RouterMessage>;
+  committed: number;
+  lastTimestampMs: number;
+  highWatermark: number | undefined;
+  /** Resolves the consumer's wait for the batch in work (I4). */
+  release: (() => void) | undefined;
+}
+
+const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}.${partition}`;
+
+/** Named in every event insert, so that a new owner can look for and end what an old one still has on its way. */
+export const insertPrefix = ({ topic, partition }: TopicPartition): string => `troupe:${topic}:${partition}:`;
+
+export function createIntake(
+  system: ActorSystem,
+  deps: TroupeDeps,
+  consumer: RecordConsumer,
+  teams: Teams,
+  writers: () => Writers,
+  onEscalate: (ref: AnyRef, error: unknown) => void,
+): Intake {
+  const { clock, random, settings } = deps;
+  const parent = system.parent('routers');
+  const teamCache = createTeamCache(deps.teams, clock, settings.teamCache);
+  const routes = new Map<string, Route>();
+  let ready = false;
+  let abandoned = false;
+  let committing: Promise<void> | undefined;
+  let commitTimer = clock.after(settings.commitEveryMs, tick);
+
+  // ── takeover ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async function assigned(assignment: Assignment): Promise<void> {
+    const { generation, partitions } = assignment;
+    stateFact('kafka-generation-changed', { generation, partitions: partitions.length });
+    await Promise.all(partitions.map((partition) => takeOver(partition, generation, partition.committed ?? 0)));
+    ready = true;
+  }
+
+  async function takeOver(partition: TopicPartition, generation: number, watermark: number): Promise<void> {
+    const patience = {
+      clock,
+      random,
+      // ClickHouse away at takeover: wait. To route without having asked would show rows twice (I1).
+      passing: (error: unknown) => error instanceof ClickHouseError && error.kind !== 'misconfigured',
+      givenUp: () => abandoned,
+      minMs: 100,
+      maxMs: 2_000,
+    };
+    await untilAvailable(patience, () => deps.clickhouse.killInserts(insertPrefix(partition)));
+    const stored = await untilAvailable(patience, () => deps.clickhouse.storedOffsets(partition, watermark));
+    if (abandoned) return;
+    const ledger = createLedger({
+      topic: partition.topic,
+      partition: partition.partition,
+      generation,
+      watermark,
+      capacityCount: settings.router.gapCount + settings.router.creditCount,
+    });
+    ledger.seedSettled(stored);
+    const spec = createRouter({
+      ledger,
+      teams: teamCache,
+      tellTeam: (team, message) => teams.tellTeam(team, message),
+      deadLetter: writers().deadLetter,
+      dropLists: deps.dropLists,
+      replayedBelow: watermark + settings.router.gapCount,
+      options: settings.router,
+      strategy: ROUTER_STRATEGY,
+    });
+    const ref = system.spawn(spec, `${partition.topic}.${partition.partition}+${generation}`, parent, onEscalate);
+    routes.set(keyOf(partition), {
+      partition: { topic: partition.topic, partition: partition.partition },
+      generation,
+      ledger,
+      ref,
+      committed: watermark,
+      lastTimestampMs: 0,
+      highWatermark: undefined,
+      release: undefined,
+    });
+    const { topic, partition: number } = partition;
+    stateFact('router-partition-assigned', { topic, partition: number, generation, watermark, alreadyStored: countOf(stored) });
+  }
+
+  // ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async function batch(records: RecordBatch): Promise<void> {
+    const route = routes.get(keyOf(records));
+    if (route === undefined || route.generation !== records.generation || abandoned) return;
+    route.highWatermark = records.highWatermark;
+    route.lastTimestampMs = records.records.at(-1)?.timestampMs ?? route.lastTimestampMs;
+    await new Promise<void>((resolve) => {
+      route.release = resolve;
+      const replyTo: ActorRef<BatchAccepted> = { path: '/intake', kind: 'intake', tell: () => (resolve(), 'accepted') };
+      // A router that takes no batch is being torn down with its tree; the records come again.
+      if (route.ref.tell({ type: 'batch', batch: records, replyTo }) !== 'accepted') resolve();
+    });
+    route.release = undefined;
+  }
+
+  // ── revoke ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async function revoked(generation: number): Promise<void> {
+    ready = false;
+    const lost = [...routes.values()].filter((route) => route.generation <= generation);
+    await settleWithin(lost, settings.revokeDrainMs);
+    await commit();
+    for (const route of lost) {
+      const { topic, partition } = route.partition;
+      stateFact('router-partition-revoked', { topic, partition, generation: route.generation, unsettled: route.ledger.pendingCount() });
+      close(route);
+    }
+    await Promise.all(lost.map((route) => system.stop(route.ref, settings.revokeDrainMs)));
+  }
+
+  function close(route: Route): void {
+    reportOutcomes(route);
+    route.ledger.close();
+    route.release?.();
+    if (routes.get(keyOf(route.partition)) === route) routes.delete(keyOf(route.partition));
+  }
+
+  /** Waits until everything in flight is settled, helping it along by not waiting for ages and sizes. */
+  async function settleWithin(waitedFor: readonly Route[], limitMs: number): Promise<void> {
+    const deadline = clock.monotonic() + limitMs;
+    while (!abandoned && waitedFor.some((route) => route.ledger.pendingCount() > 0) && clock.monotonic() < deadline) {
+      await sleep(clock, Math.min(SETTLE_POLL_MS, limitMs));
+    }
+  }
+
+  // ── commits ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  function tick(): void {
+    void commit().finally(() => {
+      if (!abandoned) commitTimer = clock.after(settings.commitEveryMs, tick);
+    });
+  }
+
+  /** One commit at a time. A failed one is stated and tried again at the next tick: the watermark only grows. */
+  function commit(): Promise<void> {
+    committing = (committing ?? Promise.resolve()).then(commitNow);
+    return committing;
+  }
+
+  async function commitNow(): Promise<void> {
+    const byGeneration = new Map<number, { route: Route; offset: number }[]>();
+    for (const route of routes.values()) {
+      reportOutcomes(route);
+      const offset = route.ledger.watermark();
+      if (offset === route.committed || abandoned) continue;
+      const moved = byGeneration.get(route.generation);
+      if (moved === undefined) byGeneration.set(route.generation, [{ route, offset }]);
+      else moved.push({ route, offset });
+    }
+    for (const [generation, moved] of byGeneration) {
+      try {
+        const result = await consumer.commit(
+          generation,
+          moved.map(({ route, offset }) => ({ ...route.partition, offset })),
+        );
+        if (result === 'stale') continue;
+      } catch (error) {
+        const message = error instanceof Error ? error.message : 'unknown';
+        stateFact('log-written', { level: 'warn', message: 'A commit failed and is tried again.', fields: { generation, error: message } });
+        continue;
+      }
+      for (const { route, offset } of moved) {
+        route.committed = offset;
+        stateFact('router-watermark-committed', { ...route.partition, offset, messageTimestampMs: route.lastTimestampMs });
+      }
+    }
+  }
+
+  function reportOutcomes(route: Route): void {
+    const { topic } = route.partition;
+    route.ledger.drainOutcomes((outcome, reason, count) => stateFact('outcome-settled', { topic, outcome, reason, count }));
+  }
+
+  return {
+    async start() {
+      await consumer.start({ assigned, batch, revoked, crashed: (error) => onEscalate({ path: '/intake', kind: 'intake' }, error) });
+    },
+    async stop(limitMs) {
+      const all = [...routes.values()];
+      // The consumer keeps its membership while what it has read is settled; then it revokes, which commits.
+      consumer.pause(all.map((route) => route.partition));
+      await settleWithin(all, limitMs);
+      await consumer.stop();
+      abandoned = true;
+      commitTimer.cancel();
+    },
+    async abandon() {
+      abandoned = true;
+      ready = false;
+      commitTimer.cancel();
+      for (const route of [...routes.values()]) close(route);
+      await consumer.stop();
+    },
+    owns(topic, partition, generation) {
+      const route = routes.get(keyOf({ topic, partition }));
+      return route !== undefined && route.generation === generation && route.ledger.settlement.active && consumer.sinceHeartbeatMs() < settings.heartbeatMarginMs;
+    },
+    ledgers: () => [...routes.values()].map((route) => ({ ...route.ledger.snapshot(), highWatermark: route.highWatermark })),
+    ready: () => ready,
+    inFlightCount: () => [...routes.values()].reduce((sum, route) => sum + route.ledger.pendingCount(), 0),
+  };
+}
+
+const SETTLE_POLL_MS = 20;
+
+const countOf = (ranges: readonly OffsetRange[]): number => ranges.reduce((sum, { from, to }) => sum + to - from, 0);

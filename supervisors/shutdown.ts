@@ -1,0 +1,46 @@
+import { state as stateFact } from '../src/observe/facts.ts';
+import type { Clock } from '../src/runtime/clock.ts';
+import type { ActorSystem } from '../src/runtime/system.ts';
+import type { Intake } from './routers.ts';
+import type { Writers } from './writers.ts';
+
+/** Limits of the phases of an orderly end; their sum stays below the pod's terminationGracePeriodSeconds. */
+export interface ShutdownLimits {
+  /** Intake stops fetching; what is in flight settles; watermarks are committed; the group is left. */
+  readonly drainMs: number;
+  /** Writers write out what nobody waits for: warnings, presence. */
+  readonly flushMs: number;
+  /** Actors stop in order. */
+  readonly stopMs: number;
+}
+
+/**
+ * stop-intake → drain-routers → flush-writers → commit → stop-actors. A phase that fails or takes too long is named, and
+ * the next one runs: nothing is lost by it, because what is not committed comes again.
+ */
+export async function runPhases(
+  clock: Clock,
+  limits: ShutdownLimits,
+  tree: { readonly system: ActorSystem; readonly writers: Writers; readonly intake: Intake },
+): Promise<void> {
+  await phase(clock, 'drain', limits.drainMs, tree.intake.stop(limits.drainMs));
+  await phase(clock, 'flush', limits.flushMs, tree.writers.drain(limits.flushMs));
+  await phase(clock, 'stop', limits.stopMs, tree.system.shutdown(limits.stopMs));
+}
+
+async function phase(clock: Clock, name: string, limitMs: number, work: Promise<void>): Promise<void> {
+  const startedMs = clock.monotonic();
+  // The work's own limit comes first; this one is for work that does not keep it.
+  const graceMs = limitMs + 1_000;
+  const late = new Promise<'late'>((resolve) => clock.after(graceMs, () => resolve('late')));
+  const ended = await Promise.race([
+    work.then(
+      () => 'done' as const,
+      (error: unknown) => (error instanceof Error ? error : new Error('not an Error was thrown')),
+    ),
+    late,
+  ]);
+  if (ended === 'done') return;
+  const fields = { phase: name, durationMs: Math.round(clock.monotonic() - startedMs), error: ended === 'late' ? `not done after ${graceMs} ms` : ended.message };
+  stateFact('log-written', { level: 'warn', message: 'A phase of the shutdown did not end well; what it left comes again from Kafka.', fields });
+}
