@@ -1,0 +1,103 @@
+import { observe, type FactName, type Facts } from '../observe/facts.ts';
+import type { Log, LogFields, LogLevel } from './log.ts';
+
+interface Line {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: LogFields;
+  /** Lines that differ in this are not repetitions of each other. Bounded: a kind, a table, a plugin; never an id of an event. */
+  readonly repeatKey?: string;
+}
+type Mapping = { readonly [Name in FactName]?: (fact: Facts[Name]) => Line | undefined };
+
+/**
+ * Facts that are worth a line. error: someone must act; warn: an objective is at risk; info: lifecycle; debug: per batch.
+ * Facts that are not here are metrics or spans only; console output of plugins is left out because it may hold personal data.
+ */
+const MAPPING: Mapping = {
+  'log-written': ({ level, message, fields = {} }) => ({ level, message, fields }),
+  'router-batch-read': (fact) => ({ level: 'debug', message: 'Batch read.', fields: fact }),
+  'router-partition-assigned': (fact) => ({
+    level: 'info',
+    message: 'Partition assigned.',
+    fields: fact,
+    repeatKey: `${fact.topic}-${fact.partition}`,
+  }),
+  'router-partition-revoked': (fact) => ({
+    level: 'info',
+    message: 'Partition revoked.',
+    fields: fact,
+    repeatKey: `${fact.topic}-${fact.partition}`,
+  }),
+  'router-watermark-committed': (fact) => ({ level: 'debug', message: 'Watermark committed.', fields: fact }),
+  'router-backpressure-changed': (fact) => ({
+    // Credit is how the router always waits; a gap means that one key holds back a whole partition.
+    level: fact.reason === 'gap' && fact.waiting ? 'warn' : 'debug',
+    message: fact.waiting ? 'Partition waits.' : 'Partition goes on.',
+    fields: fact,
+    repeatKey: `${fact.topic}-${fact.partition}`,
+  }),
+  'person-flushed': (fact) => ({ level: 'debug', message: 'Persons flushed.', fields: fact }),
+  'person-loaded': (fact) => ({ level: 'debug', message: 'Persons loaded.', fields: fact }),
+  'clickhouse-block-stored': (fact) => ({ level: 'debug', message: 'Block stored.', fields: fact }),
+  'clickhouse-insert-failed': (fact) => ({
+    level: fact.kind === 'misconfigured' ? 'error' : 'warn',
+    message: 'ClickHouse did not confirm an insert.',
+    fields: fact,
+    repeatKey: `${fact.table}-${fact.kind}`,
+  }),
+  'clickhouse-gap-filled': (fact) => ({ level: 'info', message: 'Fate of an unconfirmed block established.', fields: fact }),
+  'plugin-batch-invoked': (fact) => ({ level: 'debug', message: 'Plugin called.', fields: fact }),
+  'plugin-quarantined': (fact) => ({ level: 'warn', message: 'Plugin quarantined.', fields: fact, repeatKey: String(fact.pluginConfigId) }),
+  'sandbox-started': (fact) => ({ level: 'info', message: 'Sandbox started.', fields: fact }),
+  'sandbox-ended': (fact) => ({
+    level: fact.reason === 'closed' ? 'info' : 'warn',
+    message: 'Sandbox ended.',
+    fields: fact,
+    repeatKey: String(fact.culprit),
+  }),
+  'dead-letter-produced': (fact) => ({ level: 'warn', message: 'Records dead-lettered.', fields: fact, repeatKey: fact.reason }),
+  'kafka-consumer-crashed': (fact) => ({ level: 'error', message: 'Kafka consumer crashed.', fields: { error: fact.message } }),
+  'kafka-generation-changed': (fact) => ({ level: 'info', message: 'Consumer group has a new generation.', fields: fact }),
+  'runtime-actor-crashed': ({ kind, path, code, message }) => ({
+    level: 'error',
+    message: 'Actor crashed.',
+    fields: { kind, path, code, error: message },
+    repeatKey: kind,
+  }),
+  'runtime-actor-restarted': (fact) => ({ level: 'warn', message: 'Actor restarted.', fields: fact, repeatKey: fact.kind }),
+  'runtime-actor-quarantined': (fact) => ({ level: 'error', message: 'Actor quarantined.', fields: fact, repeatKey: fact.kind }),
+  'runtime-message-dead-lettered': (fact) => ({
+    level: 'warn',
+    message: 'Message found no actor.',
+    fields: fact,
+    repeatKey: `${fact.kind}-${fact.reason}`,
+  }),
+  'state-store-unavailable': ({ operation, message }) => ({
+    level: 'warn',
+    message: 'State store unavailable.',
+    fields: { operation, error: message },
+  }),
+  'capture-request-answered': (fact) =>
+    // Refusals of clients are the clients' affair and counted; ours is what could not be accepted although it was right.
+    fact.status >= 500
+      ? { level: 'warn', message: 'Capture could not accept a request.', fields: { ...fact }, repeatKey: String(fact.status) }
+      : undefined,
+};
+
+/** Writes a line for each fact that has one. Returns the function that stops it. */
+export function mapFactsToLog(log: Log): () => void {
+  const ends = (Object.keys(MAPPING) as FactName[]).map((name) => listen(name, log));
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+function listen<Name extends FactName>(name: Name, log: Log): () => void {
+  const toLine: ((fact: Facts[Name]) => Line | undefined) | undefined = MAPPING[name];
+  if (toLine === undefined) return () => undefined;
+  return observe(name, (fact) => {
+    const line = toLine(fact);
+    if (line !== undefined) log.write(line.level, line.message, line.fields, line.repeatKey);
+  });
+}

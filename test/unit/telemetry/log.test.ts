@@ -1,0 +1,120 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { state } from '../../../src/observe/facts.ts';
+import type { Clock } from '../../../src/runtime/clock.ts';
+import { mapFactsToLog } from '../../../src/telemetry/log-map.ts';
+import { createLog, REPEAT_WINDOW_MS, type Log, type LogOptions } from '../../../src/telemetry/log.ts';
+
+let ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends) end();
+  ends = [];
+});
+
+function start(options: Partial<LogOptions> = {}) {
+  let nowMs = Date.UTC(2026, 10, 21, 12, 0, 1, 250);
+  let timers: { atMs: number; run: () => void }[] = [];
+  const clock: Clock = {
+    now: () => nowMs,
+    monotonic: () => nowMs,
+    after(delayMs, run) {
+      const timer = { atMs: nowMs + delayMs, run };
+      timers.push(timer);
+      return { cancel: () => void (timers = timers.filter((other) => other !== timer)) };
+    },
+  };
+  const lines: string[] = [];
+  const log: Log = createLog({ level: 'info', serviceName: 'troupe', clock, pretty: false, write: (line) => lines.push(line), ...options });
+  ends.push(mapFactsToLog(log));
+  return {
+    log,
+    lines,
+    json: (): Record<string, unknown>[] => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
+    advance: (byMs: number) => {
+      nowMs += byMs;
+      const due = timers.filter(({ atMs }) => atMs <= nowMs);
+      timers = timers.filter(({ atMs }) => atMs > nowMs);
+      for (const { run } of due) run();
+    },
+  };
+}
+
+const crash = (kind: string) => ({ kind, path: `/${kind}/1`, code: 'bug', message: 'boom' });
+
+describe('the log', () => {
+  it('writes a fact as one JSON line: constant message, the rest as fields', () => {
+    const { json } = start();
+    state('runtime-actor-crashed', crash('router'));
+    expect(json()).toEqual([
+      {
+        level: 'error',
+        time: '2026-11-21T12:00:01.250Z',
+        service: 'troupe',
+        kind: 'router',
+        path: '/router/1',
+        code: 'bug',
+        error: 'boom',
+        message: 'Actor crashed.',
+      },
+    ]);
+  });
+
+  it('writes for people on a terminal', () => {
+    const { lines } = start({ pretty: true });
+    state('log-written', { level: 'info', message: 'Ready.', fields: { port: 8010, url: 'http://x/', note: 'two words' } });
+    expect(lines).toEqual(['12:00:01.250 INFO  Ready. port=8010 url=http://x/ note="two words"\n']);
+  });
+
+  it('writes nothing below its level', () => {
+    const { lines } = start({ level: 'warn' });
+    state('log-written', { level: 'info', message: 'Ready.' });
+    state('router-batch-read', { topic: 't', partition: 1, records: 1, bytes: 1, lag: 0 });
+    expect(lines).toEqual([]);
+  });
+
+  it('writes a repeated fact once in 10 s, then the number of the others', () => {
+    const { json, advance } = start();
+    for (let count = 0; count < 1_000; count++) state('runtime-actor-crashed', crash('router'));
+    expect(json()).toHaveLength(1);
+    advance(REPEAT_WINDOW_MS);
+    expect(json()).toHaveLength(2);
+    expect(json()[1]).toMatchObject({ message: 'Actor crashed.', repeated: 999 });
+  });
+
+  it('counts per kind: one that crashes in a loop does not hide another', () => {
+    const { json } = start();
+    state('runtime-actor-crashed', crash('router'));
+    state('runtime-actor-crashed', crash('router'));
+    state('runtime-actor-crashed', crash('team'));
+    expect(json().map(({ kind }) => kind)).toEqual(['router', 'team']);
+  });
+
+  it('writes nothing more about a fact that did not come again, and begins anew after the window', () => {
+    const { json, advance } = start();
+    state('runtime-actor-crashed', crash('router'));
+    advance(REPEAT_WINDOW_MS);
+    state('runtime-actor-crashed', crash('router'));
+    expect(json().map(({ repeated }) => repeated)).toEqual([undefined, undefined]);
+  });
+
+  it('gives the counts it holds back when it is stopped', () => {
+    const { log, json } = start();
+    state('runtime-actor-crashed', crash('router'));
+    state('runtime-actor-crashed', crash('router'));
+    log.stop();
+    expect(json()[1]).toMatchObject({ repeated: 1 });
+  });
+
+  it('says nothing of requests that clients got wrong, and warns of those it had to refuse itself', () => {
+    const { json } = start();
+    const answered = { path: '/e', events: 0, bytes: 1, durationMs: 1, reason: undefined };
+    state('capture-request-answered', { ...answered, status: 400 });
+    state('capture-request-answered', { ...answered, status: 503 });
+    expect(json()).toMatchObject([{ level: 'warn', status: 503 }]);
+  });
+
+  it('never shows console output of plugins: it may hold personal data', () => {
+    const { lines } = start({ level: 'debug' });
+    state('plugin-console-written', { pluginConfigId: 1, teamId: 1, lines: [{ level: 'info', text: 'jane@example.com' }], lost: 0 });
+    expect(lines.join('')).not.toContain('jane');
+  });
+});
