@@ -1,0 +1,320 @@
+import kafkajs, { type Consumer, type EachBatchPayload } from 'kafkajs';
+import type { TopicPartition } from '../domain/ids.ts';
+import { state } from '../observe/facts.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { PodPlace } from './assigner.ts';
+import { registerCodecs } from './codecs.ts';
+import { asError, kafkajsConfig, PATIENT, type KafkaConnection } from './connection.ts';
+import { createOrdinalAffineAssigner } from './kafkajs-assigner.ts';
+import { finalError, rebalanceError, watchGroups, type KafkajsGroup } from './kafkajs-group.ts';
+import { installIdleSpinPatch } from './kafkajs-idle-spin.ts';
+import { createMembership, keyOf, type Membership } from './membership.ts';
+import type { ConsumerHandlers, RecordConsumer } from './port.ts';
+import { toRecord } from './records.ts';
+
+/**
+ * RecordConsumer over kafkajs: turns its fetch loop into generations with a beginning, an end and nothing in between
+ * that belongs to another one.
+ *
+ *   idle → starting → (joining → taking over → fetching → revoking)* → closing → closed
+ *
+ * C1  Every generation that was announced by `assigned` is ended by one `revoked`, before the next one is joined.
+ * C2  No batch is handed over before `assigned` resolved, after `revoked` was called, of a partition that is not ours,
+ *     or from a position other than the next (kafkajs may deliver what it fetched under an earlier generation).
+ * C3  A partition whose batch is not accepted is not fetched; after `acceptanceGraceMs` it no longer holds up the
+ *     others either. (kafkajs waits for all batches of one broker's answer before it asks that broker again.)
+ * C4  A sign of a rebalance, from any request, ends the generation at once: what is in work is given up, not finished.
+ * C5  `stop` ends within `stopTimeoutMs`, whatever kafkajs, the brokers or the handlers do.
+ */
+export interface KafkaConsumerOptions {
+  readonly connection: KafkaConnection;
+  readonly groupId: string;
+  readonly topics: readonly string[];
+  readonly clock: Clock;
+  /** The pod's place in its StatefulSet; undefined outside of one. */
+  readonly place?: PodPlace | undefined;
+  /** The group expels a member that is silent for so long. Default 45,000. */
+  readonly sessionTimeoutMs?: number;
+  /** How long the group waits for its members to give up work in a rebalance. Default 60,000. */
+  readonly rebalanceTimeoutMs?: number;
+  /** Default 3,000. */
+  readonly heartbeatIntervalMs?: number;
+  /** How long a broker may hold an empty answer back, and so the delay of joins and stops. Default 150. */
+  readonly maxWaitMs?: number;
+  /** What one fetch may bring of one partition, unless a single record batch is larger. Default 512 KiB. */
+  readonly maxBatchBytes?: number;
+  /** What one fetch may bring in all. Default 8 MiB. */
+  readonly maxFetchBytes?: number;
+  /** Default 8. */
+  readonly partitionsConsumedConcurrently?: number;
+  /** How long a batch may wait for its acceptance before its partition is set aside. Default 100. */
+  readonly acceptanceGraceMs?: number;
+  /** How long `revoked` may take in a rebalance; below `rebalanceTimeoutMs`. Default 30,000. */
+  readonly revokeTimeoutMs?: number;
+  /** How long a commit may look for its coordinator. Default 10,000. */
+  readonly commitTimeoutMs?: number;
+  /** Default 45,000. */
+  readonly stopTimeoutMs?: number;
+}
+
+export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsumer {
+  const { clock, groupId } = options;
+  const sessionTimeoutMs = options.sessionTimeoutMs ?? 45_000;
+  const heartbeatIntervalMs = options.heartbeatIntervalMs ?? 3_000;
+  const revokeTimeoutMs = options.revokeTimeoutMs ?? 30_000;
+  const acceptanceGraceMs = options.acceptanceGraceMs ?? 100;
+  const stopTimeoutMs = options.stopTimeoutMs ?? 45_000;
+  installIdleSpinPatch();
+  registerCodecs();
+
+  interface Held {
+    readonly membership: Membership;
+    readonly group: KafkajsGroup;
+    /** The takeover: resolves when batches may be handed over. */
+    ready: Promise<void>;
+    announced: boolean;
+    revoking: Promise<void> | undefined;
+  }
+  let handlers: ConsumerHandlers | undefined;
+  let held: Held | undefined;
+  let starting: Promise<void> = Promise.resolve();
+  let running: Promise<void> = Promise.resolve();
+  let closing = false;
+  let closed: Promise<void> | undefined;
+  const leavingGate = Promise.withResolvers<void>();
+  /** Partitions not to fetch: set aside by us (C3), or paused by the caller. Both end with the generation. */
+  const setAside = new Set<string>();
+  const paused = new Set<string>();
+
+  const consumer: Consumer = new kafkajs.Kafka(kafkajsConfig(options.connection, PATIENT)).consumer({
+    groupId,
+    sessionTimeout: sessionTimeoutMs,
+    rebalanceTimeout: options.rebalanceTimeoutMs ?? 60_000,
+    heartbeatInterval: heartbeatIntervalMs,
+    maxWaitTimeInMs: options.maxWaitMs ?? 150,
+    maxBytesPerPartition: options.maxBatchBytes ?? 512 * 1024,
+    maxBytes: options.maxFetchBytes ?? 8 * 1024 * 1024,
+    allowAutoTopicCreation: false,
+    retry: { ...PATIENT, restartOnFailure: () => Promise.resolve(!closing) },
+    partitionAssigners: [
+      (context) => {
+        watchGroups(context.cluster, { leaving, joined });
+        return createOrdinalAffineAssigner(context, options.place);
+      },
+    ],
+  });
+  consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
+    if (closing) return;
+    state('kafka-consumer-crashed', { message: error.message });
+    if (restart) void revoke(error);
+    else void crash(error);
+  });
+
+  /** Resolves with what `work` resolves to, or with 'late' after `limitMs`. */
+  async function within<Result>(limitMs: number, work: Promise<Result>): Promise<Result | 'late'> {
+    const late = Promise.withResolvers<'late'>();
+    const timer = clock.after(limitMs, () => late.resolve('late'));
+    try {
+      return await Promise.race([work, late.promise]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  // ── the life of a generation ────────────────────────────────────────────────────────────────────────────────────
+
+  async function leaving(next: 'join' | 'leave'): Promise<void> {
+    await revoke(new Error(`the member must ${next}`));
+    if (closing && next === 'join') throw finalError('the consumer is closing and joins no more');
+  }
+
+  function joined(group: KafkajsGroup): void {
+    if (closing) return;
+    resumeEverything();
+    const commitTimeoutMs = options.commitTimeoutMs ?? 10_000;
+    const membership = createMembership({ group, clock, heartbeatIntervalMs, sessionTimeoutMs, commitTimeoutMs });
+    const mine: Held = { membership, group, ready: Promise.resolve(), announced: false, revoking: undefined };
+    held = mine;
+    state('kafka-generation-changed', { generation: membership.generation, partitions: membership.partitions.length });
+    mine.ready = takeOver(mine).catch((error: unknown) => crash(asError(error)));
+    void membership.ended.then((reason) => revokeHeld(mine, reason)); // C4
+  }
+
+  async function takeOver(mine: Held): Promise<void> {
+    const { membership } = mine;
+    const committed = await membership.fetchCommitted();
+    if (committed === undefined || membership.over) return;
+    mine.announced = true;
+    await handlers?.assigned({
+      generation: membership.generation,
+      memberId: membership.memberId,
+      partitions: membership.partitions.map((one) => ({ ...one, committed: committed.get(keyOf(one.topic, one.partition)) })),
+    });
+  }
+
+  function revoke(reason: Error): Promise<void> {
+    return held === undefined ? Promise.resolve() : revokeHeld(held, reason);
+  }
+
+  /** C1: ends a generation, once; every caller waits for the same end. Never rejects. */
+  function revokeHeld(mine: Held, reason: Error): Promise<void> {
+    const { membership } = mine;
+    mine.revoking ??= (async () => {
+      membership.end(reason);
+      let failure: Error | undefined;
+      if (mine.announced && handlers !== undefined) {
+        const answer = await within(
+          revokeTimeoutMs,
+          handlers.revoked(membership.generation).catch((error: unknown) => void (failure = asError(error))),
+        );
+        if (answer === 'late')
+          warn('A revoked generation was not given up in time.', { generation: membership.generation, revokeTimeoutMs });
+      }
+      membership.release();
+      if (failure !== undefined) void crash(failure);
+    })();
+    return mine.revoking;
+  }
+
+  // ── batches ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async function eachBatch(payload: EachBatchPayload): Promise<void> {
+    const mine = held;
+    if (mine === undefined || handlers === undefined) return refuse();
+    const { membership, group } = mine;
+    await Promise.race([mine.ready, membership.ended]);
+    if (membership.over || closing) return refuse();
+    const { batch } = payload;
+    const { topic, partition } = batch;
+    const { fetchedOffset } = batch as unknown as { fetchedOffset: string | number };
+    if (!membership.owns(topic, partition)) return;
+    if (String(fetchedOffset) !== group.offsetManager.nextOffset(topic, partition).toString()) return; // C2
+    const last = batch.messages.at(-1);
+    if (last === undefined) return;
+
+    payload.resolveOffset(last.offset); // only where to fetch next; what is committed is the caller's business
+    const key = keyOf(topic, partition);
+    let accepted = false;
+    const acceptance = handlers
+      .batch({
+        topic,
+        partition,
+        generation: membership.generation,
+        highWatermark: Number(batch.highWatermark),
+        records: batch.messages.map(toRecord),
+      })
+      .then(() => {
+        accepted = true;
+        if (!membership.over && setAside.delete(key) && !paused.has(key)) consumer.resume([{ topic, partitions: [partition] }]);
+      })
+      .catch((error: unknown) => {
+        if (!membership.over) void crash(asError(error));
+      });
+    await within(acceptanceGraceMs, Promise.race([acceptance, membership.ended]));
+    if (accepted || membership.over) return;
+    setAside.add(key);
+    consumer.pause([{ topic, partitions: [partition] }]); // C3
+  }
+
+  /** A batch that nobody may take. While closing the fetch loop is held still; otherwise it is told to join anew. */
+  async function refuse(): Promise<void> {
+    if (!closing) throw rebalanceError('the generation is over');
+    await leavingGate.promise;
+  }
+
+  function resumeEverything(): void {
+    for (const key of new Set([...setAside, ...paused])) {
+      const at = key.lastIndexOf('/');
+      consumer.resume([{ topic: key.slice(0, at), partitions: [Number(key.slice(at + 1))] }]);
+    }
+    setAside.clear();
+    paused.clear();
+  }
+
+  // ── beginning and end ───────────────────────────────────────────────────────────────────────────────────────────
+
+  async function begin(): Promise<void> {
+    await consumer.connect();
+    if (closing) return;
+    await consumer.subscribe({ topics: [...options.topics], fromBeginning: true });
+    if (closing) return;
+    running = consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: options.partitionsConsumedConcurrently ?? 8,
+      eachBatch,
+    });
+    void running.catch((error: unknown) => crash(asError(error)));
+  }
+
+  async function crash(error: Error): Promise<void> {
+    if (closing) return;
+    state('kafka-consumer-crashed', { message: error.message });
+    const ending = close();
+    await revoke(error);
+    handlers?.crashed(error);
+    await ending;
+  }
+
+  function close(): Promise<void> {
+    closing = true;
+    closed ??= (async () => {
+      const answer = await within(stopTimeoutMs, leaveAndDisconnect());
+      if (answer === 'late') warn('The Kafka consumer did not end in time.', { stopTimeoutMs });
+    })();
+    return closed;
+  }
+
+  async function leaveAndDisconnect(): Promise<void> {
+    await revoke(new Error('the consumer stops'));
+    // kafkajs forgets to leave a group that it is just joining: wait for the join to be over, then leave.
+    await starting.catch(() => undefined); // `start` has rejected with it
+    await running.catch(() => undefined); // `crash` was told
+    const disconnecting = consumer.disconnect();
+    leavingGate.resolve(); // only now: before, kafkajs would have fetched the refused batches again
+    await disconnecting.catch((error: unknown) => warn('The Kafka consumer could not disconnect.', { error: asError(error).message }));
+  }
+
+  function warn(message: string, fields: Readonly<Record<string, unknown>>): void {
+    state('log-written', { level: 'warn', message, fields: { groupId, ...fields } });
+  }
+
+  return {
+    start(to) {
+      if (handlers !== undefined || closing) return Promise.reject(new Error('a Kafka consumer is started once, and not after stop'));
+      handlers = to;
+      starting = begin();
+      return starting;
+    },
+
+    commit(generation, watermarks) {
+      const membership = held?.membership;
+      if (membership === undefined || membership.generation !== generation || membership.released) return Promise.resolve('stale');
+      return watermarks.length === 0 ? Promise.resolve('committed') : membership.commit(watermarks);
+    },
+
+    sinceHeartbeatMs: () => held?.membership.sinceConfirmedMs() ?? Infinity,
+
+    pause(partitions) {
+      for (const { topic, partition } of ours(partitions)) {
+        paused.add(keyOf(topic, partition));
+        consumer.pause([{ topic, partitions: [partition] }]);
+      }
+    },
+
+    resume(partitions) {
+      for (const { topic, partition } of ours(partitions)) {
+        const key = keyOf(topic, partition);
+        if (paused.delete(key) && !setAside.has(key)) consumer.resume([{ topic, partitions: [partition] }]);
+      }
+    },
+
+    stop: close,
+  };
+
+  function ours(partitions: readonly TopicPartition[]): readonly TopicPartition[] {
+    const membership = held?.membership;
+    if (membership === undefined || membership.over) return [];
+    return partitions.filter(({ topic, partition }) => membership.owns(topic, partition));
+  }
+}
