@@ -30,7 +30,7 @@ export interface EmbeddedPostgres {
   /** Resolves when the server has ended, for whatever reason; `asked` tells whether `stop` was called. */
   readonly exited: Promise<PostgresExit>;
   /** Fast shutdown: open transactions are rolled back. Resolves when the server has ended. Calling it twice is harmless. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 export interface PostgresExit {
   readonly code: number | null;
@@ -145,10 +145,10 @@ async function start(
 interface Server {
   readonly pid: number;
   readonly exited: Promise<PostgresExit>;
-  hasExited(): boolean;
-  stop(): Promise<void>;
+  readonly hasExited: () => boolean;
+  readonly stop: () => Promise<void>;
   /** From here on the server does not keep this process alive. */
-  unref(): void;
+  readonly unref: () => void;
 }
 
 function spawnServer(places: Places, binaries: PostgresBinaries, { clock, settings }: EmbeddedPostgresOptions): Server {
