@@ -74,7 +74,10 @@ export function createTree(name: string): Tree {
   };
   const unique = `${name}-${String(++systemCount)}`;
   // nact's types know neither the options object nor that a plugin gets the concrete system
-  const root = (start as unknown as (options: { name: string }, plugin: (concrete: unknown) => void) => Ref<never>)({ name: unique }, plugin);
+  const root = (start as unknown as (options: { name: string }, plugin: (concrete: unknown) => void) => Ref<never>)(
+    { name: unique },
+    plugin,
+  );
   if (system === undefined) throw new Error('nact did not run its plugin: it is not version 7.6.2.');
   const top = system;
   const noChildren = new NoChildren();

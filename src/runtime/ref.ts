@@ -13,8 +13,8 @@ export interface AnyRef {
   readonly kind: string;
 }
 
-/** Handle to an actor. Invariant in M: a ref to an actor of one protocol is no ref to another's. */
-export interface ActorRef<in out M> extends AnyRef {
+/** Handle to an actor. Contravariant in M, as Pekko has it: who takes A | B may stand where a taker of A is wanted, never the reverse. */
+export interface ActorRef<in M> extends AnyRef {
   /** Hands a message over. Data only; the sender never touches it again. */
   tell(message: M, trace?: TraceContext): TellResult;
 }

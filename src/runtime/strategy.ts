@@ -37,7 +37,8 @@ export interface CrashHistory {
 export const noCrashes: CrashHistory = { grantedAtMs: [], attempt: 0, lastAtMs: -Infinity };
 
 export type RestartDecision =
-  { readonly granted: true; readonly backoffMs: number; readonly history: CrashHistory } | { readonly granted: false; readonly history: CrashHistory };
+  | { readonly granted: true; readonly backoffMs: number; readonly history: CrashHistory }
+  | { readonly granted: false; readonly history: CrashHistory };
 
 /**
  * Delay before restart number `attempt` (1 is the first): `minMs` doubled per attempt up to `maxMs`, then up to `jitterRatio` of it

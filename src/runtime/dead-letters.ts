@@ -1,0 +1,79 @@
+import { state } from '../observe/facts.ts';
+import type { Clock } from './clock.ts';
+
+/**
+ * The one end of messages that found no actor, or whose handler failed and whose spec does not settle them. Always counted; the last
+ * ones are kept for the inspector by type and target only, never with content; the log gets one line per 10 s and kind.
+ */
+export type DeadLetterReason = 'stopped' | 'full' | 'unhandled' | 'late-reply' | 'failed';
+
+export interface DeadLetter {
+  /** `type` of the message, or its JavaScript type. */
+  readonly messageType: string;
+  readonly path: string;
+  readonly kind: string;
+  readonly reason: DeadLetterReason;
+  /** Epoch ms. */
+  readonly atMs: number;
+}
+export interface DeadLetters {
+  /** Count by reason since the start of the system. */
+  counts(): Readonly<Record<DeadLetterReason, number>>;
+  /** The last {@link RECENT_COUNT}, oldest first. */
+  recent(): readonly DeadLetter[];
+}
+export interface DeadLetterSink extends DeadLetters {
+  add(target: { readonly kind: string; readonly path: string }, message: unknown, reason: DeadLetterReason): void;
+}
+
+export const RECENT_COUNT = 100;
+const LOG_EVERY_MS = 10_000;
+/** Kinds are a handful; the bound only keeps a mistake (a kind per key) from growing the map. */
+const LOGGED_KINDS_COUNT = 1_000;
+
+export function createDeadLetters(clock: Clock): DeadLetterSink {
+  const counts: Record<DeadLetterReason, number> = { stopped: 0, full: 0, unhandled: 0, 'late-reply': 0, failed: 0 };
+  const recent: DeadLetter[] = [];
+  const logged = new Map<string, { atMs: number; sinceCount: number }>();
+
+  function log(letter: DeadLetter): void {
+    const last = logged.get(letter.kind);
+    if (last === undefined && logged.size >= LOGGED_KINDS_COUNT) return;
+    const nowMs = clock.monotonic();
+    if (last !== undefined && nowMs - last.atMs < LOG_EVERY_MS) {
+      last.sinceCount++;
+      return;
+    }
+    logged.set(letter.kind, { atMs: nowMs, sinceCount: 0 });
+    state('log-written', {
+      level: 'warn',
+      message: 'A message became a dead letter.',
+      fields: {
+        actorKind: letter.kind,
+        actorPath: letter.path,
+        messageType: letter.messageType,
+        code: letter.reason,
+        unreportedCount: last?.sinceCount ?? 0,
+      },
+    });
+  }
+
+  return {
+    add(target, message, reason) {
+      const letter: DeadLetter = { messageType: messageTypeOf(message), path: target.path, kind: target.kind, reason, atMs: clock.now() };
+      counts[reason]++;
+      recent.push(letter);
+      if (recent.length > RECENT_COUNT) recent.shift();
+      state('runtime-message-dead-lettered', { kind: letter.kind, reason });
+      log(letter);
+    },
+    counts: () => ({ ...counts }),
+    recent: () => [...recent],
+  };
+}
+
+/** A word for a message that is safe in logs and metrics: its `type`, else what JavaScript calls it. */
+export function messageTypeOf(message: unknown): string {
+  if (typeof message === 'object' && message !== null && 'type' in message && typeof message.type === 'string') return message.type;
+  return typeof message;
+}
