@@ -1,0 +1,117 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { POST_OR_GET } from './routes.ts';
+
+/**
+ * What capture says, to the letter (spec/capture.md 4.4): SDKs and their tests match these texts. `reason` is the
+ * metric label; it is a closed set, the text is not.
+ */
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly contentType: string;
+  readonly reason: Reason | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export type Reason =
+  | 'req_decoding'
+  | 'req_parsing'
+  | 'req_hydration'
+  | 'empty_batch'
+  | 'empty_payload'
+  | 'no_event_name'
+  | 'no_distinct_id'
+  | 'invalid_cookieless'
+  | 'no_token'
+  | 'multiple_tokens'
+  | 'invalid_token'
+  | 'body_read_timeout'
+  | 'oversize_event'
+  | 'retryable_sink'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'internal';
+
+/** A value, or the answer that ends the request. */
+export type Attempt<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly answer: Answer };
+
+export const done = <T>(value: T): Attempt<T> => ({ ok: true, value });
+export const refuse = (answer: Answer): { readonly ok: false; readonly answer: Answer } => ({ ok: false, answer });
+
+const TEXT = 'text/plain; charset=utf-8';
+const refusal = (status: number, reason: Reason, body: string): Answer => ({ status, body, contentType: TEXT, reason });
+
+export const json = (body: string): Answer => ({ status: 200, body, contentType: 'application/json', reason: undefined });
+export const text = (body: string): Answer => ({ status: 200, body, contentType: TEXT, reason: undefined });
+export const script = (body: string): Answer => ({ status: 200, body, contentType: 'application/javascript', reason: undefined });
+
+export const OK = json('{"status":"Ok"}');
+/** Only for `beacon=1`: posthog-js takes a 204 to anything else as a failure and sends again. */
+export const NO_CONTENT: Answer = { status: 204, body: '', contentType: '', reason: undefined };
+export const DRAINING: Answer = { status: 503, body: '', contentType: TEXT, reason: undefined };
+
+export const EMPTY_PAYLOAD = refusal(400, 'empty_payload', 'request missing data payload');
+export const EMPTY_BATCH = refusal(400, 'empty_batch', 'request holds no event');
+export const NO_EVENT_NAME = refusal(400, 'no_event_name', 'event submitted with an empty event name');
+export const NO_DISTINCT_ID = refusal(400, 'no_distinct_id', 'event submitted without a distinct_id');
+export const INVALID_COOKIELESS = refusal(400, 'invalid_cookieless', 'event submitted with invalid cookieless mode');
+export const NO_TOKEN = refusal(401, 'no_token', 'event submitted without an api_key');
+export const MULTIPLE_TOKENS = refusal(401, 'multiple_tokens', 'batch submitted with inconsistent api_key values');
+export const STALLED = refusal(408, 'body_read_timeout', 'client stopped sending data');
+export const NOT_FOUND = refusal(404, 'not_found', 'not found');
+export const INTERNAL = refusal(500, 'internal', 'internal error');
+export const NOT_AN_EVENT = refusal(
+  400,
+  'req_hydration',
+  'failed to hydrate events from request: non-engage request missing event name attribute',
+);
+export const NO_VARIANT = unparsable('data did not match any variant of untagged enum RawRequest');
+/** 503 and not 429: posthog-js throws the events of a 429 away. */
+export const TRY_AGAIN: Answer = { ...refusal(503, 'retryable_sink', 'transient error, please retry'), headers: { 'Retry-After': '1' } };
+export const METHOD_NOT_ALLOWED: Answer = { ...refusal(405, 'method_not_allowed', 'method not allowed'), headers: { Allow: POST_OR_GET } };
+
+export function undecodable(why: string): Answer {
+  return refusal(400, 'req_decoding', `failed to decode request: ${why}`);
+}
+export function unparsable(why: string): Answer {
+  return refusal(400, 'req_parsing', `failed to parse request: ${why}`);
+}
+export function invalidToken(why: string): Answer {
+  return refusal(401, 'invalid_token', `API key is not valid: ${why}`);
+}
+export function oversize(detail: string): Answer {
+  return refusal(413, 'oversize_event', `maximum event size exceeded: ${detail}`);
+}
+
+/**
+ * Writes the answer with the CORS headers every response carries when the request names its origin, errors included.
+ * The origin is mirrored, never `*`: a browser hides a credentialed 200 behind `*`, and old SDKs then send again.
+ */
+export function write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+  if (response.writableEnded || response.destroyed) return;
+  response.statusCode = answer.status;
+  const { origin } = request.headers;
+  if (origin !== undefined) {
+    response.setHeader('Access-Control-Allow-Origin', origin);
+    response.setHeader('Access-Control-Allow-Credentials', 'true');
+    response.setHeader('Access-Control-Expose-Headers', 'Retry-After');
+    response.setHeader('Vary', 'origin, access-control-request-method, access-control-request-headers');
+  }
+  for (const name in answer.headers) response.setHeader(name, answer.headers[name] ?? '');
+  if (answer.status === 204) {
+    response.end();
+    return;
+  }
+  response.setHeader('Content-Type', answer.contentType);
+  response.setHeader('Content-Length', Buffer.byteLength(answer.body));
+  response.end(request.method === 'HEAD' ? undefined : answer.body);
+}
+
+/** Answers OPTIONS, on any path. */
+export function writePreflight(request: IncomingMessage, response: ServerResponse): void {
+  const asked = request.headers['access-control-request-headers'];
+  response.setHeader('Access-Control-Allow-Methods', POST_OR_GET);
+  response.setHeader('Access-Control-Max-Age', '7200');
+  if (asked !== undefined) response.setHeader('Access-Control-Allow-Headers', asked);
+  write(request, response, text(''));
+}

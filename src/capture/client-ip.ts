@@ -1,0 +1,33 @@
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+
+const SINGLE_ADDRESS_HEADERS = ['x-real-ip', 'fly-client-ip', 'true-client-ip', 'cf-connecting-ip', 'cloudfront-viewer-address'];
+const FORWARDED_FOR = /(?:^|[;,\s])for="?\[?([^\]";,\s]+)/gi;
+
+/**
+ * Where the request came from (spec/capture.md 6.4): the leftmost address a proxy named, else the peer's. The client can
+ * put anything there; it is data for GeoIP, never a ground to allow something.
+ */
+export function clientIp(request: IncomingMessage): string {
+  const { headers } = request;
+  const listed = [headers['x-forwarded-for'] ?? []].flat().flatMap((line) => line.split(','));
+  for (const address of listed) if (isIP(address.trim()) !== 0) return address.trim();
+  for (const [, address = ''] of (headers.forwarded ?? '').matchAll(FORWARDED_FOR)) {
+    const found = addressIn(address);
+    if (found !== undefined) return found;
+  }
+  for (const name of SINGLE_ADDRESS_HEADERS) {
+    const found = addressIn([headers[name] ?? ''].flat()[0] ?? '');
+    if (found !== undefined) return found;
+  }
+  const peer = request.socket.remoteAddress ?? '';
+  return peer.startsWith('::ffff:') ? peer.slice('::ffff:'.length) : peer;
+}
+
+/** An address, or an address with a port behind it. */
+function addressIn(text: string): string | undefined {
+  const address = text.trim();
+  if (isIP(address) !== 0) return address;
+  const bare = address.slice(0, address.lastIndexOf(':'));
+  return isIP(bare) === 0 ? undefined : bare;
+}

@@ -1,0 +1,39 @@
+import { isAscii } from 'node:buffer';
+import { own } from '../domain/json.ts';
+import { done, invalidToken, MULTIPLE_TOKENS, NO_TOKEN, refuse, type Attempt } from './answers.ts';
+import type { RawEvent, RawRequest } from './shapes.ts';
+
+const MAX_TOKEN_BYTES = 64;
+
+/**
+ * The one token of a request (spec/capture.md 5): the batch's own wins; otherwise that of the events, of which those
+ * without one are covered by the others. Whether a team has this token is not asked here: ingestion knows.
+ */
+export function tokenOf({ token, events }: RawRequest): Attempt<string> {
+  if (token.from === 'batch') return checked(token.value);
+  let found: string | undefined;
+  for (const event of events) {
+    const own = tokenOfEvent(event);
+    if (own === undefined) continue;
+    if (found !== undefined && found !== own) return refuse(MULTIPLE_TOKENS);
+    found = own;
+  }
+  return found === undefined ? refuse(NO_TOKEN) : checked(found);
+}
+
+function tokenOfEvent(event: RawEvent): string | undefined {
+  if (event.token !== undefined) return event.token;
+  const inProperties = own(event.properties, 'token');
+  return typeof inProperties === 'string' ? inProperties : undefined;
+}
+
+function checked(raw: string): Attempt<string> {
+  const token = raw.trim();
+  if (token === '') return refuse(invalidToken('empty'));
+  const bytes = Buffer.from(token);
+  if (bytes.length > MAX_TOKEN_BYTES) return refuse(invalidToken('too_long'));
+  if (!isAscii(bytes)) return refuse(invalidToken('not_ascii'));
+  if (token.startsWith('phx_')) return refuse(invalidToken('personal_api_key'));
+  if (token.includes('\0')) return refuse(invalidToken('null_byte'));
+  return done(token);
+}

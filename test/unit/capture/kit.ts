@@ -1,0 +1,95 @@
+import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createCapture, type Capture, type CaptureLimits } from '../../../src/capture/service.ts';
+import type { OutgoingRecord, RecordProducer } from '../../../src/kafka/port.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
+
+export const TOPICS = {
+  main: 'main',
+  historical: 'historical',
+  clientWarnings: 'warnings',
+  exceptions: 'exceptions',
+  heatmaps: 'heatmaps',
+};
+
+export interface Produced {
+  readonly topic: string;
+  readonly key: string | undefined;
+  readonly envelope: Record<string, unknown>;
+  readonly data: Record<string, unknown>;
+  readonly headers: Readonly<Record<string, string | Buffer>>;
+}
+
+/** A producer that remembers, and answers as `behave` says. */
+export function fakeProducer(
+  behave: (topic: string) => Promise<void> = () => Promise.resolve(),
+): RecordProducer & { readonly produced: Produced[] } {
+  const produced: Produced[] = [];
+  const read = (topic: string, { key, value, headers = {} }: OutgoingRecord): Produced => {
+    const envelope = JSON.parse(value.toString()) as Record<string, unknown>;
+    return { topic, key: key?.toString(), envelope, data: JSON.parse(envelope['data'] as string) as Record<string, unknown>, headers };
+  };
+  return {
+    produced,
+    async send(topic, records) {
+      await behave(topic);
+      for (const record of records) produced.push(read(topic, record));
+    },
+    queuedBytes: () => 0,
+    close: () => Promise.resolve(),
+  };
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly body: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
+export interface Asked {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+}
+
+export interface Served {
+  readonly capture: Capture;
+  readonly url: string;
+  ask(path: string, asked?: Asked): Promise<Answered>;
+  close(): Promise<void>;
+}
+
+/** A capture behind a real HTTP server on the loopback. */
+export async function serve(
+  producer: RecordProducer,
+  options: { readonly limits?: Partial<CaptureLimits>; readonly sampleRatio?: number } = {},
+): Promise<Served> {
+  const { limits = {}, sampleRatio = 0 } = options;
+  let seed = 1;
+  const random = { next: () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647 };
+  const capture = createCapture({ producer, topics: TOPICS, clock: systemClock, random, limits, sampleRatio });
+  const server = createServer(capture.handle);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    capture,
+    url: `http://127.0.0.1:${port}`,
+    ask: (path, { method, headers = {}, body } = {}) =>
+      new Promise((resolve, reject) => {
+        const request = httpRequest({ port, path, method: method ?? (body === undefined ? 'GET' : 'POST'), headers }, (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString(), headers: response.headers }),
+          );
+        });
+        request.on('error', reject);
+        request.end(body);
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
