@@ -22,7 +22,10 @@ const HOMES: readonly (readonly [RegExp, string])[] = [
   [/^(@opentelemetry\/|prom-client|pino)/, 'src/telemetry/'],
 ];
 const SYSTEM = /^src\/(kafka|clickhouse|postgres|redis|geoip|sandbox)\//;
-const PORT = /^src\/\w+\/port\.ts$/;
+/** What an outside system is to everyone else: types and error classes, and rules without I/O. Rule 4c keeps them so. */
+const PORT = /^src\/(\w+\/port|kafka\/ledger)\.ts$/;
+/** Modules of Node that only compute. */
+const PURE_MODULES = ['node:buffer'];
 /** Beside main.ts: nobody looks at them but files directly in src/ and themselves (rule 8). */
 const ROOF = /^src\/(telemetry|http|config|capture|embedded)\//;
 /** Where time, chance, the environment and the console may be touched (rule 9): also entry points of child processes. */
@@ -38,7 +41,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   '1 a client package is imported in its own folder only': ({ from, to }) =>
     HOMES.some(([name, home]) => name.test(to) && !from.startsWith(home)),
   '2 the domain imports nothing': ({ from, to, isPackage }) =>
-    from.startsWith('src/domain/') && (isPackage || !to.startsWith('src/domain/')),
+    from.startsWith('src/domain/') && (isPackage ? !PURE_MODULES.includes(to) : !to.startsWith('src/domain/')),
   '3 runtime and observe know nothing but each other': ({ from, to, isPackage }) =>
     /^src\/(runtime|observe)\//.test(from) && !isPackage && !/^src\/(runtime|observe)\//.test(to),
   '4 the folder of an outside system knows the domain, observe and itself': ({ from, to, typeOnly, isPackage }) =>
@@ -53,16 +56,17 @@ const RULES: Readonly<Record<string, Rule>> = {
     !/^src\/(domain|observe|embedded)\//.test(to) &&
     !PORT.test(to) &&
     !isClockType(to, typeOnly),
-  '5 actors know ports, as types': ({ from, to, typeOnly }) =>
-    from.startsWith('actors/') && SYSTEM.test(to) && !(typeOnly && PORT.test(to)),
+  '4c a port knows the domain only': ({ from, to }) => PORT.test(from) && !to.startsWith('src/domain/') && !PORT.test(to),
+  '5 actors know ports; implementations arrive as arguments': ({ from, to }) =>
+    from.startsWith('actors/') && SYSTEM.test(to) && !PORT.test(to),
   '6 an actor knows the messages of another, and nothing else of it': ({ from, to }) =>
     from.startsWith('actors/') && to.startsWith('actors/') && folderOf(to) !== folderOf(from) && !to.endsWith('/messages.ts'),
-  '7 actors do not know supervisors; supervisors know what actors show': ({ from, to, typeOnly, isPackage }) =>
+  '7 actors do not know supervisors; supervisors know what actors show': ({ from, to, isPackage }) =>
     (from.startsWith('actors/') && to.startsWith('supervisors/')) ||
     (from.startsWith('supervisors/') &&
       !isPackage &&
       !/^(supervisors\/|actors\/[^/]+\/(index|messages)\.ts|src\/(runtime|domain|observe)\/)/.test(to) &&
-      !(typeOnly && PORT.test(to))),
+      !PORT.test(to)),
   '8 nobody looks at the roof': ({ from, to }) => ROOF.test(to) && folderOf(from) !== folderOf(to) && !/^src\/[^/]+\.ts$/.test(from),
   '8b folders in src do not look at actors and supervisors': ({ from, to }) =>
     /^src\/[^/]+\//.test(from) && /^(actors|supervisors)\//.test(to),
@@ -94,7 +98,10 @@ function read(path: string, text: string): { readonly imports: readonly Import[]
     if (specifier !== undefined && ts.isStringLiteralLike(specifier))
       imports.push({ from: path, to: resolve(path, specifier.text), typeOnly });
   };
+  const ownNames = new Set<string>();
   const visit = (node: ts.Node): void => {
+    if ((ts.isBindingElement(node) || ts.isParameter(node) || ts.isVariableDeclaration(node)) && ts.isIdentifier(node.name))
+      ownNames.add(node.name.text);
     if (ts.isImportDeclaration(node)) return add(node.moduleSpecifier, node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword);
     if (ts.isExportDeclaration(node)) return add(node.moduleSpecifier, node.isTypeOnly);
     if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, true);
@@ -109,7 +116,8 @@ function read(path: string, text: string): { readonly imports: readonly Import[]
     ts.forEachChild(node, visit);
   };
   visit(ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true));
-  return { imports, globals };
+  // A parameter that happens to be called `console` is no global.
+  return { imports, globals: new Set([...globals].filter((name) => !ownNames.has(name))) };
 }
 
 /** An identifier that stands for a variable: not the name of a member, of a parameter or of a field. */
