@@ -27,7 +27,7 @@ export function decidePersonMode(event: PluginEvent): PersonModeDecision {
     mode: 'full',
     warning: warning('invalid_process_person_profile', {
       ...details,
-      $process_person_profile: typeof flag === 'object' ? JSON.stringify(flag) : flag,
+      $process_person_profile: flag,
       message: 'Only a boolean value is valid for the $process_person_profile property',
     }),
   };

@@ -1,4 +1,4 @@
-import { cut } from './strings.ts';
+import { cut, toJsonText } from './strings.ts';
 
 /**
  * Ingestion warnings (4.5): what a team is told about its own data. Rows go to `ingestion_warnings`; those without
@@ -55,7 +55,7 @@ export interface IngestionWarning {
   readonly alwaysSend: boolean;
 }
 
-/** Longest text kept of one detail: the values come from clients, and a warning must not carry a megabyte of them. */
+/** Longest text kept of one detail: the values come from clients, and a warning must not carry a megabyte of them. Longer objects become cut JSON text. */
 const MAX_DETAIL_LENGTH = 1_000;
 
 /** Makes a warning of this type; its debounce key follows from the details and the table. */
@@ -63,9 +63,15 @@ export function warning(type: WarningType, details: Readonly<Record<string, unkn
   const { alwaysSend, debounceBy } = WARNING_RULES[type];
   const short: Record<string, unknown> = {};
   for (const name of Object.keys(details)) {
-    const detail = details[name];
-    short[name] = typeof detail === 'string' ? cut(detail, MAX_DETAIL_LENGTH) : detail;
+    short[name] = shortened(details[name]);
   }
   const key = debounceBy === undefined ? '' : short[debounceBy];
   return { type, details: short, debounceKey: typeof key === 'string' ? key : '', alwaysSend };
+}
+
+function shortened(detail: unknown): unknown {
+  if (typeof detail === 'string') return cut(detail, MAX_DETAIL_LENGTH);
+  if (typeof detail !== 'object' || detail === null) return detail;
+  const text = toJsonText(detail);
+  return text.length > MAX_DETAIL_LENGTH ? cut(text, MAX_DETAIL_LENGTH) : detail;
 }
