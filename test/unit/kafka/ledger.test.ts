@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { offset } from '../../../src/domain/ids.ts';
 import { deadLettered, dropped, STORED, type Outcome } from '../../../src/domain/outcome.ts';
 import { createLedger, type Ledger, type LedgerOptions, type OffsetRange } from '../../../src/kafka/ledger.ts';
+import { randomOf } from './manual-clock.ts';
 
 const ledgerOf = (options: Partial<LedgerOptions> = {}): Ledger =>
   createLedger({ topic: 'events', partition: 3, generation: 7, watermark: 10, capacityCount: 16, ...options });
@@ -213,14 +214,3 @@ describe('ledger against a Map', () => {
     },
   );
 });
-
-/** A small seeded generator (mulberry32), so that a failing seed can be run again. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
