@@ -1,0 +1,69 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startEmbeddedPostgres } from '../../src/embedded/postgres.ts';
+import { findBinaries, type PostgresBinaries } from '../../src/embedded/postgres/binaries.ts';
+import { createPostgresClient, type PostgresClient, type PostgresClientOptions } from '../../src/postgres/client.ts';
+import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
+import { registerServer, sweepLeftBehind } from './left-behind.ts';
+
+/** The server of the npm package, or the one that Debian installs: two majors, both as real as any. */
+export type PostgresKind = 'embedded' | 'debian';
+
+export interface TestPostgres {
+  readonly connectionString: string;
+  readonly pid: number;
+  /** A pool on it; closed by `stop`. */
+  client(options?: Partial<PostgresClientOptions>): PostgresClient;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a server with an empty database, of its own, on a unix socket in a temporary folder.
+ * @throws Error when this machine does not have this kind; see `requireService`.
+ */
+export async function startPostgres(kind: PostgresKind): Promise<TestPostgres> {
+  sweepLeftBehind();
+  const dataDir = mkdtempSync(join(tmpdir(), 'troupe-test-postgres-'));
+  const binaries = kind === 'debian' ? { binaries: debianBinaries() } : {};
+  const server = await startEmbeddedPostgres({ dataDir, clock: systemClock, settings: { fsync: 'off' }, ...binaries });
+  const strikeOut = registerServer('postgres', server.pid, dataDir);
+  const clients: PostgresClient[] = [];
+  return {
+    connectionString: server.connectionString,
+    pid: server.pid,
+    client(options) {
+      const client = createPostgresClient({
+        connectionString: server.connectionString,
+        clock: systemClock,
+        random: systemRandom,
+        ...options,
+      });
+      clients.push(client);
+      return client;
+    },
+    async stop() {
+      await Promise.all(clients.map((client) => client.close()));
+      await server.stop();
+      strikeOut();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Whether {@link startPostgres} can; resolves at once. @throws Error with the reason. */
+export function probePostgres(kind: PostgresKind): Promise<void> {
+  return Promise.resolve().then(() => {
+    if (kind === 'debian') debianBinaries();
+    else findBinaries({ copyDir: '/nonexistent', runsAsOther: false });
+  });
+}
+
+function debianBinaries(): PostgresBinaries {
+  const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql') : [];
+  for (const version of versions.sort((a, b) => Number(b) - Number(a))) {
+    const bin = join('/usr/lib/postgresql', version, 'bin');
+    if (existsSync(join(bin, 'initdb'))) return { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') };
+  }
+  throw new Error('There is no /usr/lib/postgresql/<version>/bin/initdb: apt-get install postgresql.');
+}
