@@ -1,5 +1,7 @@
+import type { ActorSpec } from '../../src/runtime/actor.ts';
 import type { TraceContext } from '../../src/runtime/envelope.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
+import type { Strategy } from '../../src/runtime/strategy.ts';
 import { createActorSystem, type ActorSystem } from '../../src/runtime/system.ts';
 import { manualClock, seededRandom, type ManualClock } from './clock.ts';
 
@@ -66,4 +68,36 @@ export interface Gate<T = void> {
 export function gate<T = void>(): Gate<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   return { promise, open: resolve, fail: reject };
+}
+
+/** A spec with the parts a test does not care about filled in. */
+export function specOf<S, M>(parts: Pick<ActorSpec<S, M>, 'start' | 'receive'> & Partial<ActorSpec<S, M>>): ActorSpec<S, M> {
+  return { kind: 'test', mailbox: { capacityCount: 1_000 }, supervision: { directive: 'stop' }, ...parts };
+}
+
+/** Restarts after 10 ms, 20 ms, 40 ms, …, 1 s without jitter; three in 10 s. */
+export function restarting(whenSpent: 'escalate' | { readonly quarantineMs: number }, count = 3): Strategy {
+  return {
+    directive: 'restart',
+    budget: { count, periodMs: 10_000 },
+    backoff: { minMs: 10, maxMs: 1_000, jitterRatio: 0, quietMs: 60_000 },
+    whenSpent,
+  };
+}
+
+/** Counts handlers that run at the same time. */
+export function overlapMeter(): { enter(): void; leave(): void; readonly most: number } {
+  let now = 0;
+  let most = 0;
+  return {
+    enter() {
+      most = Math.max(most, ++now);
+    },
+    leave() {
+      now--;
+    },
+    get most() {
+      return most;
+    },
+  };
 }
