@@ -1,0 +1,161 @@
+/**
+ * Poison records to the dead-letter topic, with their original bytes, why, and where from.
+ *
+ *     idle ──dead-letter──▶ producing ──acknowledged──▶ idle | producing what came meanwhile
+ *                              │ refused or away
+ *                              ▼
+ *                           waiting ──self:retry──▶ producing (the same records)
+ *
+ * Invariants
+ * X1 A record is settled `dead-lettered` only after Kafka acknowledged its copy; until then its partition waits.
+ * X2 Kafka away: records wait, however long. What waits is bounded by the routers' credit.
+ * X3 A record whose partition is lost is left out: the new owner finds it again.
+ * X4 A value that the topic cannot hold is cut, and says so (`dlq_truncated`); nothing is left unsettled for its size.
+ */
+import { deadLettered } from '../../src/domain/outcome.ts';
+import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../src/kafka/port.ts';
+import { state as stateFact } from '../../src/observe/facts.ts';
+import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
+import type { Strategy } from '../../src/runtime/strategy.ts';
+import type { DeadLetterMessage, PoisonRecord } from './messages.ts';
+
+export interface DeadLetterDeps {
+  readonly producer: RecordProducer;
+  readonly options: {
+    readonly topic: string;
+    readonly mailboxCapacityCount: number;
+    /** Values longer than this are cut. @defaultValue 900,000: below a broker's default message limit with room for headers */
+    readonly maxValueBytes?: number;
+  };
+  readonly strategy: Strategy;
+}
+
+/** What the inspector shows of a dead letter: no key, no value. */
+export interface RecentDeadLetter {
+  readonly reason: string;
+  readonly origin: string;
+  readonly detail: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+export interface DeadLetterState {
+  waiting: PoisonRecord[];
+  inFlight: readonly PoisonRecord[];
+  retryMs: number;
+  producedCount: number;
+  readonly recent: RecentDeadLetter[];
+  readonly drains: Extract<DeadLetterMessage, { type: 'drain' }>['replyTo'][];
+}
+
+const BATCH_COUNT = 200;
+const RECENT_COUNT = 200;
+const RETRY_MS = { first: 100, max: 5_000 } as const;
+
+export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterState, DeadLetterMessage> {
+  const { producer, options } = deps;
+  const maxValueBytes = options.maxValueBytes ?? 900_000;
+
+  function receive(state: DeadLetterState, message: DeadLetterMessage, ctx: ActorContext<DeadLetterMessage>): DeadLetterState {
+    switch (message.type) {
+      case 'dead-letter':
+        state.waiting.push(...message.records);
+        if (state.inFlight.length === 0) produce(state, ctx);
+        return state;
+      case 'self:produced':
+        return message.error === undefined ? produced(state, ctx) : failed(state, message.error, ctx);
+      case 'self:retry':
+        send(state, ctx);
+        return state;
+      case 'drain':
+        state.drains.push(message.replyTo);
+        tellDrained(state);
+        return state;
+    }
+  }
+
+  function produce(state: DeadLetterState, ctx: ActorContext<DeadLetterMessage>): void {
+    state.inFlight = state.waiting.splice(0, BATCH_COUNT);
+    if (state.inFlight.length > 0) send(state, ctx);
+    else tellDrained(state);
+  }
+
+  function send(state: DeadLetterState, ctx: ActorContext<DeadLetterMessage>): void {
+    state.inFlight = state.inFlight.filter((record) => record.settlement.active); // X3
+    if (state.inFlight.length === 0) return produce(state, ctx);
+    producer.send(options.topic, state.inFlight.map(toRecord)).then(
+      () => ctx.self.tell({ type: 'self:produced', error: undefined }),
+      (error: unknown) => ctx.self.tell({ type: 'self:produced', error }),
+    );
+  }
+
+  /** X1 */
+  function produced(state: DeadLetterState, ctx: ActorContext<DeadLetterMessage>): DeadLetterState {
+    const counts = new Map<string, number>();
+    for (const record of state.inFlight) {
+      record.settlement.settle(record.offset, deadLettered(record.reason));
+      counts.set(record.reason, (counts.get(record.reason) ?? 0) + 1);
+      remember(state, record);
+    }
+    for (const [reason, count] of counts) stateFact('dead-letter-produced', { reason, count });
+    state.producedCount += state.inFlight.length;
+    state.retryMs = RETRY_MS.first;
+    produce(state, ctx);
+    return state;
+  }
+
+  /** X2 */
+  function failed(state: DeadLetterState, error: unknown, ctx: ActorContext<DeadLetterMessage>): DeadLetterState {
+    const code = error instanceof ProduceError ? error.code : 'unavailable';
+    const reason = error instanceof Error ? error.message : 'unknown';
+    const fields = { topic: options.topic, code, waiting: state.waiting.length + state.inFlight.length, error: reason };
+    stateFact('log-written', { level: 'warn', message: 'Dead letters cannot be produced; their partitions wait.', fields });
+    ctx.after(state.retryMs, { type: 'self:retry' });
+    state.retryMs = Math.min(state.retryMs * 2, RETRY_MS.max);
+    return state;
+  }
+
+  function remember(state: DeadLetterState, { reason, origin, detail, settlement, offset }: PoisonRecord): void {
+    if (state.recent.length >= RECENT_COUNT) state.recent.shift();
+    state.recent.push({ reason, origin, detail, topic: settlement.topic, partition: settlement.partition, offset });
+  }
+
+  function toRecord(record: PoisonRecord): OutgoingRecord {
+    const { settlement, offset, value, key, reason, origin, detail, timestampMs } = record;
+    const headers: Record<string, string | Buffer> = {};
+    for (const [name, header] of Object.entries(record.headers ?? {})) {
+      if (typeof header === 'string' || Buffer.isBuffer(header)) headers[name] = header;
+    }
+    headers['dlq_reason'] = reason;
+    headers['dlq_origin'] = origin;
+    headers['dlq_detail'] = detail;
+    headers['dlq_topic'] = settlement.topic;
+    headers['dlq_partition'] = String(settlement.partition);
+    headers['dlq_offset'] = String(offset);
+    headers['dlq_timestamp'] = new Date(timestampMs).toISOString();
+    const bytes = value ?? Buffer.alloc(0);
+    if (bytes.length <= maxValueBytes) return { key, value: bytes, headers };
+    headers['dlq_truncated'] = 'true'; // X4
+    return { key, value: bytes.subarray(0, maxValueBytes), headers };
+  }
+
+  function tellDrained(state: DeadLetterState): void {
+    if (state.waiting.length > 0 || state.inFlight.length > 0) return;
+    for (const replyTo of state.drains.splice(0)) replyTo.tell({ type: 'drained' });
+  }
+
+  return {
+    kind: 'dead-letter',
+    start: () => ({ waiting: [], inFlight: [], retryMs: RETRY_MS.first, producedCount: 0, recent: [], drains: [] }),
+    receive,
+    mailbox: { capacityCount: options.mailboxCapacityCount },
+    supervision: deps.strategy,
+    inspect: (state) => ({
+      waiting: state.waiting.length,
+      inFlight: state.inFlight.length,
+      produced: state.producedCount,
+      recent: JSON.stringify(state.recent.slice(-20)),
+    }),
+  };
+}

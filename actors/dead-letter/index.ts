@@ -1,0 +1,1 @@
+export { createDeadLetter, type DeadLetterDeps, type RecentDeadLetter } from './behavior.ts';

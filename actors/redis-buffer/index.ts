@@ -1,0 +1,1 @@
+export { createRedisBuffer, type RedisBufferDeps } from './behavior.ts';
