@@ -16,6 +16,7 @@ type Mapping = { readonly [Name in FactName]?: (fact: Facts[Name]) => Line | und
  */
 const MAPPING: Mapping = {
   'log-written': ({ level, message, fields = {} }) => ({ level, message, fields }),
+  'event-ended': (fact) => ({ level: 'debug', message: 'Event ended without a row.', fields: fact }),
   'router-batch-read': (fact) => ({ level: 'debug', message: 'Batch read.', fields: fact }),
   'router-partition-assigned': (fact) => ({
     level: 'info',
@@ -39,6 +40,13 @@ const MAPPING: Mapping = {
   }),
   'person-flushed': (fact) => ({ level: 'debug', message: 'Persons flushed.', fields: fact }),
   'person-loaded': (fact) => ({ level: 'debug', message: 'Persons loaded.', fields: fact }),
+  'postgres-connection-lost': ({ message }) => ({ level: 'warn', message: 'PostgreSQL connection lost.', fields: { error: message } }),
+  'postgres-transaction-retried': (fact) => ({
+    level: 'info',
+    message: 'PostgreSQL transaction retried.',
+    fields: fact,
+    repeatKey: fact.statement,
+  }),
   'clickhouse-block-stored': (fact) => ({ level: 'debug', message: 'Block stored.', fields: fact }),
   'clickhouse-insert-failed': (fact) => ({
     level: fact.kind === 'misconfigured' ? 'error' : 'warn',

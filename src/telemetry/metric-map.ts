@@ -66,6 +66,13 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const personsLoaded = counter('troupe_person_loaded_total', 'Distinct ids looked up in PostgreSQL.');
   const loadSeconds = histogram('troupe_person_load_duration_seconds', 'Time of one look-up of persons.', SECONDS);
 
+  const connectionsLost = counter('troupe_postgres_connection_lost_total', 'Connections that broke while they were idle or at work.');
+  const transactionsRetried = counter(
+    'troupe_postgres_transaction_retried_total',
+    'Transactions run again after a deadlock or a conflict.',
+    'statement',
+  );
+
   const rowsStored = counter('troupe_clickhouse_rows_total', 'Rows in blocks ClickHouse acknowledged.', 'table');
   const bytesStored = counter('troupe_clickhouse_bytes_total', 'Bytes of blocks ClickHouse acknowledged.', 'table');
   const blockRows = histogram('troupe_clickhouse_block_rows', 'Rows of one block.', COUNTS, 'table');
@@ -142,6 +149,8 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
       personsLoaded.inc(keys);
       loadSeconds.observe(durationMs / 1_000);
     },
+    'postgres-connection-lost': () => connectionsLost.inc(),
+    'postgres-transaction-retried': ({ statement }) => transactionsRetried.inc({ statement }),
     'clickhouse-block-stored'({ table, rows, bytes, durationMs }) {
       rowsStored.inc({ table }, rows);
       bytesStored.inc({ table }, bytes);
