@@ -1,4 +1,5 @@
 import type { TopicPartition } from '../domain/ids.ts';
+import type { EventRow, SideRow } from '../domain/rows.ts';
 
 /** A half-open range of offsets [from, to). */
 export interface OffsetRange {
@@ -18,16 +19,58 @@ export interface Block {
   readonly deduplicationToken: string | undefined;
 }
 
-/** What ClickHouse is to Troupe. All methods throw ClickHouseError. */
+/**
+ * The bytes of a block while it fills, with the start of each row kept, so that any part of it can be sent again
+ * (bisecting, filling gaps) without encoding anew.
+ */
+export interface BlockBuilder<Row> {
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly rowCount: number;
+  readonly byteCount: number;
+  /** Encodes a row and returns its size in bytes. */
+  append(row: Row): number;
+  /** Takes the last row away again. */
+  dropLast(): void;
+  /**
+   * The bytes of the rows at `indexes` (ascending). A view when they are neighbours, a copy else; either way valid until
+   * the builder is changed.
+   */
+  body(indexes: readonly number[]): Buffer;
+  /** Empties the block; its memory is kept up to what an ordinary block needs. */
+  clear(): void;
+}
+
+/** Blocks of all side tables, filled from one stream of side rows. */
+export interface SideBlocks {
+  readonly rowCount: number;
+  readonly byteCount: number;
+  /** @param writtenAtMs wall time, epoch ms */
+  append(row: SideRow, writtenAtMs: number): void;
+  /** The blocks that hold rows, in the order in which their tables are to be written. */
+  filled(): readonly Omit<BlockBuilder<never>, 'append'>[];
+  clear(): void;
+}
+
+/** What ClickHouse is to Troupe. All methods that return a promise throw ClickHouseError. */
 export interface ClickHouse {
   ping(): Promise<void>;
+  /** An empty block of event rows. */
+  eventBlock(): BlockBuilder<EventRow>;
+  /** Empty blocks of side rows. */
+  sideBlocks(): SideBlocks;
   /** Resolves only after a clean 200. async_insert=0, Content-Length set, one block. */
   insert(block: Block): Promise<void>;
   /** Which offsets >= `from` of the partition have a visible row in the events table, as ascending ranges. */
   storedOffsets(partition: TopicPartition, from: number): Promise<readonly OffsetRange[]>;
   /** Which of `offsets` are stored, in the events table. At most 8 partitions a query inside. */
-  storedAmong(offsets: readonly (TopicPartition & { readonly offsets: readonly number[] })[]): Promise<readonly (TopicPartition & { readonly offsets: ReadonlySet<number> })[]>;
-  /** Ends running inserts whose query_id starts with the prefix, and resolves when none is left on any replica. */
+  storedAmong(
+    offsets: readonly (TopicPartition & { readonly offsets: readonly number[] })[],
+  ): Promise<readonly (TopicPartition & { readonly offsets: ReadonlySet<number> })[]>;
+  /**
+   * Ends running inserts whose query_id starts with the prefix, or has a part after a '|' that does (insert-id.ts), and
+   * resolves when none is left on any replica.
+   */
   killInserts(queryIdPrefix: string): Promise<void>;
   query<Row>(sql: string, params?: Readonly<Record<string, unknown>>): Promise<Row[]>;
   command(sql: string): Promise<void>;

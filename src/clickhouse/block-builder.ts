@@ -1,0 +1,114 @@
+import type { EventRow, SideRow } from '../domain/rows.ts';
+import type { BlockBuilder, SideBlocks } from './port.ts';
+import { RowBinaryWriter } from './row-binary.ts';
+import {
+  DISTINCT_ID_ENCODER,
+  EVENT_ENCODER,
+  GROUP_ENCODER,
+  OVERRIDE_ENCODER,
+  PERSON_ENCODER,
+  WARNING_ENCODER,
+  type RowEncoder,
+  type Stamped,
+} from './rows.ts';
+
+/** A block much larger than usual is not worth its memory afterwards. */
+const KEPT_BYTES = 64 * 1024 * 1024;
+const EVENT_BLOCK_BYTES = 4 * 1024 * 1024;
+const SIDE_BLOCK_BYTES = 256 * 1024;
+
+/** @param initialBytes size of the buffer at first; it grows when needed */
+export function createBlockBuilder<Row>(encoder: RowEncoder<Row>, initialBytes: number): BlockBuilder<Row> {
+  let writer = new RowBinaryWriter(initialBytes);
+  const starts: number[] = [];
+  const endOf = (index: number): number => starts[index + 1] ?? writer.position;
+  const startOf = (index: number): number => {
+    const start = starts[index];
+    if (start === undefined) throw new RangeError(`no row ${index} in a block of ${starts.length}`);
+    return start;
+  };
+
+  return {
+    table: encoder.table,
+    columns: encoder.columns,
+    get rowCount() {
+      return starts.length;
+    },
+    get byteCount() {
+      return writer.position;
+    },
+    append(row) {
+      const from = writer.position;
+      encoder.encode(writer, row);
+      starts.push(from);
+      return writer.position - from;
+    },
+    dropLast() {
+      const start = starts.pop();
+      if (start !== undefined) writer.rewind(start);
+    },
+    body(indexes) {
+      const first = indexes[0];
+      const last = indexes[indexes.length - 1];
+      if (first === undefined || last === undefined) return Buffer.alloc(0);
+      if (last - first + 1 === indexes.length) return writer.view(startOf(first), endOf(last));
+      return Buffer.concat(indexes.map((index) => writer.view(startOf(index), endOf(index))));
+    },
+    clear() {
+      starts.length = 0;
+      if (writer.capacity > KEPT_BYTES) writer = new RowBinaryWriter(initialBytes);
+      else writer.rewind(0);
+    },
+  };
+}
+
+/** The builder of a block of `events`. */
+export function createEventBlock(): BlockBuilder<EventRow> {
+  return createBlockBuilder(EVENT_ENCODER, EVENT_BLOCK_BYTES);
+}
+
+/** Empty blocks of every side table. */
+export function createSideBlocks(): SideBlocks {
+  const person = createBlockBuilder(PERSON_ENCODER, SIDE_BLOCK_BYTES);
+  const distinctIds = createBlockBuilder(DISTINCT_ID_ENCODER, SIDE_BLOCK_BYTES);
+  const overrides = createBlockBuilder(OVERRIDE_ENCODER, SIDE_BLOCK_BYTES);
+  const groups = createBlockBuilder(GROUP_ENCODER, SIDE_BLOCK_BYTES);
+  const warnings = createBlockBuilder(WARNING_ENCODER, SIDE_BLOCK_BYTES);
+  const all = [person, distinctIds, overrides, groups, warnings];
+
+  return {
+    get rowCount() {
+      return all.reduce((sum, block) => sum + block.rowCount, 0);
+    },
+    get byteCount() {
+      return all.reduce((sum, block) => sum + block.byteCount, 0);
+    },
+    append(row, writtenAtMs) {
+      switch (row.table) {
+        case 'person':
+          person.append(stamped(row, writtenAtMs));
+          break;
+        case 'person_distinct_id2': {
+          const stampedRow = stamped(row, writtenAtMs);
+          distinctIds.append(stampedRow);
+          if (row.version > 0) overrides.append(stampedRow);
+          break;
+        }
+        case 'groups':
+          groups.append(stamped(row, writtenAtMs));
+          break;
+        case 'ingestion_warnings':
+          warnings.append(stamped(row, writtenAtMs));
+          break;
+      }
+    },
+    filled: () => all.filter((block) => block.rowCount > 0),
+    clear() {
+      for (const block of all) block.clear();
+    },
+  };
+}
+
+function stamped<Row extends SideRow>(row: Row, writtenAtMs: number): Stamped<Row> {
+  return { ...row, writtenAtMs };
+}
