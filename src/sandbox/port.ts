@@ -10,7 +10,8 @@ export interface PluginSource {
   readonly files: Readonly<Record<string, string>>;
 }
 
-export type LoadResult = { readonly type: 'loaded'; readonly methods: readonly string[] } | { readonly type: 'refused'; readonly message: string };
+export type LoadResult =
+  { readonly type: 'loaded'; readonly methods: readonly string[] } | { readonly type: 'refused'; readonly message: string };
 
 export type InvocationResult =
   | { readonly type: 'event'; readonly event: PluginEvent }
@@ -21,10 +22,19 @@ export type InvocationResult =
 
 /**
  * One child process with one isolate per plugin config. Everything that crosses is JSON text (embedded.md 3).
- * Deadline passed or memory bomb: the child is killed; every invocation in flight rejects with SandboxError and the
- * next `load` starts a new child.
+ *
+ * Force is graded, so that one tenant's loop costs the others nothing while it can be helped:
+ * 1. V8 stops the code at the deadline, or at its memory limit: that isolate is thrown away, the child lives;
+ * 2. what V8 does not stop (a promise that never settles) is ended from outside a moment later, in the same way;
+ * 3. what that does not end, and every memory bomb that breaks V8 itself, ends with SIGKILL for the child: every
+ *    invocation in flight rejects with SandboxError and the next `load` starts a new child.
+ * After 1-3 the plugin concerned (after 3: every plugin) is not loaded.
  */
 export interface Sandbox {
+  /**
+   * Makes a fresh isolate (replacing one of the same id), evaluates the source, runs setupPlugin. 'refused' when the
+   * code does not compile, throws, or imports what is not there (V-3, V-11, V-21). @throws SandboxError 'deadline' | 'died'.
+   */
   load(plugin: PluginSource): Promise<LoadResult>;
   /** Runs processEvent over the batch, in order. @throws SandboxError 'deadline' | 'died' | 'not-loaded'. */
   invoke(pluginConfigId: number, events: readonly PluginEvent[], deadlineMs: number): Promise<readonly InvocationResult[]>;
@@ -35,9 +45,15 @@ export interface Sandbox {
 }
 export class SandboxError extends Error {
   readonly code: 'deadline' | 'died' | 'not-loaded';
-  constructor(code: SandboxError['code'], message: string, options?: { cause?: unknown }) {
+  /**
+   * The plugin config whose code is known to have caused it; undefined when nobody knows (the machine's memory ran out,
+   * somebody killed the child). A caller whose own id it is not was only standing near.
+   */
+  readonly culprit: number | undefined;
+  constructor(code: SandboxError['code'], message: string, options?: { cause?: unknown; culprit?: number | undefined }) {
     super(message, options);
     this.name = 'SandboxError';
     this.code = code;
+    this.culprit = options?.culprit;
   }
 }

@@ -1,0 +1,136 @@
+import ivm from 'isolated-vm';
+import { METHOD_NAMES, PRELUDE } from './prelude.ts';
+import type { ChildLimits } from './protocol.ts';
+
+/** One plugin config's own V8 isolate: own heap, own thread while it runs, nothing in it but the language and the prelude. */
+export interface PluginIsolate {
+  /** Runs a JSON array of events; resolves to JSON text of a BatchAnswer. @throws IsolateError, any other error is a bug. */
+  invoke(events: string, timeoutMs: number): Promise<string>;
+  /** Ends it, also under a running call, which then rejects or never settles. */
+  dispose(): void;
+}
+
+export type LoadedIsolate =
+  | { readonly type: 'loaded'; readonly isolate: PluginIsolate; readonly methods: readonly string[] }
+  | { readonly type: 'refused'; readonly message: string };
+
+export class IsolateError extends Error {
+  readonly code: 'overdue' | 'collapsed';
+  constructor(code: IsolateError['code'], cause: unknown) {
+    super(cause instanceof Error ? cause.message : code, { cause });
+    this.name = 'IsolateError';
+    this.code = code;
+  }
+}
+
+/**
+ * Makes the isolate, evaluates `code` and runs setupPlugin. `began` hands the bare isolate out before plugin code runs,
+ * so that a load that never settles can be disposed of. @throws IsolateError when code overran `timeoutMs` or its memory.
+ */
+export async function loadIsolate(
+  plugin: { readonly config: string; readonly code: string; readonly timeoutMs: number },
+  limits: ChildLimits,
+  events: { readonly catastrophe: (message: string) => void; readonly began: (dispose: () => void) => void },
+): Promise<LoadedIsolate> {
+  const isolate = new ivm.Isolate({ memoryLimit: limits.memoryLimitMb, onCatastrophicError: events.catastrophe });
+  const dispose = (): void => {
+    if (!isolate.isDisposed) isolate.dispose();
+  };
+  events.began(dispose);
+  const refuse = (message: string): LoadedIsolate => {
+    dispose();
+    return { type: 'refused', message };
+  };
+  const timeout = plugin.timeoutMs;
+  try {
+    const context = await isolate.createContext();
+    const functions: unknown = await context.evalClosure(PRELUDE, [plugin.config, limits.maxResultChars, limits.maxConsoleLines], {
+      result: { reference: true },
+    });
+    const { adopt, setUp, invoke } = await members(functions as ivm.Reference<Functions>);
+
+    const namespace = await evaluate(isolate, context, plugin.code, timeout);
+    const adopted = readVerdict(await adopt.apply(undefined, [namespace?.derefInto(), JSON.stringify(METHOD_NAMES)], { timeout }));
+    if (adopted.error !== undefined) return refuse(adopted.error);
+    const ready = readVerdict(await setUp.apply(undefined, [], { timeout, result: { promise: true } }));
+    if (ready.error !== undefined) return refuse(`setupPlugin failed with ${ready.error}`);
+    return {
+      type: 'loaded',
+      methods: adopted.methods,
+      isolate: {
+        dispose,
+        async invoke(batch, timeoutMs) {
+          try {
+            const answer: unknown = await invoke.apply(undefined, [batch], { timeout: timeoutMs, result: { promise: true } });
+            return answer as string; // P2 of the prelude
+          } catch (error) {
+            throw limitError(error, isolate) ?? error;
+          }
+        },
+      },
+    };
+  } catch (error) {
+    const limit = limitError(error, isolate);
+    dispose();
+    if (limit !== undefined) throw limit;
+    return { type: 'refused', message: error instanceof Error ? error.message.slice(0, 500) : 'plugin error' };
+  }
+}
+
+interface Functions {
+  readonly adopt: (namespace: unknown, names: string) => string;
+  readonly setUp: () => Promise<string>;
+  readonly invoke: (batch: string) => Promise<string>;
+}
+
+async function members(functions: ivm.Reference<Functions>) {
+  const get = <Name extends keyof Functions>(name: Name) => functions.get(name, { reference: true });
+  return { adopt: await get('adopt'), setUp: await get('setUp'), invoke: await get('invoke') };
+}
+
+/**
+ * V8 itself says which kind of source this is: what does not parse as a script because of `import` or `export` is a
+ * module, and its exports are the module's namespace. Nobody rewrites the author's code, so positions in messages hold.
+ */
+async function evaluate(
+  isolate: ivm.Isolate,
+  context: ivm.Context,
+  code: string,
+  timeout: number,
+): Promise<ivm.Reference<unknown> | undefined> {
+  let script: ivm.Script;
+  try {
+    script = await isolate.compileScript(code, { filename: 'plugin' });
+  } catch (asScript) {
+    if (!(asScript instanceof SyntaxError) || !/import|export|await/.test(asScript.message)) throw asScript;
+    const module = await isolate.compileModule(code, { filename: 'plugin' });
+    await module.instantiate(context, (specifier) => provideModule(isolate, specifier));
+    await module.evaluate({ timeout, promise: true });
+    return module.namespace;
+  }
+  await script.run(context, { timeout });
+  return undefined;
+}
+
+/** Authors import these types without the word `type`; a module must export every name that is asked of it. */
+const SCAFFOLD_TYPES =
+  'Plugin PluginEvent PluginMeta PluginInput PluginAttachment PluginConfigSchema PluginConfigStructure PluginConfigChoice PluginConfigDefault PluginJobs PluginSettings Properties Meta BasePluginMeta CacheExtension StorageExtension GeoIPExtension UtilsExtension JobsExtension ApiExtension ConsoleExtension ProcessedPluginEvent PostHogEvent Webhook Response Element';
+const SCAFFOLD = `export const RetryError = globalThis.RetryError; ${SCAFFOLD_TYPES.split(' ')
+  .map((name) => `export const ${name} = undefined;`)
+  .join(' ')}`;
+
+function provideModule(isolate: ivm.Isolate, specifier: string): Promise<ivm.Module> {
+  if (specifier === '@posthog/plugin-scaffold') return isolate.compileModule(SCAFFOLD);
+  throw new Error(`Cannot import '${specifier}'! This package is not provided by PostHog in plugins.`);
+}
+
+/** The isolate's two ways to be stopped by its limits; isolated-vm has no codes, only these messages. */
+function limitError(error: unknown, isolate: ivm.Isolate): IsolateError | undefined {
+  if (error instanceof Error && /^Script execution timed out/.test(error.message)) return new IsolateError('overdue', error);
+  if (isolate.isDisposed) return new IsolateError('collapsed', error);
+  return undefined;
+}
+
+function readVerdict(text: unknown): { readonly error?: string; readonly methods: readonly string[] } {
+  return { methods: [], ...(JSON.parse(String(text)) as { error?: string; methods?: string[] }) };
+}

@@ -1,0 +1,167 @@
+/**
+ * JavaScript that runs FIRST in every plugin's context, as a closure (isolated-vm `evalClosure`; $0 = JSON text of the
+ * config, $1 = greatest length of one result in characters, $2 = greatest number of console lines a batch may send).
+ * It resolves to an object of functions that only the child holds; the plugin can reach none of them.
+ *
+ * Invariants (test/contract/sandbox.test.ts attacks each):
+ * P1 everything it needs of the language is captured before plugin code exists; no method is looked up on a prototype
+ *    afterwards, so polluted prototypes reach the plugin's own values only.
+ * P2 only strings leave. The envelope is joined from JSON texts, never stringified as an object, so an inherited
+ *    `toJSON` cannot rewrite it.
+ * P3 whatever a plugin throws is turned into text in here, under the time limit: a thrown Proxy with an endless getter
+ *    never meets the child.
+ * P4 an event whose text is longer than the limit fails alone, inside, before it is copied anywhere.
+ * P5 WebAssembly, SharedArrayBuffer and Atomics are gone: their memory is outside the isolate's limit, and a wait on
+ *    them is not.
+ */
+export const PRELUDE = String.raw`
+'use strict';
+const { parse, stringify } = JSON;
+const { isArray } = Array;
+const { keys, create, defineProperty } = Object;
+const text = String;
+const uncurried = Function.prototype.bind.bind(Function.prototype.call);
+const cut = uncurried(String.prototype.slice);
+const scope = globalThis;
+const maxResultChars = $1;
+const maxConsoleLines = $2;
+for (const name of ['WebAssembly', 'SharedArrayBuffer', 'Atomics']) delete scope[name];
+
+// console: text only, bounded
+let consoleText = '';
+let consoleCount = 0;
+let consoleLost = 0;
+const show = (part) => {
+  try {
+    return typeof part === 'object' && part !== null ? text(stringify(part)) : text(part);
+  } catch {
+    return '[unprintable]';
+  }
+};
+const say = (level) => (...parts) => {
+  if (consoleCount >= maxConsoleLines) return void (consoleLost += 1);
+  let line = '';
+  for (let i = 0; i < parts.length; i += 1) line += (i === 0 ? '' : ' ') + cut(show(parts[i]), 0, 2000);
+  consoleText += (consoleCount === 0 ? '' : ',') + '["' + level + '",' + stringify(cut(line, 0, 2000)) + ']';
+  consoleCount += 1;
+};
+const takeConsole = () => {
+  const taken = '"console":[' + consoleText + '],"consoleLost":' + consoleLost;
+  consoleText = '';
+  consoleCount = 0;
+  consoleLost = 0;
+  return taken;
+};
+scope.console = { debug: say('debug'), log: say('log'), info: say('info'), warn: say('warn'), error: say('error') };
+
+// modules: what PostHog offers that needs neither network nor Node
+class RetryError extends Error {
+  constructor(message) {
+    super(message);
+    this.name = 'RetryError';
+  }
+}
+scope.RetryError = RetryError;
+scope.exports = {};
+scope.module = { exports: {} };
+scope.require = (name) => {
+  if (name === '@posthog/plugin-scaffold') return { RetryError };
+  throw new Error("Cannot import '" + name + "'! This package is not provided by PostHog in plugins.");
+};
+
+const meta = { config: parse($0), global: {}, attachments: {} };
+const found = create(null);
+
+const describe = (error) => {
+  try {
+    const message = typeof error === 'object' && error !== null ? error.message : undefined;
+    return cut(text(message || error), 0, 500) || 'plugin error';
+  } catch {
+    return 'plugin error';
+  }
+};
+const failed = (message, event) => {
+  let state = 'null';
+  try {
+    const whole = stringify(event);
+    if (typeof whole === 'string' && whole.length <= maxResultChars) state = whole;
+  } catch {}
+  return '{"type":"failed","message":' + stringify(message) + ',"event":' + state + '}';
+};
+const one = async (event) => {
+  try {
+    let result;
+    if (found.processEvent) result = await found.processEvent(event, meta);
+    else if (found.processEventBatch) {
+      const results = await found.processEventBatch([event], meta);
+      result = results ? results[0] : undefined;
+    } else result = event;
+    if (!result) return '{"type":"dropped"}';
+    const whole = stringify(result);
+    if (typeof whole !== 'string' || typeof result !== 'object' || isArray(result)) return failed('the plugin returned something that is no event', event);
+    if (whole.length > maxResultChars) return failed('the plugin returned an event of ' + whole.length + ' characters', undefined);
+    return '{"type":"event","event":' + whole + '}';
+  } catch (error) {
+    return failed(describe(error), event);
+  }
+};
+
+return {
+  /** V-12: exports, exports.default, module.exports; the global scope when none of these has keys. */
+  adopt(namespace, names) {
+    try {
+      const places = [];
+      const add = (place) => {
+        if ((typeof place === 'object' || typeof place === 'function') && place !== null && keys(place).length > 0) defineProperty(places, places.length, { value: place, configurable: true, enumerable: true, writable: true });
+      };
+      const exported = namespace || scope.exports;
+      add(exported);
+      add(exported && exported.default);
+      add(scope.module && scope.module.exports);
+      const wanted = parse(names);
+      let methods = '';
+      for (let i = 0; i < wanted.length; i += 1) {
+        const name = wanted[i];
+        let method;
+        for (let at = 0; at < places.length && typeof method !== 'function'; at += 1) method = places[at][name];
+        if (places.length === 0) method = scope[name];
+        if (typeof method !== 'function') continue;
+        found[name] = method;
+        methods += (methods === '' ? '' : ',') + stringify(name);
+      }
+      return '{"methods":[' + methods + ']}';
+    } catch (error) {
+      return '{"error":' + stringify(describe(error)) + '}';
+    }
+  },
+  async setUp() {
+    try {
+      if (found.setupPlugin) await found.setupPlugin(meta);
+      return '{}';
+    } catch (error) {
+      return '{"error":' + stringify(describe(error)) + '}';
+    }
+  },
+  async invoke(batch) {
+    const events = parse(batch);
+    let results = '';
+    for (let i = 0; i < events.length; i += 1) results += (i === 0 ? '' : ',') + (await one(events[i]));
+    return '{"results":[' + results + '],' + takeConsole() + '}';
+  },
+};
+`;
+
+/** Methods looked for (V-12, section 6.4). Only the first three are called here. */
+export const METHOD_NAMES = [
+  'setupPlugin',
+  'processEvent',
+  'processEventBatch',
+  'teardownPlugin',
+  'onEvent',
+  'composeWebhook',
+  'exportEvents',
+  'getSettings',
+  'runEveryMinute',
+  'runEveryHour',
+  'runEveryDay',
+] as const;

@@ -1,0 +1,57 @@
+/**
+ * What host and child say to each other: two unions, matched by `request`. Plugin data crosses as JSON TEXT in
+ * `events` and `answer`; the child never parses it, so that no value made by a plugin is ever an object outside its
+ * own isolate and the host's one parse.
+ */
+export type ToSandbox =
+  | {
+      readonly type: 'load';
+      readonly request: number;
+      readonly pluginConfigId: number;
+      /** JSON text of `meta.config`. */
+      readonly config: string;
+      /** JavaScript: types are already stripped. */
+      readonly code: string;
+      readonly timeoutMs: number;
+    }
+  | {
+      readonly type: 'invoke';
+      readonly request: number;
+      readonly pluginConfigId: number;
+      readonly events: string;
+      readonly timeoutMs: number;
+    }
+  | { readonly type: 'unload'; readonly request: number; readonly pluginConfigId: number }
+  /** The wall deadline of a request passed: throw the isolate away, answer that request with 'overdue'. */
+  | { readonly type: 'abandon'; readonly request: number; readonly pluginConfigId: number };
+
+export type FromSandbox =
+  | { readonly type: 'ready' }
+  | { readonly type: 'loaded'; readonly request: number; readonly methods: readonly string[] }
+  | { readonly type: 'refused'; readonly request: number; readonly message: string }
+  | { readonly type: 'invoked'; readonly request: number; readonly answer: string }
+  | { readonly type: 'unloaded'; readonly request: number }
+  | { readonly type: 'not-loaded'; readonly request: number }
+  /** Stopped at its limit of time; the isolate is gone. */
+  | { readonly type: 'overdue'; readonly request: number }
+  /** The isolate died of its memory limit or was torn down under the call; it is gone, the child lives. */
+  | { readonly type: 'collapsed'; readonly request: number; readonly message: string };
+
+/** Shape of `answer` after the host's parse; still to be checked, since plugin code had a hand in it. */
+export interface BatchAnswer {
+  readonly results: readonly unknown[];
+  /** [level, text] of each console call, at most the stated number of them. */
+  readonly console: readonly (readonly [string, string])[];
+  /** Console lines beyond the bound. */
+  readonly consoleLost: number;
+}
+
+/** How the child names on stderr, in its last moment, the plugin config whose isolate took the process down. */
+export const CATASTROPHE_MARK = 'troupe-sandbox-catastrophe';
+
+/** Limits that travel in the child's argv. */
+export interface ChildLimits {
+  readonly memoryLimitMb: number;
+  readonly maxResultChars: number;
+  readonly maxConsoleLines: number;
+}
