@@ -13,7 +13,8 @@
  */
 import type { ClickHouse } from '../src/clickhouse/port.ts';
 import type { Team } from '../src/domain/team.ts';
-import type { DropLists } from '../src/domain/token.ts';
+import type { DropList } from '../src/domain/token.ts';
+import type { Ledger } from '../src/kafka/ledger.ts';
 import type { RecordConsumer, RecordProducer } from '../src/kafka/port.ts';
 import { state as stateFact } from '../src/observe/facts.ts';
 import type { GroupStore, PersonStore, PluginConfigStore, TeamStore } from '../src/postgres/port.ts';
@@ -47,7 +48,9 @@ export interface TroupeDeps {
   readonly producer: RecordProducer;
   /** A consumer of the input topics, not yet started; a new one for each tree. */
   readonly createConsumer: () => RecordConsumer;
-  readonly dropLists: DropLists;
+  readonly dropList: DropList;
+  /** The account of all records, over all partitions there ever were (src/telemetry/account.ts). */
+  readonly accounts: { open(topic: string, ledger: Ledger): void; close(ledger: Ledger): void };
   readonly quota?: (team: Team, eventCount: number) => number;
   readonly settings: TreeSettings;
   /** The tree cannot be held up: the process should end with a failure. */
@@ -111,7 +114,7 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
     tree.system.kill();
     tree.plugins.stop();
     await tree.intake.abandon();
-    await sleep(clock, backoffMs(crashes.length, TREE_BACKOFF, random));
+    await sleep(clock, backoffMs(crashes.length, TREE_BACKOFF, random.next()));
     if (stopping) return;
     try {
       tree = await plant();
@@ -134,7 +137,7 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
       stopping = true;
       tree.plugins.stop();
       tree.system.kill();
-      void tree.intake.abandon();
+      tree.intake.kill();
     },
   };
 }

@@ -32,6 +32,8 @@ export interface Intake {
   stop(limitMs: number): Promise<void>;
   /** As a crash: nothing is drained or committed; the consumer leaves so that the records come again. */
   abandon(): Promise<void>;
+  /** As kill -9: not even the group is left. */
+  kill(): void;
   /** False when this process may have lost the partition without knowing it yet. */
   owns(topic: string, partition: number, generation: number): boolean;
   ledgers(): readonly (LedgerSnapshot & { readonly highWatermark: number | undefined })[];
@@ -104,12 +106,13 @@ export function createIntake(
       capacityCount: settings.router.gapCount + settings.router.creditCount,
     });
     ledger.seedSettled(stored);
+    deps.accounts.open(partition.topic, ledger);
     const spec = createRouter({
       ledger,
       teams: teamCache,
       tellTeam: (team, message) => teams.tellTeam(team, message),
       deadLetter: writers().deadLetter,
-      dropLists: deps.dropLists,
+      dropList: deps.dropList,
       replayedBelow: watermark + settings.router.gapCount,
       options: settings.router,
       strategy: ROUTER_STRATEGY,
@@ -163,6 +166,7 @@ export function createIntake(
   function close(route: Route): void {
     reportOutcomes(route);
     route.ledger.close();
+    deps.accounts.close(route.ledger);
     route.release?.();
     if (routes.get(keyOf(route.partition)) === route) routes.delete(keyOf(route.partition));
   }
@@ -237,11 +241,14 @@ export function createIntake(
       commitTimer.cancel();
     },
     async abandon() {
+      this.kill();
+      for (const route of [...routes.values()]) close(route);
+      await consumer.stop();
+    },
+    kill() {
       abandoned = true;
       ready = false;
       commitTimer.cancel();
-      for (const route of [...routes.values()]) close(route);
-      await consumer.stop();
     },
     owns(topic, partition, generation) {
       const route = routes.get(keyOf({ topic, partition }));

@@ -36,7 +36,7 @@ export function startTeams(system: ActorSystem, deps: TroupeDeps, writers: Write
     strategy: DISTINCT_ID_STRATEGY,
   });
   const people = system.entities({
-    name: 'people',
+    parent: 'people',
     kind: 'distinct-id',
     spec: () => distinctIdSpec,
     canPassivate: isIdle,
@@ -56,7 +56,7 @@ export function startTeams(system: ActorSystem, deps: TroupeDeps, writers: Write
     strategy: TEAM_STRATEGY,
   });
   const teams = system.entities({
-    name: 'teams',
+    parent: 'teams',
     kind: 'team',
     spec: () => teamSpec,
     canPassivate: isTeamIdle,

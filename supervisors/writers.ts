@@ -33,7 +33,7 @@ export function startWriters(
   const mailboxCapacityCount = settings.writerMailboxCount;
 
   const deadLetter = system.spawn(
-    createDeadLetter({ producer: deps.producer, clock, options: { ...settings.deadLetter, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
+    createDeadLetter({ producer: deps.producer, options: { ...settings.deadLetter, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
     'dead-letter',
     parent,
     onEscalate,
@@ -52,7 +52,7 @@ export function startWriters(
     onEscalate,
   );
   const redisBuffer = system.spawn(
-    createRedisBuffer({ store: deps.stateStore, clickhouseWriter, clock, options: { ...settings.redisBuffer, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
+    createRedisBuffer({ store: deps.stateStore, clickhouseWriter, options: { ...settings.redisBuffer, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
     'redis-buffer',
     parent,
     onEscalate,
@@ -79,10 +79,15 @@ export function startWriters(
     async drain(limitMs) {
       const deadline = clock.monotonic() + limitMs;
       const left = (): number => Math.max(1, deadline - clock.monotonic());
-      await system.ask(personWriter, (replyTo) => ({ type: 'drain', replyTo }), left());
-      await system.ask(redisBuffer, (replyTo) => ({ type: 'drain', replyTo }), left());
-      await system.ask(clickhouseWriter, (replyTo) => ({ type: 'drain', replyTo }), left());
-      await system.ask(deadLetter, (replyTo) => ({ type: 'drain', replyTo }), left());
+      const drain = (writer: ActorRef<Drain>): Promise<Drained> => system.ask<Drain, Drained>(writer, (replyTo) => ({ type: 'drain', replyTo }), left());
+      await drain(personWriter);
+      await drain(redisBuffer);
+      await drain(clickhouseWriter);
+      await drain(deadLetter);
     },
   };
 }
+
+type Drained = { readonly type: 'drained' };
+/** The one message that every writer understands. */
+type Drain = { readonly type: 'drain'; readonly replyTo: ActorRef<Drained> };

@@ -14,10 +14,11 @@
  * D5 An idle actor holds nothing (IDLE is one object for all): it may be passivated at any moment.
  * D6 It does no I/O and reads no clock but its context's: what it does is a function of its messages.
  */
-import { groupIdentifyOf, groupTypesOf, putGroupProperties } from '../../src/domain/groups.ts';
-import { mergeTargetOf } from '../../src/domain/merge.ts';
+import { asJsonObject } from '../../src/domain/json.ts';
+import { assignGroups, groupIdentifyOf, groupTypesOf } from '../../src/domain/groups.ts';
+import { mergeIdsOf, type MergeIds } from '../../src/domain/merge.ts';
 import { dropped, type DeadLetterReason, type DropReason } from '../../src/domain/outcome.ts';
-import { foldPerson, newPerson, personUpdateOf } from '../../src/domain/person-fold.ts';
+import { foldPerson, newPerson, personPropertiesOf, personUpdateOf } from '../../src/domain/person-fold.ts';
 import { isForceUpgrade, storedPersonMode, SYNTHETIC_PERSON_CREATED_AT_MS } from '../../src/domain/person-mode.ts';
 import type { PendingEvent } from "../../src/domain/event.ts";
 import type { Person } from '../../src/domain/person.ts';
@@ -249,10 +250,10 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
         work.position++;
         continue;
       }
-      const other = item.mode === 'full' ? mergeTargetOf(item.event) : undefined;
-      if (other !== undefined) {
+      const ids = item.mode === 'full' ? mergeIdsOf(item.event) : undefined;
+      if (ids !== undefined) {
         if (write(work, ctx)) return true;
-        merge(work, item, other, ctx);
+        merge(work, item, ids, ctx);
         return true;
       }
       const local = work.people.get(item.event.distinct_id);
@@ -275,7 +276,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     for (let at = work.position; at < work.items.length; at++) {
       const item = work.items[at];
       if (item === undefined || item.ended) continue;
-      if (item.mode === 'full' && mergeTargetOf(item.event) !== undefined) break;
+      if (item.mode === 'full' && mergeIdsOf(item.event) !== undefined) break;
       if (!work.people.has(item.event.distinct_id)) wanted.add(item.event.distinct_id);
       personless ||= item.mode === 'personless';
     }
@@ -380,15 +381,14 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     work.position = work.segmentStart;
   }
 
-  function merge(work: Work, item: Item, other: string, ctx: Ctx): void {
+  function merge(work: Work, item: Item, ids: MergeIds, ctx: Ctx): void {
     enter(work, 'merging', ctx);
     ask(work, item, ctx, (ticket) => ({
       type: 'merge',
       ticket,
       command: {
         teamId: work.message.team.id,
-        into: item.event.distinct_id,
-        other,
+        ...ids,
         eventName: item.event.event,
         update: personUpdateOf(item.event),
         birth: { createdAtMs: item.timestampMs, eventUuid: item.event.uuid },
@@ -403,8 +403,10 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
   function upsertGroup(work: Work, item: Item, ctx: Ctx): boolean {
     if (item.ended || item.event.event !== '$groupidentify' || work.groupTypes === undefined) return false;
     const group = groupIdentifyOf(item.event);
-    const groupTypeIndex = group === undefined ? undefined : work.groupTypes.get(group.groupType);
-    if (group === undefined || groupTypeIndex === undefined) return false;
+    if (group?.type === 'refused') warn(work, group.warning, ctx);
+    if (group?.type !== 'upsert') return false;
+    const groupTypeIndex = work.groupTypes.get(group.groupType);
+    if (groupTypeIndex === undefined) return false; // G-2: a sixth type is ignored
     enter(work, 'upserting', ctx);
     ask(work, item, ctx, (ticket) => ({
       type: 'upsert-group',
@@ -436,15 +438,18 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
   function rowOf(work: Work, item: Item): EventRow {
     const { person } = item;
     if (person === undefined) throw new Error('an event that is not ended has a person');
-    if (work.groupTypes !== undefined && item.mode === 'full') putGroupProperties(item.event, work.groupTypes);
-    return buildEventRow(item.event, {
-      person,
-      personMode: storedPersonMode(item.mode, item),
-      personless: item.mode === 'personless',
+    const { event, mode } = item;
+    if (work.groupTypes !== undefined && mode === 'full') assignGroups(event, work.groupTypes);
+    return buildEventRow(event, {
+      pending: item.pending,
       timestampMs: item.timestampMs,
       createdAtMs: work.startedMs,
+      personId: person.id,
+      personCreatedAtMs: person.createdAtMs,
+      personProperties: mode === 'full' ? JSON.stringify(personPropertiesOf(person, asJsonObject(event.properties['$set']))) : '{}',
+      personMode: storedPersonMode(mode, item),
+      processing: mode,
       anonymizeIps: work.message.team.anonymizeIps,
-      pending: item.pending,
     });
   }
 

@@ -10,7 +10,7 @@
  * M3 Each request gets exactly one answer, after PostgreSQL has it and after ClickHouse's side rows were handed over.
  * M4 A repeat after a crash or a lost answer ends in the same persons: 'same person already', 'exists', 'conflict'.
  */
-import { decideMerge, mergedState } from '../../src/domain/merge.ts';
+import { decideMerge, mappingsOfBoth, mergedState } from '../../src/domain/merge.ts';
 import { foldPerson, newPerson } from '../../src/domain/person-fold.ts';
 import type { PersonUpdate } from '../../src/domain/person-fold.ts';
 import { personUuid } from '../../src/domain/uuid.ts';
@@ -168,10 +168,8 @@ async function createPersons(
       : deps.store.markMerged(both.flatMap(({ request, ids }) => ids.map((distinctId) => ({ teamId: request.command.teamId, distinctId })))),
   );
   const births = items.map((item) => {
-    const { command } = item.request;
     const at = both.indexOf(item);
-    const existed = item.ids.map((_, index) => at >= 0 && marks[2 * at + index]?.existed === true);
-    return newbornWithIds(command, item.ids, existed, item.identified);
+    return newborn(item.request.command, item.ids, item.identified, { into: marks[2 * at]?.existed === true, other: marks[2 * at + 1]?.existed === true });
   });
   const indexed = births.map((born, index) => ({ born, index }));
   const results = await isolatingRefusals(indexed, (part) => untilAvailable(deps.patience, () => deps.store.create(part.map((one) => one.born))));
@@ -191,24 +189,17 @@ async function createPersons(
   });
 }
 
-/** Rule M-2: which id gives the uuid, and which mapping starts at version 1 because its id was used personless before. */
-function newbornWithIds(command: MergeEventCommand, ids: readonly string[], existed: readonly boolean[], identified: boolean): NewPerson {
-  const [first, second] = ids;
-  if (first === undefined) throw new Error('a person is made with at least one id');
-  const swap = second !== undefined && existed[0] === false && existed[1] === true;
-  const born = newPerson({
-    teamId: command.teamId,
-    distinctId: swap ? second : first,
-    createdAtMs: command.birth.createdAtMs,
-    eventUuid: command.birth.eventUuid,
-    update: command.update,
-    isIdentified: identified,
-  });
-  const bothExisted = existed[0] === true && existed[1] === true;
-  const distinctIds = ids.map((distinctId, index) => ({ distinctId, version: index === 1 && bothExisted ? 1 : 0 }));
+/** P-20; with two ids, M-2 says which of them gives the uuid and which mapping needs an override. */
+function newborn(command: MergeEventCommand, ids: readonly string[], isIdentified: boolean, existed: { readonly into: boolean; readonly other: boolean }): NewPerson {
+  const { teamId, into, other, birth, update } = command;
+  const { uuidFrom, distinctIds } =
+    ids.length === 2
+      ? mappingsOfBoth({ into, other, intoExisted: existed.into, otherExisted: existed.other })
+      : { uuidFrom: into, distinctIds: [{ distinctId: into, version: 0 }] };
+  const born = newPerson({ teamId, distinctId: uuidFrom, createdAtMs: birth.createdAtMs, eventUuid: birth.eventUuid, update, isIdentified });
   const { person, propertiesLastUpdatedAt, propertiesLastOperation } = born;
   return {
-    teamId: person.teamId,
+    teamId,
     id: person.id,
     createdAtMs: person.createdAtMs,
     properties: person.properties,

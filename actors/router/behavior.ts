@@ -20,7 +20,7 @@ import type { Envelope, EventGroup, PendingEvent, TraceContext } from '../../src
 import { offset as toOffset } from '../../src/domain/ids.ts';
 import type { Offset } from '../../src/domain/ids.ts';
 import { dropped, type DeadLetterReason, type DropReason } from '../../src/domain/outcome.ts';
-import { dropReasonOf, isTokenShape, type DropLists } from '../../src/domain/token.ts';
+import { lookupToken, type DropList } from '../../src/domain/token.ts';
 import type { Team } from '../../src/domain/team.ts';
 import { newSpanId, parseTraceparent, sampleByUuid } from '../../src/domain/trace.ts';
 import type { Ledger } from '../../src/kafka/ledger.ts';
@@ -43,7 +43,7 @@ export interface RouterDeps {
   /** Hands a message to the team's actor, starting it where needed. */
   readonly tellTeam: (team: Team, message: TeamMessage) => TellResult;
   readonly deadLetter: ActorRef<DeadLetterMessage>;
-  readonly dropLists: DropLists;
+  readonly dropList: DropList;
   /** Offsets below it may have been worked on by a previous owner. */
   readonly replayedBelow: number;
   readonly options: RouterOptions;
@@ -203,7 +203,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
         continue;
       }
       const { envelope } = parsed;
-      const reason = dropReasonOf(deps.dropLists, envelope);
+      const reason = deps.dropList.reasonFor(envelope);
       if (reason !== undefined) {
         drop(envelope, toOffset(record.offset), reason);
         continue;
@@ -239,8 +239,9 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     for (const { envelope } of arrivals) {
       if (options.trustTeamId && envelope.teamId !== undefined) {
         if (deps.teams.byId(envelope.teamId) === undefined) ids.add(envelope.teamId);
-      } else if (envelope.token !== undefined && isTokenShape(envelope.token) && deps.teams.byToken(envelope.token) === undefined) {
-        tokens.add(envelope.token);
+      } else if (envelope.token !== undefined) {
+        const token = lookupToken(envelope.token);
+        if (deps.teams.byToken(token) === undefined) tokens.add(token);
       }
     }
     if (tokens.size === 0 && ids.size === 0) return;
@@ -292,7 +293,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     if (envelope.token === undefined || envelope.token === '') {
       return drop(envelope, offset, 'no_token');
     }
-    const team = isTokenShape(envelope.token) ? deps.teams.byToken(envelope.token) : null;
+    const team = deps.teams.byToken(lookupToken(envelope.token));
     if (team) return team;
     return drop(envelope, offset, 'invalid_token');
   }

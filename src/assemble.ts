@@ -1,0 +1,244 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createClickHouse } from './clickhouse/client.ts';
+import { ensureClickHouseSchema } from './clickhouse/migrate.ts';
+import type { ClickHouse } from './clickhouse/port.ts';
+import type { Closers } from './closers.ts';
+import type { Config } from './config/schema.ts';
+import { startEmbeddedClickHouse } from './embedded/clickhouse.ts';
+import { openEmbeddedLog } from './embedded/log.ts';
+import { startEmbeddedPostgres } from './embedded/postgres.ts';
+import { createEmbeddedStateStore } from './embedded/state-store.ts';
+import { createKafkaAdmin } from './kafka/admin.ts';
+import type { KafkaConnection } from './kafka/connection.ts';
+import { createKafkaConsumer } from './kafka/consumer.ts';
+import type { RecordConsumer, RecordProducer, TopicAdmin } from './kafka/port.ts';
+import { createKafkajsProducer } from './kafka/producer-kafkajs.ts';
+import { createKafkaProducer } from './kafka/producer.ts';
+import { createPostgresClient, type PostgresClient } from './postgres/client.ts';
+import { ensureSchema } from './postgres/migrate.ts';
+import { createRedisStateStore } from './redis/client.ts';
+import type { StateStore } from './redis/port.ts';
+import type { Clock, Random } from './runtime/clock.ts';
+
+/**
+ * The outside systems, each real where an address is configured and embedded where not. Every part that is opened pushes its
+ * closer, so that a failure half-way closes what is open.
+ */
+export interface Parts {
+  readonly producer: RecordProducer;
+  readonly createConsumer: () => RecordConsumer;
+  readonly admin: TopicAdmin;
+  readonly postgres: PostgresClient;
+  readonly clickhouse: ClickHouse;
+  readonly clickhouseUrl: string;
+  readonly stateStore: StateStore;
+  /** One line per system: what it is and where. */
+  readonly summary: readonly string[];
+}
+
+export interface AssembleDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly closers: Closers;
+  /** An embedded server ended without being asked: the process cannot go on. */
+  readonly onLost: (what: string, detail: string) => void;
+  /** Alter an existing ClickHouse `events` table (`--migrate`); otherwise what is missing is an error that names the ALTER. */
+  readonly migrate: boolean;
+}
+
+export interface Topics {
+  readonly input: string;
+  readonly historical: string;
+  readonly warnings: string;
+  readonly heatmaps: string;
+  readonly exceptions: string;
+  readonly overflow: string;
+  readonly deadLetter: string;
+  /** Consumed by the router group. */
+  readonly consumed: readonly string[];
+}
+
+/** Topic names of spec/ingestion.md 1.1. This issue's intake reads the main topic and the two that capture fills beside it. */
+export function topicsOf({ kafka }: Config): Topics {
+  const named = (name: string): string => `${kafka.prefix}${name}`;
+  const input = named(kafka.topic);
+  const historical = named('events_plugin_ingestion_historical');
+  const exceptions = named('exceptions_ingestion');
+  const warnings = named('client_iwarnings_ingestion');
+  return {
+    input,
+    historical,
+    warnings,
+    exceptions,
+    heatmaps: named('heatmaps_ingestion'),
+    overflow: named(kafka.overflowTopic),
+    deadLetter: named(kafka.deadLetterTopic),
+    consumed: [input, historical, exceptions, warnings],
+  };
+}
+
+export async function assemble(deps: AssembleDeps): Promise<Parts> {
+  const { config } = deps;
+  mkdirSync(resolve(config.server.dataDir), { recursive: true });
+  const summary: string[] = [];
+  const [log, postgres, clickhouse, stateStore] = [
+    await openLog(deps, summary),
+    await openPostgres(deps, summary),
+    await openClickHouse(deps, summary),
+    await openStateStore(deps, summary),
+  ];
+  return { ...log, postgres, ...clickhouse, stateStore, summary };
+}
+
+// ── Kafka, or the embedded log ─────────────────────────────────────────────────────────────────────────────────────────
+
+async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Parts, 'producer' | 'createConsumer' | 'admin'>> {
+  const { config, clock, closers } = deps;
+  const { kafka } = config;
+  const topics = topicsOf(config);
+  const groupId = `${kafka.prefix}${kafka.groupId}`;
+  if (kafka.hosts.length === 0) {
+    const dir = join(resolve(config.server.dataDir), 'log');
+    const log = await openEmbeddedLog({ dir, clock });
+    closers.push('the embedded log', () => log.close());
+    const admin = log.admin();
+    const partitions = config.embedded.partitionsCount;
+    const names = [...topics.consumed, topics.heatmaps, topics.overflow, topics.deadLetter];
+    await admin.ensureTopics(names.map((topic) => ({ topic, partitions })));
+    summary.push(`log         embedded, ${dir}`);
+    return { producer: log.producer(), createConsumer: () => log.consumer({ groupId, topics: topics.consumed }), admin };
+  }
+  const connection = kafkaConnection(config);
+  const admin = createKafkaAdmin(connection);
+  closers.push('the Kafka admin client', () => admin.close());
+  await requireTopics(admin, topics, kafka.hosts);
+  const options = { connection, clock, lingerMs: kafka.producerLingerMs > 5 ? 2 : kafka.producerLingerMs, maxQueuedBytes: kafka.producerQueueBytes };
+  const producer = kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);
+  closers.push('the Kafka producer', () => producer.close());
+  summary.push(`log         Kafka at ${kafka.hosts.join(', ')}, group ${groupId}`);
+  const { ordinal, replicas } = config.server;
+  return {
+    producer,
+    admin,
+    createConsumer: () =>
+      createKafkaConsumer({
+        connection,
+        groupId,
+        topics: topics.consumed,
+        clock,
+        place: ordinal === undefined || replicas === undefined ? undefined : { ordinal, replicas },
+        sessionTimeoutMs: kafka.sessionTimeoutMs,
+        ...(kafka.rebalanceTimeoutMs === undefined ? {} : { rebalanceTimeoutMs: kafka.rebalanceTimeoutMs }),
+        heartbeatIntervalMs: kafka.heartbeatIntervalMs,
+        maxBatchBytes: kafka.maxBytesPerPartition,
+        maxFetchBytes: kafka.maxBytes,
+        partitionsConsumedConcurrently: 16,
+      }),
+  };
+}
+
+function kafkaConnection({ kafka }: Config): KafkaConnection {
+  const secure = kafka.securityProtocol === 'ssl' || kafka.securityProtocol === 'sasl_ssl';
+  const logsIn = kafka.securityProtocol.startsWith('sasl');
+  return {
+    brokers: kafka.hosts,
+    clientId: kafka.clientId ?? 'troupe',
+    ssl: secure,
+    ...(logsIn
+      ? { sasl: { mechanism: kafka.saslMechanism ?? 'plain', username: kafka.saslUser ?? '', password: kafka.saslPassword ?? '' } }
+      : {}),
+  };
+}
+
+/** Rule K-1: missing topics are created with the broker's defaults; where that is not allowed, the message names them. */
+async function requireTopics(admin: TopicAdmin, topics: Topics, hosts: readonly string[]): Promise<void> {
+  const wanted = [...topics.consumed, topics.deadLetter];
+  await admin.ensureTopics(wanted.map((topic) => ({ topic, partitions: -1 })));
+  const present = await admin.describeTopics(wanted);
+  const missing = wanted.filter((topic) => !present.has(topic));
+  if (missing.length > 0) throw new Error(`Kafka at ${hosts.join(', ')} has no topic ${missing.join(', ')}, and creating it did not help. Create it, then start again.`);
+}
+
+// ── PostgreSQL ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<PostgresClient> {
+  const { config, clock, random, closers } = deps;
+  let connectionString = config.postgres.url;
+  if (connectionString === undefined) {
+    const dataDir = join(resolve(config.server.dataDir), 'postgres');
+    const server = await startEmbeddedPostgres({ dataDir, clock });
+    closers.push('the embedded PostgreSQL', () => server.stop());
+    void server.exited.then((exit) => {
+      if (!exit.asked) deps.onLost('the embedded PostgreSQL', exit.lastWords);
+    });
+    connectionString = server.connectionString;
+    summary.push(`PostgreSQL  embedded, ${dataDir}`);
+  } else {
+    summary.push(`PostgreSQL  at ${new URL(connectionString).host}`);
+  }
+  const client = createPostgresClient({ connectionString, connectionsCount: config.postgres.poolCount, clock, random });
+  closers.push('the PostgreSQL pool', () => client.close());
+  await ensureSchema(client, { create: 'missing-tables' });
+  return client;
+}
+
+// ── ClickHouse ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pick<Parts, 'clickhouse' | 'clickhouseUrl'>> {
+  const { config, clock, closers } = deps;
+  const { clickhouse: settings } = config;
+  let url: string;
+  if (settings.host === undefined) {
+    const dataDir = join(resolve(config.server.dataDir), 'clickhouse');
+    const server = await startEmbeddedClickHouse({ dataDir, clock });
+    closers.push('the embedded ClickHouse', () => server.stop());
+    void server.exited.then((exit) => {
+      if (!exit.asked) deps.onLost('the embedded ClickHouse', exit.lastWords);
+    });
+    url = server.url;
+    summary.push(`ClickHouse  embedded, ${dataDir}, ${url}`);
+  } else {
+    url = clickHouseUrl(settings.host, settings.secure);
+    summary.push(`ClickHouse  at ${url}`);
+  }
+  const client = createClickHouse({
+    url,
+    database: settings.database,
+    user: settings.user,
+    password: settings.password ?? '',
+    clock,
+    insertTimeoutMs: settings.insertTimeoutMs,
+    ca: pemOf(settings.ca),
+  });
+  closers.push('the ClickHouse client', () => client.close());
+  await ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate });
+  return { clickhouse: client, clickhouseUrl: url };
+}
+
+/** `host`, `host:port` or a whole address. */
+function clickHouseUrl(host: string, secure: boolean): string {
+  if (/^https?:\/\//.test(host)) return host;
+  const scheme = secure ? 'https' : 'http';
+  return /:\d+$/.test(host) ? `${scheme}://${host}` : `${scheme}://${host}:${secure ? 8443 : 8123}`;
+}
+
+const pemOf = (ca: string | undefined): string | undefined => (ca === undefined || ca.includes('-----BEGIN') ? ca : readFileSync(ca, 'utf8'));
+
+// ── Redis ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function openStateStore(deps: AssembleDeps, summary: string[]): Promise<StateStore> {
+  const { config, clock, closers } = deps;
+  if (config.redis.url !== undefined) {
+    const store = createRedisStateStore({ url: config.redis.url, timeoutMs: config.redis.timeoutMs });
+    closers.push('the Redis client', () => store.close());
+    summary.push(`Redis       at ${new URL(config.redis.url).host}`);
+    return store;
+  }
+  const dir = join(resolve(config.server.dataDir), 'state');
+  const store = await createEmbeddedStateStore({ dir, clock });
+  closers.push('the embedded state store', () => store.close());
+  summary.push(`state store embedded, ${dir}`);
+  return store;
+}

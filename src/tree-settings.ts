@@ -1,0 +1,52 @@
+import type { TreeSettings } from '../supervisors/settings.ts';
+import type { Config } from './config/schema.ts';
+
+/** The numbers of the tree, from the settings in force. What has no setting stands here with its reason. */
+export function treeSettings(config: Config): TreeSettings {
+  const { router, clickhouse, people, plugins, kafka, ingestion, shutdown, telemetry } = config;
+  const deadlineMs = plugins.deadlineMs ?? plugins.taskTimeoutS * 1_000;
+  return {
+    name: 'troupe',
+    router: {
+      creditCount: router.creditCount,
+      creditBytes: router.creditBytes,
+      teamCreditCount: router.teamCreditCount,
+      gapCount: router.gapCount,
+      // Large enough that a statement, a tell to a team and a turn are shared by many; small enough that no turn takes 20 ms.
+      sliceCount: 1_000,
+      trustTeamId: ingestion.trustTeamId,
+      traceSampleRatio: telemetry.sampleRatio,
+    },
+    // Rule T-5.
+    teamCache: { tokenTtlMs: 300_000, idTtlMs: 120_000, capacityCount: 100_000 },
+    commitEveryMs: 500,
+    // A rebalance waits for it, so it is far below the rebalance timeout; a healthy sink needs one block's time.
+    revokeDrainMs: 5_000,
+    heartbeatMarginMs: kafka.heartbeatMarginMs,
+    // An event in flight is at most a handful of messages to one writer; 64 partitions' credit fits many times over.
+    writerMailboxCount: 1_000_000,
+    clickhouseWriter: {
+      maxRowsCount: clickhouse.blockRowsCount,
+      maxBytes: clickhouse.blockBytes,
+      maxAgeMs: clickhouse.blockAgeMs,
+    },
+    personWriter: {
+      flushRowsCount: people.flushRowsCount,
+      lingerMs: people.flushLingerMs,
+      // Rule Q-1: PostHog remembers as many.
+      personlessCacheCount: 10_000,
+    },
+    redisBuffer: { flushEveryMs: 200, maxPendingCount: 10_000 },
+    deadLetter: { topic: `${kafka.prefix}${kafka.deadLetterTopic}` },
+    plugins: { deadlineMs, batchCount: 100, lingerMs: 1, reloadEveryMs: 30_000 },
+    people: {
+      idleMs: people.idleMs,
+      activeCount: people.activeCount,
+      inFlightCount: 10_000,
+      sweepEveryMs: 1_000,
+      mailboxCount: Math.max(1_024, router.creditCount),
+    },
+    teams: { idleMs: 600_000, activeCount: 50_000, mailboxCount: Math.max(1_024, router.creditCount) },
+    shutdown: { drainMs: shutdown.intakeMs + shutdown.drainMs, flushMs: shutdown.flushMs, stopMs: shutdown.closeMs },
+  };
+}
