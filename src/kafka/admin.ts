@@ -1,13 +1,23 @@
 import kafkajs, { type Admin } from 'kafkajs';
+import type { Clock } from '../runtime/clock.ts';
+import { untilTopicsAreKnown } from './ask-again.ts';
 import { kafkajsConfig, PATIENT, protocolErrorOf, type KafkaConnection } from './connection.ts';
 import { installIdleSpinPatch } from './kafkajs-idle-spin.ts';
 import type { TopicAdmin } from './port.ts';
+
+export interface KafkaAdminOptions {
+  readonly connection: KafkaConnection;
+  readonly clock: Clock;
+}
+
+/** How long a topic that was just made may be unknown to some broker. */
+const NEW_TOPIC_MS = 15_000;
 
 /**
  * TopicAdmin over kafkajs. Connects at the first question. Topics get the broker's default replication.
  * Every method rejects with the client's error when no broker answers within about a minute.
  */
-export function createKafkaAdmin(connection: KafkaConnection): TopicAdmin {
+export function createKafkaAdmin({ connection, clock }: KafkaAdminOptions): TopicAdmin {
   installIdleSpinPatch();
   const admin = new kafkajs.Kafka(kafkajsConfig(connection, PATIENT)).admin();
   let connecting: Promise<void> | undefined;
@@ -29,12 +39,13 @@ export function createKafkaAdmin(connection: KafkaConnection): TopicAdmin {
       if (missing.length === 0) return;
       try {
         await client.createTopics({
-          waitForLeaders: true,
+          waitForLeaders: false, // kafkajs rejects here when it asks a broker that has not heard of the topic
           topics: missing.map(({ topic, partitions }) => ({ topic, numPartitions: partitions, replicationFactor: -1 })),
         });
       } catch (error) {
         if (!onlyExisting(error)) throw error; // somebody else made them in the meantime
       }
+      await untilTopicsAreKnown(clock, NEW_TOPIC_MS, () => client.fetchTopicMetadata({ topics: missing.map(({ topic }) => topic) }));
     },
 
     async describeTopics(topics) {
@@ -42,12 +53,13 @@ export function createKafkaAdmin(connection: KafkaConnection): TopicAdmin {
       const existing = new Set(await client.listTopics());
       const asked = topics.filter((topic) => existing.has(topic));
       if (asked.length === 0) return new Map();
-      const metadata = await client.fetchTopicMetadata({ topics: asked });
+      const metadata = await untilTopicsAreKnown(clock, NEW_TOPIC_MS, () => client.fetchTopicMetadata({ topics: asked }));
       return new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length]));
     },
 
     async endOffsets(topic) {
-      const offsets = await (await connected()).fetchTopicOffsets(topic);
+      const client = await connected();
+      const offsets = await untilTopicsAreKnown(clock, NEW_TOPIC_MS, () => client.fetchTopicOffsets(topic));
       return offsets.map(({ partition, high }) => ({ partition, offset: Number(high) })).sort((a, b) => a.partition - b.partition);
     },
 

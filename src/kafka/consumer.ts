@@ -2,6 +2,7 @@ import kafkajs, { type Consumer, type EachBatchPayload } from 'kafkajs';
 import type { TopicPartition } from '../domain/ids.ts';
 import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { untilTopicsAreKnown } from './ask-again.ts';
 import type { PodPlace } from './assigner.ts';
 import { registerCodecs } from './codecs.ts';
 import { asError, kafkajsConfig, PATIENT, type KafkaConnection } from './connection.ts';
@@ -56,6 +57,9 @@ export interface KafkaConsumerOptions {
   /** Default 45,000. */
   readonly stopTimeoutMs?: number;
 }
+
+/** How long a topic that was just made may be unknown to some broker. */
+const NEW_TOPIC_MS = 15_000;
 
 export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsumer {
   const { clock, groupId } = options;
@@ -236,7 +240,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
   async function begin(): Promise<void> {
     await consumer.connect();
     if (closing) return;
-    await consumer.subscribe({ topics: [...options.topics], fromBeginning: true });
+    await untilTopicsAreKnown(clock, NEW_TOPIC_MS, () => consumer.subscribe({ topics: [...options.topics], fromBeginning: true }));
     if (closing) return;
     running = consumer.run({
       autoCommit: false,

@@ -53,6 +53,8 @@ interface Topic {
 }
 
 const LOOKUP_RETRY_MS = 200;
+/** A topic that was just made is not known to every broker at once: only after so long a missing one is called unknown. */
+const NEW_TOPIC_MS = 1_000;
 
 export function createLaneProducer(client: ProducerClient, options: KafkaProducerOptions): RecordProducer {
   const { clock } = options;
@@ -79,20 +81,24 @@ export function createLaneProducer(client: ProducerClient, options: KafkaProduce
   let closing: Promise<void> | undefined;
 
   async function lookUp(name: string): Promise<Topic> {
-    const deadline = clock.monotonic() + sendTimeoutMs;
+    const startedAt = clock.monotonic();
+    const deadline = startedAt + sendTimeoutMs;
     for (;;) {
       let cause: unknown;
       try {
         const partitions = await client.countPartitions(name);
-        if (partitions === undefined) throw new ProduceError('unknown-topic', `Kafka has no topic '${name}'.`);
-        const topic = { partitions, refreshAt: clock.monotonic() + topicRefreshMs, refreshing: false, nextWithoutKey: 0 };
-        topics.set(name, topic);
-        return topic;
+        if (partitions !== undefined) {
+          const topic = { partitions, refreshAt: clock.monotonic() + topicRefreshMs, refreshing: false, nextWithoutKey: 0 };
+          topics.set(name, topic);
+          return topic;
+        }
       } catch (error) {
-        if (error instanceof ProduceError) throw error;
         cause = error;
       }
-      if (clock.monotonic() + LOOKUP_RETRY_MS >= deadline) {
+      if (cause === undefined && clock.monotonic() - startedAt >= Math.min(NEW_TOPIC_MS, sendTimeoutMs)) {
+        throw new ProduceError('unknown-topic', `Kafka has no topic '${name}'.`);
+      }
+      if (cause !== undefined && clock.monotonic() + LOOKUP_RETRY_MS >= deadline) {
         throw new ProduceError('unavailable', `No Kafka broker told about topic '${name}' within ${sendTimeoutMs} ms.`, { cause });
       }
       await new Promise<void>((resolve) => void clock.after(LOOKUP_RETRY_MS, resolve));

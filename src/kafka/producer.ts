@@ -85,7 +85,7 @@ function toMessage(topic: string, partition: number, { key, value, headers }: Ou
   return message;
 }
 
-/** The client nests its errors; the broker's word is somewhere inside. */
+/** The client nests the errors of all attempts; the broker's word on the last one is somewhere inside. */
 function classify(error: unknown, topic: string): ProduceError {
   for (const one of flatten(error)) {
     const { apiId } = one as { apiId?: unknown };
@@ -102,6 +102,6 @@ function classify(error: unknown, topic: string): ProduceError {
 
 function* flatten(error: unknown): Generator<unknown> {
   yield error;
-  if (error instanceof AggregateError) for (const nested of error.errors) yield* flatten(nested);
+  if (error instanceof AggregateError) yield* flatten(error.errors.at(-1));
   if (error instanceof Error && error.cause !== undefined) yield* flatten(error.cause);
 }

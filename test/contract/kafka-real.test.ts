@@ -26,7 +26,7 @@ describe.skipIf(!kafka.available)('real Kafka', () => {
 
   const make = (createProducer: (options: KafkaProducerOptions) => RecordProducer) => (): Promise<RecordLogUnderTest> => {
     const connection: KafkaConnection = { brokers: cluster.brokers(), clientId: 'contract' };
-    const admin = createKafkaAdmin(connection);
+    const admin = createKafkaAdmin({ connection, clock: systemClock });
     return Promise.resolve({
       admin,
       createProducer: (options) => createProducer({ connection, clock: systemClock, ...options }),

@@ -101,7 +101,7 @@ describe('lanes', () => {
     expect(requests.length).toBe(2);
   });
 
-  it('L4: a job that waits too long is given up unsent', async () => {
+  it('L4: a job whose request is in flight at its deadline is told that it may still be written', async () => {
     const { lanes, requests, clock } = lanesOf();
     const first = outcomeOf(lanes.push('t', 0, [record('a')]));
     await clock.advance(500);
