@@ -108,6 +108,8 @@ export interface PluginConfigRow {
   readonly teamId: TeamId;
   readonly pluginId: number;
   readonly pluginName: string;
+  /** posthog_plugin.url where it has one: `inline://…` names a native implementation (V-5), `file:…` a local folder. */
+  readonly url?: string;
   readonly order: number;
   readonly config: Readonly<Json>;
   /** File name to source text. */
