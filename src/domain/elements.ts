@@ -106,7 +106,8 @@ function splitElements(chain: string): string[] {
 
 /** The first colon that an attribute follows: classes may hold colons themselves (`md:flex`). */
 const ATTRIBUTES_START = /:(?=[^"=:;]*=")/;
-const ATTRIBUTE = /([^"=]+)="((?:[^"\\]|\\.)*)"/gs;
+/** Sticky: an attribute starts where the last one ended, else the parse is over. Searching on would cost the square of the length. */
+const ATTRIBUTE = /([^"=]+)="((?:[^"\\]|\\.)*)"/gsy;
 
 function parseElement(text: string, order: number): ChainElement {
   const element: ChainElement = { order, attributes: {} };

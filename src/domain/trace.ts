@@ -32,7 +32,10 @@ export function sampleByUuid(uuid: string, ratio: number): string | undefined {
 
 /** A span id from a number in [0, 1) twice; never all zero. */
 export function newSpanId(next: () => number): string {
-  const half = (): string => Math.floor(next() * 0x1_0000_0000).toString(16).padStart(8, '0');
+  const half = (): string =>
+    Math.floor(next() * 0x1_0000_0000)
+      .toString(16)
+      .padStart(8, '0');
   const id = half() + half();
   return ALL_ZERO.test(id) ? '0000000000000001' : id;
 }

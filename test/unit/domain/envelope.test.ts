@@ -83,17 +83,23 @@ describe('parseEnvelope', () => {
     expect(envelopeOf(aValue({ token: null }, { token: 'inner-token' })).token).toBeUndefined();
   });
 
-  test.each([['a'.repeat(201)], ['a\0'], ['\ud800'], [{ toString: null }]])('a token that no team can have (%j) is short and harmless', (token) => {
-    const read = envelopeOf(aValue({ token })).token ?? '';
-    expect(read).not.toBe(token);
-    expect(read.length).toBeLessThan(30);
-    expect(read).toMatch(/^[\x20-\x7e]+$/);
-  });
+  test.each([['a'.repeat(201)], ['a\0'], ['\ud800'], [{ toString: null }]])(
+    'a token that no team can have (%j) is short and harmless',
+    (token) => {
+      const read = envelopeOf(aValue({ token })).token ?? '';
+      expect(read).not.toBe(token);
+      expect(read.length).toBeLessThan(30);
+      expect(read).toMatch(/^[\x20-\x7e]+$/);
+    },
+  );
 });
 
 describe('parseEvent', () => {
   test('K-20: envelope fields win over inner ones, null included, and data is not among them', () => {
-    const event = eventOf(aValue({ sent_at: null, site_url: 'outer' }, { uuid: 'inner', sent_at: '2020-01-01', site_url: 'inner', extra: 1 }), 9);
+    const event = eventOf(
+      aValue({ sent_at: null, site_url: 'outer' }, { uuid: 'inner', sent_at: '2020-01-01', site_url: 'inner', extra: 1 }),
+      9,
+    );
     expect(event).toMatchObject({ uuid: UUID, sent_at: null, site_url: 'outer', extra: 1, team_id: 9, distinct_id: 'd1' });
     expect(event).not.toHaveProperty('data');
   });

@@ -50,9 +50,17 @@ describe('normalise', () => {
     ['N-5: $snapshot has no automatic properties', { event: '$snapshot', properties: { $os: 'x' } }, { $os: 'x' }],
     ['N-5: $performance_event neither', { event: '$performance_event', properties: { $os: 'x' } }, { $os: 'x' }],
     ['N-6: sent_at is kept as it came', { sent_at: '2021-10-30T03:12:00+04:00' }, { $sent_at: '2021-10-30T03:12:00+04:00' }],
-    ['PP-3: a personless event gets none, it would lose them', { properties: { $process_person_profile: false, $os: 'x' } }, { $process_person_profile: false, $os: 'x' }],
+    [
+      'PP-3: a personless event gets none, it would lose them',
+      { properties: { $process_person_profile: false, $os: 'x' } },
+      { $process_person_profile: false, $os: 'x' },
+    ],
     ['a $set that is a text is passed over', { properties: { $set: 'abc' }, $set: 'abc' as never }, { $set: 'abc' }],
-    ['a $set that is a list is replaced by the automatic one', { properties: { $os: 'x', $set: [1] } }, { $os: 'x', $set: { $os: 'x' }, $set_once: { $initial_os: 'x' } }],
+    [
+      'a $set that is a list is replaced by the automatic one',
+      { properties: { $os: 'x', $set: [1] } },
+      { $os: 'x', $set: { $os: 'x' }, $set_once: { $initial_os: 'x' } },
+    ],
   ])('%s; twice is the same as once', (_, fields, properties) => {
     const event = normalised(fields);
     expect(stored(event.properties)).toEqual(properties);
@@ -118,7 +126,12 @@ describe('person mode', () => {
   });
 
   test('PP-3, PP-5: every person update leaves the event', () => {
-    const event = anEvent({ $set: { a: 1 }, $set_once: { a: 1 }, $unset: ['b'], properties: { $set: {}, $set_once: {}, $unset: [], kept: 1 } });
+    const event = anEvent({
+      $set: { a: 1 },
+      $set_once: { a: 1 },
+      $unset: ['b'],
+      properties: { $set: {}, $set_once: {}, $unset: [], kept: 1 },
+    });
     stripPersonUpdates(event);
     expect(stored(event)).toEqual(stored(anEvent({ properties: { kept: 1 } })));
   });
@@ -136,6 +149,11 @@ describe('person mode', () => {
     expect(INITIAL_NAME.get('$current_url')).toBe('$initial_current_url');
     expect(INITIAL_NAME.get('utm_source')).toBe('$initial_utm_source');
     expect([isVolatile('$geoip_city_name'), isVolatile('$os'), isVolatile('email')]).toEqual([true, true, false]);
-    expect(['$initial_os', '$geoip_x', '$initial_geoip_x', 'email'].map(propertyKeyLabel)).toEqual(['$initial_os', 'geoIP', 'geoIP', 'other']);
+    expect(['$initial_os', '$geoip_x', '$initial_geoip_x', 'email'].map(propertyKeyLabel)).toEqual([
+      '$initial_os',
+      'geoIP',
+      'geoIP',
+      'other',
+    ]);
   });
 });

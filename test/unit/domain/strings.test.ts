@@ -67,7 +67,11 @@ describe('warnings', () => {
   });
 
   test('details from clients are cut, whatever their type', () => {
-    const { details } = warning('client_ingestion_warning', { message: 'x'.repeat(5_000), object: { a: 'x'.repeat(5_000) }, short: { a: 1 } });
+    const { details } = warning('client_ingestion_warning', {
+      message: 'x'.repeat(5_000),
+      object: { a: 'x'.repeat(5_000) },
+      short: { a: 1 },
+    });
     expect(details).toMatchObject({ message: 'x'.repeat(1_000), short: { a: 1 } });
     expect((details['object'] as string).length).toBe(1_000);
   });
