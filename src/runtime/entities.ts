@@ -210,6 +210,7 @@ export function createEntities<K extends string, S, M>(
   async function stopAll(limitMs: number): Promise<void> {
     isClosing = true;
     sweeper.close();
+    if (core.killed) return;
     const untilMs = core.clock.monotonic() + limitMs;
     const left = cells.values();
     // each lane ends one entity after the other, so no more than the limit are in flight (I6)

@@ -102,7 +102,7 @@ export function createActorSystem(options: { readonly name: string; readonly clo
 
   function stop(ref: AnyRef, limitMs = STOP_LIMIT_MS): Promise<void> {
     const cell = cellOf(ref);
-    if (cell === undefined) return Promise.resolve();
+    if (cell === undefined || core.killed) return Promise.resolve();
     return new Promise((resolve) => requestStop(cell, 'stopped', limitMs, resolve));
   }
 
@@ -155,6 +155,7 @@ export function createActorSystem(options: { readonly name: string; readonly clo
     },
     kill: close,
     async shutdown(limitMs) {
+      if (core.killed) return;
       isClosing = true;
       const untilMs = clock.monotonic() + limitMs;
       for (const end of [...living].reverse()) await end(Math.max(0, untilMs - clock.monotonic()));

@@ -3,12 +3,11 @@
  * actor of ours. Vitest fails the run on an unhandled rejection, which covers those of E and L.
  */
 import { createRequire } from 'node:module';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ActorRef } from '../../../src/runtime/ref.ts';
 import { actorChild, createSupervisor } from '../../../src/runtime/supervisor.ts';
-import type { ActorSystem } from '../../../src/runtime/system.ts';
-import { gate, overlapMeter, pass, restarting, settle, specOf, testSystem, type Gate } from '../../kit/actors.ts';
-import type { ManualClock } from '../../kit/clock.ts';
+import { gate, overlapMeter, pass, restarting, settle, specOf, type Gate } from '../../kit/actors.ts';
+import { systemsOf } from '../../kit/systems.ts';
 
 const requireCommonJs = createRequire(import.meta.url);
 interface NactActor {
@@ -18,16 +17,7 @@ const { Actor } = requireCommonJs('nact/lib/actor.js') as {
   Actor: { prototype: { handleMessage(this: NactActor, ...rest: unknown[]): void } };
 };
 
-let opened: ActorSystem[] = [];
-function open(): { readonly system: ActorSystem; readonly clock: ManualClock } {
-  const made = testSystem();
-  opened.push(made.system);
-  return made;
-}
-afterEach(async () => {
-  for (const system of opened) await system.shutdown(0);
-  opened = [];
-});
+const open = systemsOf();
 
 /** Paths of the nact actors that got a turn while `run` ran. */
 async function nactTurns(run: () => Promise<void>): Promise<string[]> {
