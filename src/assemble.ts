@@ -114,7 +114,12 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
   const admin = createKafkaAdmin(connection);
   closers.push('the Kafka admin client', () => admin.close());
   await requireTopics(admin, topics, kafka.hosts);
-  const options = { connection, clock, lingerMs: kafka.producerLingerMs > 5 ? 2 : kafka.producerLingerMs, maxQueuedBytes: kafka.producerQueueBytes };
+  const options = {
+    connection,
+    clock,
+    lingerMs: kafka.producerLingerMs > 5 ? 2 : kafka.producerLingerMs,
+    maxQueuedBytes: kafka.producerQueueBytes,
+  };
   const producer = kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);
   closers.push('the Kafka producer', () => producer.close());
   summary.push(`log         Kafka at ${kafka.hosts.join(', ')}, group ${groupId}`);
@@ -158,7 +163,10 @@ async function requireTopics(admin: TopicAdmin, topics: Topics, hosts: readonly 
   await admin.ensureTopics(wanted.map((topic) => ({ topic, partitions: -1 })));
   const present = await admin.describeTopics(wanted);
   const missing = wanted.filter((topic) => !present.has(topic));
-  if (missing.length > 0) throw new Error(`Kafka at ${hosts.join(', ')} has no topic ${missing.join(', ')}, and creating it did not help. Create it, then start again.`);
+  if (missing.length > 0)
+    throw new Error(
+      `Kafka at ${hosts.join(', ')} has no topic ${missing.join(', ')}, and creating it did not help. Create it, then start again.`,
+    );
 }
 
 // ── PostgreSQL ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -224,7 +232,8 @@ function clickHouseUrl(host: string, secure: boolean): string {
   return /:\d+$/.test(host) ? `${scheme}://${host}` : `${scheme}://${host}:${secure ? 8443 : 8123}`;
 }
 
-const pemOf = (ca: string | undefined): string | undefined => (ca === undefined || ca.includes('-----BEGIN') ? ca : readFileSync(ca, 'utf8'));
+const pemOf = (ca: string | undefined): string | undefined =>
+  ca === undefined || ca.includes('-----BEGIN') ? ca : readFileSync(ca, 'utf8');
 
 // ── Redis ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -50,7 +50,11 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
       rows = await deps.pluginConfigs.activePluginConfigs();
     } catch (error) {
       const message = error instanceof Error ? error.message : 'unknown';
-      stateFact('log-written', { level: 'warn', message: 'Plugin configs could not be read; those that run go on.', fields: { error: message } });
+      stateFact('log-written', {
+        level: 'warn',
+        message: 'Plugin configs could not be read; those that run go on.',
+        fields: { error: message },
+      });
       return;
     }
     const wanted = new Set(rows.map((row) => row.pluginConfigId));

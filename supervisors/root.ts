@@ -103,12 +103,20 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
     if (stopping || rebuilding) return;
     rebuilding = true;
     const cause = error instanceof Error ? error : new Error('not an Error was thrown', { cause: error });
-    stateFact('log-written', { level: 'error', message: 'An actor that holds work has crashed; the tree is built anew.', fields: { actor: ref.path, error: cause.stack } });
+    stateFact('log-written', {
+      level: 'error',
+      message: 'An actor that holds work has crashed; the tree is built anew.',
+      fields: { actor: ref.path, error: cause.stack },
+    });
     const nowMs = clock.monotonic();
     while (crashes[0] !== undefined && crashes[0] < nowMs - TREE_BUDGET.periodMs) crashes.shift();
     crashes.push(nowMs);
     if (crashes.length > TREE_BUDGET.count) {
-      deps.onFatal(new Error(`the tree was built anew ${TREE_BUDGET.count} times in ${TREE_BUDGET.periodMs} ms and crashed again at ${ref.path}`, { cause }));
+      deps.onFatal(
+        new Error(`the tree was built anew ${TREE_BUDGET.count} times in ${TREE_BUDGET.periodMs} ms and crashed again at ${ref.path}`, {
+          cause,
+        }),
+      );
       return;
     }
     tree.system.kill();

@@ -252,7 +252,12 @@ export function createIntake(
     },
     owns(topic, partition, generation) {
       const route = routes.get(keyOf({ topic, partition }));
-      return route !== undefined && route.generation === generation && route.ledger.settlement.active && consumer.sinceHeartbeatMs() < settings.heartbeatMarginMs;
+      return (
+        route !== undefined &&
+        route.generation === generation &&
+        route.ledger.settlement.active &&
+        consumer.sinceHeartbeatMs() < settings.heartbeatMarginMs
+      );
     },
     ledgers: () => [...routes.values()].map((route) => ({ ...route.ledger.snapshot(), highWatermark: route.highWatermark })),
     ready: () => ready,

@@ -41,6 +41,14 @@ async function phase(clock: Clock, name: string, limitMs: number, work: Promise<
     late,
   ]);
   if (ended === 'done') return;
-  const fields = { phase: name, durationMs: Math.round(clock.monotonic() - startedMs), error: ended === 'late' ? `not done after ${graceMs} ms` : ended.message };
-  stateFact('log-written', { level: 'warn', message: 'A phase of the shutdown did not end well; what it left comes again from Kafka.', fields });
+  const fields = {
+    phase: name,
+    durationMs: Math.round(clock.monotonic() - startedMs),
+    error: ended === 'late' ? `not done after ${graceMs} ms` : ended.message,
+  };
+  stateFact('log-written', {
+    level: 'warn',
+    message: 'A phase of the shutdown did not end well; what it left comes again from Kafka.',
+    fields,
+  });
 }

@@ -25,7 +25,12 @@ export const personKey = (teamId: number, distinctId: string): string => `${team
  * `people` is a sibling of `teams`, not a child of each team: a nact parent that receives messages pays for each child on
  * each message (house.md, hazard N), so both stand under parents that never receive any.
  */
-export function startTeams(system: ActorSystem, deps: TroupeDeps, writers: Writers, pluginsOf: (teamId: TeamId) => readonly PluginHandle[]): Teams {
+export function startTeams(
+  system: ActorSystem,
+  deps: TroupeDeps,
+  writers: Writers,
+  pluginsOf: (teamId: TeamId) => readonly PluginHandle[],
+): Teams {
   const { settings } = deps;
   const distinctIdSpec = createDistinctId({
     personWriter: writers.personWriter,

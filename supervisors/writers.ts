@@ -52,7 +52,12 @@ export function startWriters(
     onEscalate,
   );
   const redisBuffer = system.spawn(
-    createRedisBuffer({ store: deps.stateStore, clickhouseWriter, options: { ...settings.redisBuffer, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
+    createRedisBuffer({
+      store: deps.stateStore,
+      clickhouseWriter,
+      options: { ...settings.redisBuffer, mailboxCapacityCount },
+      strategy: WRITER_STRATEGY,
+    }),
     'redis-buffer',
     parent,
     onEscalate,
@@ -79,7 +84,8 @@ export function startWriters(
     async drain(limitMs) {
       const deadline = clock.monotonic() + limitMs;
       const left = (): number => Math.max(1, deadline - clock.monotonic());
-      const drain = (writer: ActorRef<Drain>): Promise<Drained> => system.ask<Drain, Drained>(writer, (replyTo) => ({ type: 'drain', replyTo }), left());
+      const drain = (writer: ActorRef<Drain>): Promise<Drained> =>
+        system.ask<Drain, Drained>(writer, (replyTo) => ({ type: 'drain', replyTo }), left());
       await drain(personWriter);
       await drain(redisBuffer);
       await drain(clickhouseWriter);

@@ -20,7 +20,7 @@ import { mergeIdsOf, type MergeIds } from '../../src/domain/merge.ts';
 import { dropped, type DeadLetterReason, type DropReason } from '../../src/domain/outcome.ts';
 import { foldPerson, newPerson, personPropertiesOf, personUpdateOf } from '../../src/domain/person-fold.ts';
 import { isForceUpgrade, storedPersonMode, SYNTHETIC_PERSON_CREATED_AT_MS } from '../../src/domain/person-mode.ts';
-import type { PendingEvent } from "../../src/domain/event.ts";
+import type { PendingEvent } from '../../src/domain/event.ts';
 import type { Person } from '../../src/domain/person.ts';
 import { buildEventRow } from '../../src/domain/row.ts';
 import type { EventRow, SideRow } from '../../src/domain/rows.ts';
@@ -132,7 +132,12 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     return message === undefined ? IDLE : begin(message, waiting, ctx);
   }
 
-  function apply(work: Work, answer: PersonWriterAnswer | PluginAnswer, expected: Item | LocalPerson | readonly string[] | undefined, ctx: Ctx): void {
+  function apply(
+    work: Work,
+    answer: PersonWriterAnswer | PluginAnswer,
+    expected: Item | LocalPerson | readonly string[] | undefined,
+    ctx: Ctx,
+  ): void {
     switch (answer.type) {
       case 'plugin-answered':
         return pluginAnswered(work, expected as Item, answer);
@@ -173,7 +178,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
   /** Hands every event to the next plugin of the chain (V-2). True: wait for the answers. */
   function invokeNextPlugin(work: Work, ctx: Ctx): boolean {
     const { plugins } = work.message;
-    for (; work.pluginIndex < plugins.length; ) {
+    for (; work.pluginIndex < plugins.length;) {
       const plugin = plugins[work.pluginIndex++];
       if (plugin === undefined) continue;
       work.stageStartedMs = ctx.clock.now();
@@ -236,7 +241,13 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       guard(work, item.pending, 'group-types', () => groupTypesOf(item.event).forEach((type) => types.add(type)), item);
     }
     if (types.size === 0) return false;
-    ask(work, undefined, ctx, (ticket) => ({ type: 'group-types', ticket, teamId: work.message.team.id, groupTypes: [...types], replyTo: ctx.self }));
+    ask(work, undefined, ctx, (ticket) => ({
+      type: 'group-types',
+      ticket,
+      teamId: work.message.team.id,
+      groupTypes: [...types],
+      replyTo: ctx.self,
+    }));
     return true;
   }
 
@@ -297,13 +308,28 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     const teamId = work.message.team.id;
     if (item.mode === 'personless') {
       // Q-2, Q-3: a person that exists lends its id; nothing is written.
-      item.person = local.current ?? { rowId: '0', id: personUuid(teamId, event.distinct_id), teamId, createdAtMs: SYNTHETIC_PERSON_CREATED_AT_MS, properties: {}, isIdentified: false, version: 0 };
+      item.person = local.current ?? {
+        rowId: '0',
+        id: personUuid(teamId, event.distinct_id),
+        teamId,
+        createdAtMs: SYNTHETIC_PERSON_CREATED_AT_MS,
+        properties: {},
+        isIdentified: false,
+        version: 0,
+      };
       item.forceUpgrade = local.current !== undefined && isForceUpgrade(item.timestampMs, local.current.createdAtMs);
       return;
     }
     const update = personUpdateOf(event);
     if (local.current === undefined) {
-      local.current = newPerson({ teamId, distinctId: event.distinct_id, createdAtMs: item.timestampMs, eventUuid: event.uuid, update, isIdentified: false }).person;
+      local.current = newPerson({
+        teamId,
+        distinctId: event.distinct_id,
+        createdAtMs: item.timestampMs,
+        eventUuid: event.uuid,
+        update,
+        isIdentified: false,
+      }).person;
       local.birth = item;
       local.dirty = true;
       local.updates.push(update);
@@ -373,7 +399,9 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       }
       return;
     }
-    const segment = work.items.slice(work.segmentStart, work.position).filter((item) => !item.ended && item.event.distinct_id === expected.distinctId);
+    const segment = work.items
+      .slice(work.segmentStart, work.position)
+      .filter((item) => !item.ended && item.event.distinct_id === expected.distinctId);
     const [only] = segment;
     if (only !== undefined && segment.length === 1) end(only, 'person_refused', 'write', detail);
     else work.oneByOne = true;
@@ -484,7 +512,10 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
   }
 
   function deadLetter(pending: PendingEvent, reason: DeadLetterReason, origin: string, detail: string): void {
-    taken(deps.deadLetter.tell({ type: 'dead-letter', records: [poison(pending, reason, `distinct-id:${origin}`, detail)] }), 'the dead-letter actor');
+    taken(
+      deps.deadLetter.tell({ type: 'dead-letter', records: [poison(pending, reason, `distinct-id:${origin}`, detail)] }),
+      'the dead-letter actor',
+    );
     reportEnd(pending, 'dead-lettered', reason);
   }
 
@@ -502,7 +533,10 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
 
   function warn(work: Work, warning: Omit<IngestionWarning, 'type'> & { readonly type: string }, ctx: Ctx): void {
     const { type, details, debounceKey, alwaysSend } = warning;
-    deps.redisBuffer.tell({ type: 'warn', warning: { teamId: work.message.team.id, type, details, debounceKey, alwaysSend, atMs: ctx.clock.now() } });
+    deps.redisBuffer.tell({
+      type: 'warn',
+      warning: { teamId: work.message.team.id, type, details, debounceKey, alwaysSend, atMs: ctx.clock.now() },
+    });
   }
 
   // ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -512,7 +546,12 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     work.stageStartedMs = ctx.clock.now();
   }
 
-  function ask(work: Work, expected: Item | LocalPerson | readonly string[] | undefined, _ctx: Ctx, make: (ticket: number) => PersonWriterMessage): void {
+  function ask(
+    work: Work,
+    expected: Item | LocalPerson | readonly string[] | undefined,
+    _ctx: Ctx,
+    make: (ticket: number) => PersonWriterMessage,
+  ): void {
     const ticket = nextTicket++;
     work.tickets.set(ticket, expected);
     taken(deps.personWriter.tell(make(ticket)), 'the person writer');
@@ -521,7 +560,13 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
   function traceStage(work: Work, items: readonly Item[], name: string, ctx: Ctx, startMs = work.stageStartedMs): void {
     for (const item of items) {
       if (item.pending.trace === undefined) continue;
-      stateFact('stage-ended', { name, trace: item.pending.trace, startMs, endMs: ctx.clock.now(), attributes: { 'troupe.team_id': work.message.team.id } });
+      stateFact('stage-ended', {
+        name,
+        trace: item.pending.trace,
+        startMs,
+        endMs: ctx.clock.now(),
+        attributes: { 'troupe.team_id': work.message.team.id },
+      });
     }
   }
 
@@ -575,4 +620,3 @@ function settlementOf(work: Work): PendingEvent['settlement'] {
   if (first === undefined) throw new Error('a group has events');
   return first.settlement;
 }
-

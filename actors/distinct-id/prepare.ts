@@ -9,7 +9,12 @@ import { warning, type IngestionWarning } from '../../src/domain/warnings.ts';
 
 /** What the rules before plugins make of one record (spec/ingestion.md 1.7, steps 2-5). */
 export type Prepared =
-  | { readonly type: 'event'; readonly event: PluginEvent; readonly mode: 'full' | 'personless'; readonly warning: IngestionWarning | undefined }
+  | {
+      readonly type: 'event';
+      readonly event: PluginEvent;
+      readonly mode: 'full' | 'personless';
+      readonly warning: IngestionWarning | undefined;
+    }
   | { readonly type: 'dropped'; readonly reason: DropReason; readonly warning: IngestionWarning | undefined }
   | { readonly type: 'poison'; readonly reason: DeadLetterReason; readonly detail: string };
 
@@ -17,7 +22,11 @@ export function prepare(pending: PendingEvent): Prepared {
   const { envelope } = pending;
   if (!isUuid(envelope.uuid)) {
     // T-4, as the newest generation has it: the team is told, and the event ends here.
-    return { type: 'dropped', reason: 'invalid_uuid', warning: warning('skipping_event_invalid_uuid', { eventUuid: toJsonText(envelope.uuid) }) };
+    return {
+      type: 'dropped',
+      reason: 'invalid_uuid',
+      warning: warning('skipping_event_invalid_uuid', { eventUuid: toJsonText(envelope.uuid) }),
+    };
   }
   if (envelope.distinctId.length > MAX_DISTINCT_ID_LENGTH) {
     const details = { eventUuid: envelope.uuid, distinctId: envelope.distinctId };

@@ -66,7 +66,17 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
   const { options } = deps;
 
   function start(): PersonWriterState {
-    return { loads: [], loadLane: 'idle', writes: [], groupTypes: [], writeLane: 'idle', drains: [], personless: new Set(), stopped: false, running: [] };
+    return {
+      loads: [],
+      loadLane: 'idle',
+      writes: [],
+      groupTypes: [],
+      writeLane: 'idle',
+      drains: [],
+      personless: new Set(),
+      stopped: false,
+      running: [],
+    };
   }
 
   function receive(state: PersonWriterState, message: PersonWriterMessage, ctx: ActorContext<PersonWriterMessage>): PersonWriterState {
@@ -159,7 +169,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     state: PersonWriterState,
     keys: readonly { readonly teamId: Message<'load'>['teamId']; readonly distinctId: string }[],
     unnoted: readonly number[],
-    found: (Awaited<ReturnType<PersonStore['load']>>[number])[],
+    found: Awaited<ReturnType<PersonStore['load']>>[number][],
     patient: Patience,
   ): Promise<void> {
     if (unnoted.length === 0) return;
@@ -256,7 +266,9 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     for (const command of commands) {
       const { teamId, groupTypeIndex, groupKey, set, createdAtMs, ticket, replyTo } = command;
       const [result] = await isolatingRefusals([command], async (part) => [
-        ...(await Promise.all(part.map(() => untilAvailable(patient, () => deps.groups.upsertGroup({ teamId, groupTypeIndex, groupKey, set, createdAtMs }))))),
+        ...(await Promise.all(
+          part.map(() => untilAvailable(patient, () => deps.groups.upsertGroup({ teamId, groupTypeIndex, groupKey, set, createdAtMs }))),
+        )),
       ]);
       if (result === undefined) continue;
       if ('type' in result) {
@@ -265,7 +277,16 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
       }
       deps.clickhouseWriter.tell({
         type: 'store-side-rows',
-        rows: [{ table: 'groups', teamId, groupTypeIndex, groupKey, createdAtMs: result.createdAtMs, properties: JSON.stringify(result.properties) }],
+        rows: [
+          {
+            table: 'groups',
+            teamId,
+            groupTypeIndex,
+            groupKey,
+            createdAtMs: result.createdAtMs,
+            properties: JSON.stringify(result.properties),
+          },
+        ],
       });
       replyTo.tell({ type: 'group-upserted', ticket });
     }

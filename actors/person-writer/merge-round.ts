@@ -56,7 +56,12 @@ export async function runMergeRound(deps: RoundDeps, requests: readonly MergeReq
 async function load(deps: RoundDeps, requests: readonly MergeRequest[]): Promise<Case[]> {
   if (requests.length === 0) return [];
   const found = await untilAvailable(deps.patience, () =>
-    deps.store.load(requests.flatMap(({ command: { teamId, into, other } }) => [{ teamId, distinctId: into }, { teamId, distinctId: other }])),
+    deps.store.load(
+      requests.flatMap(({ command: { teamId, into, other } }) => [
+        { teamId, distinctId: into },
+        { teamId, distinctId: other },
+      ]),
+    ),
   );
   return requests.map((request, index) => ({ request, into: found[2 * index], other: found[2 * index + 1] }));
 }
@@ -91,7 +96,12 @@ interface Pending {
 async function settleCases(deps: RoundDeps, cases: readonly Case[]): Promise<MergeRequest[]> {
   const again: MergeRequest[] = [];
   const pending: Pending[] = [];
-  const toCreate: { readonly request: MergeRequest; readonly ids: readonly string[]; readonly identified: boolean; readonly warning: MergeWarning | undefined }[] = [];
+  const toCreate: {
+    readonly request: MergeRequest;
+    readonly ids: readonly string[];
+    readonly identified: boolean;
+    readonly warning: MergeWarning | undefined;
+  }[] = [];
   const toAdd: { readonly request: MergeRequest; readonly person: Person; readonly distinctId: string }[] = [];
   const toMerge: { readonly request: MergeRequest; readonly into: Person; readonly from: Person }[] = [];
 
@@ -157,7 +167,12 @@ const identifying = (update: PersonUpdate): PersonUpdate => ({ ...update, isIden
 
 async function createPersons(
   deps: RoundDeps,
-  items: readonly { readonly request: MergeRequest; readonly ids: readonly string[]; readonly identified: boolean; readonly warning: MergeWarning | undefined }[],
+  items: readonly {
+    readonly request: MergeRequest;
+    readonly ids: readonly string[];
+    readonly identified: boolean;
+    readonly warning: MergeWarning | undefined;
+  }[],
   again: MergeRequest[],
 ): Promise<void> {
   if (items.length === 0) return;
@@ -165,14 +180,21 @@ async function createPersons(
   const marks = await untilAvailable(deps.patience, () =>
     both.length === 0
       ? Promise.resolve([])
-      : deps.store.markMerged(both.flatMap(({ request, ids }) => ids.map((distinctId) => ({ teamId: request.command.teamId, distinctId })))),
+      : deps.store.markMerged(
+          both.flatMap(({ request, ids }) => ids.map((distinctId) => ({ teamId: request.command.teamId, distinctId }))),
+        ),
   );
   const births = items.map((item) => {
     const at = both.indexOf(item);
-    return newborn(item.request.command, item.ids, item.identified, { into: marks[2 * at]?.existed === true, other: marks[2 * at + 1]?.existed === true });
+    return newborn(item.request.command, item.ids, item.identified, {
+      into: marks[2 * at]?.existed === true,
+      other: marks[2 * at + 1]?.existed === true,
+    });
   });
   const indexed = births.map((born, index) => ({ born, index }));
-  const results = await isolatingRefusals(indexed, (part) => untilAvailable(deps.patience, () => deps.store.create(part.map((one) => one.born))));
+  const results = await isolatingRefusals(indexed, (part) =>
+    untilAvailable(deps.patience, () => deps.store.create(part.map((one) => one.born))),
+  );
   results.forEach((result, index) => {
     const item = items[index];
     const born = births[index];
@@ -190,13 +212,25 @@ async function createPersons(
 }
 
 /** P-20; with two ids, M-2 says which of them gives the uuid and which mapping needs an override. */
-function newborn(command: MergeEventCommand, ids: readonly string[], isIdentified: boolean, existed: { readonly into: boolean; readonly other: boolean }): NewPerson {
+function newborn(
+  command: MergeEventCommand,
+  ids: readonly string[],
+  isIdentified: boolean,
+  existed: { readonly into: boolean; readonly other: boolean },
+): NewPerson {
   const { teamId, into, other, birth, update } = command;
   const { uuidFrom, distinctIds } =
     ids.length === 2
       ? mappingsOfBoth({ into, other, intoExisted: existed.into, otherExisted: existed.other })
       : { uuidFrom: into, distinctIds: [{ distinctId: into, version: 0 }] };
-  const born = newPerson({ teamId, distinctId: uuidFrom, createdAtMs: birth.createdAtMs, eventUuid: birth.eventUuid, update, isIdentified });
+  const born = newPerson({
+    teamId,
+    distinctId: uuidFrom,
+    createdAtMs: birth.createdAtMs,
+    eventUuid: birth.eventUuid,
+    update,
+    isIdentified,
+  });
   const { person, propertiesLastUpdatedAt, propertiesLastOperation } = born;
   return {
     teamId,

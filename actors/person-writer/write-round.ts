@@ -25,7 +25,12 @@ export interface WriteRequest {
   readonly command: PersonWriteCommand;
   /** False once the partition was lost (W3). */
   readonly wanted: () => boolean;
-  readonly answer: (answer: { readonly type: 'written'; readonly person: Person } | { readonly type: 'refused'; readonly detail: string } | { readonly type: 'abandoned' }) => void;
+  readonly answer: (
+    answer:
+      | { readonly type: 'written'; readonly person: Person }
+      | { readonly type: 'refused'; readonly detail: string }
+      | { readonly type: 'abandoned' },
+  ) => void;
 }
 
 export interface RoundCounts {
@@ -157,7 +162,9 @@ function settle(deps: RoundDeps, unit: Unit, person: Person, rows: readonly Side
 async function create(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
   const clashed: Unit[] = [];
   const births = units.map((unit) => ({ unit, born: birthOf(unit) }));
-  const results = await isolatingRefusals(births, (items) => untilAvailable(deps.patience, () => deps.store.create(items.map((item) => item.born))));
+  const results = await isolatingRefusals(births, (items) =>
+    untilAvailable(deps.patience, () => deps.store.create(items.map((item) => item.born))),
+  );
   results.forEach((result, index) => {
     const unit = units[index];
     if (unit === undefined) return;
@@ -177,7 +184,9 @@ async function create(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
 /** Answers the units whose person had another version, or was gone. */
 async function update(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
   const clashed: Unit[] = [];
-  const writes = units.flatMap((unit) => (unit.base === undefined || unit.current === undefined ? [] : [{ person: unit.current, version: unit.base.version }]));
+  const writes = units.flatMap((unit) =>
+    unit.base === undefined || unit.current === undefined ? [] : [{ person: unit.current, version: unit.base.version }],
+  );
   const results = await isolatingRefusals(writes, (items) => untilAvailable(deps.patience, () => deps.store.update(items)));
   results.forEach((result, index) => {
     const unit = units[index];
@@ -207,7 +216,8 @@ async function reload(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
     const { teamId, distinctId } = request.command;
     const key = stored === undefined ? keyOf(teamId, distinctId) : `#${stored.person.rowId}`;
     let unit = next.get(key);
-    if (unit === undefined) next.set(key, (unit = { requests: [], base: stored?.person, current: stored?.person, changed: stored === undefined }));
+    if (unit === undefined)
+      next.set(key, (unit = { requests: [], base: stored?.person, current: stored?.person, changed: stored === undefined }));
     unit.requests.push(request);
     foldInto(unit, request.command.updates);
   });

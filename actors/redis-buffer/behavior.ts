@@ -55,7 +55,8 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
         collect(state, ctx);
         return state;
       case 'warn':
-        if (message.warning.alwaysSend) emit([message.warning]); // Z4
+        if (message.warning.alwaysSend)
+          emit([message.warning]); // Z4
         else if (state.warnings.length >= options.maxPendingCount) drop(state, 'warning');
         else state.warnings.push(message.warning);
         collect(state, ctx);
@@ -162,13 +163,21 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     }));
     // Only a writer that is being torn down refuses; a warning is not worth more than that.
     if (deps.clickhouseWriter.tell({ type: 'store-side-rows', rows }) !== 'accepted') {
-      stateFact('log-written', { level: 'warn', message: 'Warnings were lost with the writer that was to store them.', fields: { count: rows.length } });
+      stateFact('log-written', {
+        level: 'warn',
+        message: 'Warnings were lost with the writer that was to store them.',
+        fields: { count: rows.length },
+      });
     }
   }
 
   function drop(state: RedisBufferState, what: 'warning' | 'presence'): void {
     state.droppedCount++;
-    stateFact('log-written', { level: 'warn', message: 'More hints wait than are kept; the newest are left out.', fields: { what, dropped: state.droppedCount } });
+    stateFact('log-written', {
+      level: 'warn',
+      message: 'More hints wait than are kept; the newest are left out.',
+      fields: { what, dropped: state.droppedCount },
+    });
   }
 
   function tellDrained(state: RedisBufferState): void {
@@ -177,11 +186,26 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
 
   return {
     kind: 'redis-buffer',
-    start: () => ({ seen: new Map(), warnings: [], asked: [], phase: 'idle', passed: new Map(), droppedCount: 0, storeAway: false, drains: [] }),
+    start: () => ({
+      seen: new Map(),
+      warnings: [],
+      asked: [],
+      phase: 'idle',
+      passed: new Map(),
+      droppedCount: 0,
+      storeAway: false,
+      drains: [],
+    }),
     receive,
     mailbox: { capacityCount: options.mailboxCapacityCount },
     supervision: deps.strategy,
-    inspect: (state) => ({ phase: state.phase, presences: state.seen.size, warnings: state.warnings.length, dropped: state.droppedCount, storeAway: state.storeAway }),
+    inspect: (state) => ({
+      phase: state.phase,
+      presences: state.seen.size,
+      warnings: state.warnings.length,
+      dropped: state.droppedCount,
+      storeAway: state.storeAway,
+    }),
   };
 }
 

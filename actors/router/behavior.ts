@@ -97,7 +97,17 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
   const { topic, partition } = ledger.settlement;
 
   function start(): RouterState {
-    return { lanes: new Map(), waiting: undefined, inFlightCount: 0, parkedCount: 0, spent: [], spentBytes: 0, refused: [], wakePending: false, skippedCount: 0 };
+    return {
+      lanes: new Map(),
+      waiting: undefined,
+      inFlightCount: 0,
+      parkedCount: 0,
+      spent: [],
+      spentBytes: 0,
+      refused: [],
+      wakePending: false,
+      skippedCount: 0,
+    };
   }
 
   function receive(state: RouterState, message: RouterMessage, ctx: ActorContext<RouterMessage>): RouterState | Promise<RouterState> {
@@ -365,7 +375,10 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
   function traceOf(record: KafkaRecord, envelope: Envelope, ctx: ActorContext<RouterMessage>): TraceContext | undefined {
     const header = record.headers?.['traceparent'];
     const parent = header === undefined ? undefined : parseTraceparent(header.toString('latin1'));
-    const traceId = parent === undefined ? typeof envelope.uuid === 'string' && sampleByUuid(envelope.uuid, options.traceSampleRatio) : parent.sampled && parent.traceId;
+    const traceId =
+      parent === undefined
+        ? typeof envelope.uuid === 'string' && sampleByUuid(envelope.uuid, options.traceSampleRatio)
+        : parent.sampled && parent.traceId;
     if (typeof traceId !== 'string') return undefined;
     const spanId = newSpanId(() => ctx.random.next());
     const nowMs = ctx.clock.now();
@@ -375,7 +388,11 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       spanId,
       startMs: record.timestampMs,
       endMs: nowMs,
-      attributes: { 'messaging.destination.name': topic, 'messaging.destination.partition.id': String(partition), 'kafka.offset': record.offset },
+      attributes: {
+        'messaging.destination.name': topic,
+        'messaging.destination.partition.id': String(partition),
+        'kafka.offset': record.offset,
+      },
     });
     return { traceId, spanId };
   }

@@ -86,7 +86,9 @@ export function createTeam(deps: TeamDeps): ActorSpec<TeamState, TeamMessage> {
   }
 
   function bury(groups: readonly EventGroup[], detail: string): void {
-    const records = groups.flatMap((group) => group.events.filter((one) => one.settlement.active).map((one) => poison(one, 'actor_crashed', 'team', detail)));
+    const records = groups.flatMap((group) =>
+      group.events.filter((one) => one.settlement.active).map((one) => poison(one, 'actor_crashed', 'team', detail)),
+    );
     if (records.length > 0) deps.deadLetter.tell({ type: 'dead-letter', records });
   }
 

@@ -45,9 +45,12 @@ export async function runDemo(deps: DemoDeps): Promise<boolean> {
     everyMs: 50,
     newUuid: randomUUID,
     visible: async (uuids) =>
-      (await deps.query<{ uuid: string }>('SELECT uuid FROM events WHERE team_id = {team:Int64} AND uuid IN {uuids:Array(UUID)}', { team: deps.teamId, uuids })).map(
-        (row) => row.uuid,
-      ),
+      (
+        await deps.query<{ uuid: string }>('SELECT uuid FROM events WHERE team_id = {team:Int64} AND uuid IN {uuids:Array(UUID)}', {
+          team: deps.teamId,
+          uuids,
+        })
+      ).map((row) => row.uuid),
   });
   let shownMs = 0;
   const { sent, refused } = await playShop({
@@ -72,7 +75,9 @@ export async function runDemo(deps: DemoDeps): Promise<boolean> {
   const elapsedS = (clock.monotonic() - startedMs) / 1000;
   if (deps.isTty) print('\r                                  \r');
 
-  const [duplicates] = await deps.query<{ n: string }>('SELECT count() - uniqExact(uuid) AS n FROM events WHERE team_id = {team:Int64}', { team: deps.teamId });
+  const [duplicates] = await deps.query<{ n: string }>('SELECT count() - uniqExact(uuid) AS n FROM events WHERE team_id = {team:Int64}', {
+    team: deps.teamId,
+  });
   const [disorder] = await deps.query<{ n: string }>(
     `SELECT countIf(seq < before) AS n FROM (
        SELECT JSONExtractInt(properties, 'seq') AS seq,

@@ -65,7 +65,8 @@ export function startProbe(options: {
       });
       await Promise.race([ended, late.then(() => ended)]);
       latencies.sort((a, b) => a - b);
-      const at = (ratio: number): number => Math.round(latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * ratio))] ?? 0);
+      const at = (ratio: number): number =>
+        Math.round(latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * ratio))] ?? 0);
       return { sent, p50Ms: at(0.5), p99Ms: at(0.99) };
     },
   };

@@ -55,7 +55,13 @@ export function planShop(visitors: number): ShopPlan {
 
 /** Sends everything and resolves when the SDK has had an answer for all of it. `refused` counts 400s. */
 export async function playShop(options: ShopOptions): Promise<{ readonly sent: number; readonly refused: number }> {
-  const shop = new PostHog(options.token, { host: options.host, flushAt: 50, flushInterval: 200, maxQueueSize: 100_000, disableGeoip: true });
+  const shop = new PostHog(options.token, {
+    host: options.host,
+    flushAt: 50,
+    flushInterval: 200,
+    maxQueueSize: 100_000,
+    disableGeoip: true,
+  });
   const failures: unknown[] = [];
   shop.on('error', (error: unknown) => failures.push(error));
   let sent = 0;
@@ -68,7 +74,12 @@ export async function playShop(options: ShopOptions): Promise<{ readonly sent: n
   };
 
   for (let company = 0; company < COMPANIES; company++) {
-    shop.groupIdentify({ groupType: 'company', groupKey: `company-${company}`, properties: { name: `Company ${company}` }, distinctId: 'shop-backend' });
+    shop.groupIdentify({
+      groupType: 'company',
+      groupKey: `company-${company}`,
+      properties: { name: `Company ${company}` },
+      distinctId: 'shop-backend',
+    });
   }
   await tick(COMPANIES);
   // Interleaved as in life: every visitor sees the first page before anyone sees the second.
@@ -77,7 +88,12 @@ export async function playShop(options: ShopOptions): Promise<{ readonly sent: n
       shop.capture({
         distinctId: `anon-${visitor}`,
         event: '$pageview',
-        properties: { seq: step, $current_url: `https://shop.example${page}`, $pathname: page, $browser: visitor % 3 === 0 ? 'Firefox' : 'Chrome' },
+        properties: {
+          seq: step,
+          $current_url: `https://shop.example${page}`,
+          $pathname: page,
+          $browser: visitor % 3 === 0 ? 'Firefox' : 'Chrome',
+        },
       });
       await tick(1);
     }
@@ -94,12 +110,21 @@ export async function playShop(options: ShopOptions): Promise<{ readonly sent: n
       const distinctId = `user-${visitor}`;
       shop.identify({
         distinctId,
-        properties: { $set: { email: `visitor${visitor}@example.com`, plan: 'free' }, $set_once: { first_seen: 'web' }, $anon_distinct_id: `anon-${visitor}` },
+        properties: {
+          $set: { email: `visitor${visitor}@example.com`, plan: 'free' },
+          $set_once: { first_seen: 'web' },
+          $anon_distinct_id: `anon-${visitor}`,
+        },
       });
       const groups = { company: `company-${visitor % COMPANIES}` };
       shop.capture({ distinctId, event: 'product viewed', properties: { seq: 2, price: 20 + (visitor % 7) }, groups });
       shop.capture({ distinctId, event: 'added to cart', properties: { seq: 3, price: 20 + (visitor % 7) }, groups });
-      shop.capture({ distinctId, event: 'order placed', properties: { seq: 4, price: 20 + (visitor % 7), $set: { plan: 'customer' } }, groups });
+      shop.capture({
+        distinctId,
+        event: 'order placed',
+        properties: { seq: 4, price: 20 + (visitor % 7), $set: { plan: 'customer' } },
+        groups,
+      });
       await tick(4);
     }
     if (inCrm(visitor)) {

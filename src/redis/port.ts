@@ -10,7 +10,9 @@ export interface StateStore {
   setIfAbsent(entries: readonly { readonly key: string; readonly ttlMs: number }[]): Promise<readonly boolean[]>;
   delete(keys: readonly string[]): Promise<void>;
   /** Adds members with scores to a sorted set, keeping the greater score; refreshes its ttl. One round trip. */
-  rankAdd(entries: readonly { readonly key: string; readonly member: string; readonly score: number; readonly ttlMs: number }[]): Promise<void>;
+  rankAdd(
+    entries: readonly { readonly key: string; readonly member: string; readonly score: number; readonly ttlMs: number }[],
+  ): Promise<void>;
   /** Members with score at or above `from`, ascending by score. */
   rankFrom(key: string, from: number): Promise<readonly { readonly member: string; readonly score: number }[]>;
   /** Adds `by` to a counter with a ttl set on first use; resolves to the new value. */

@@ -1,0 +1,85 @@
+import { Redis } from 'ioredis';
+import { StateStoreError, type StateStore } from './port.ts';
+
+export interface RedisOptions {
+  /** `redis://[user:password@]host:port/db`, `rediss://` for TLS, or the path of a unix socket. */
+  readonly url: string;
+  /** For one command, and for a connection. Lowering it gives up hints sooner; nothing else depends on it. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * The StateStore on Redis. Commands fail fast while the server is away (no offline queue): whoever uses this has a stated
+ * behaviour without it, and what waits here would come too late anyway. ioredis reconnects by itself.
+ */
+export function createRedisStateStore(options: RedisOptions): StateStore {
+  const redis = new Redis(options.url, {
+    lazyConnect: false,
+    enableOfflineQueue: false,
+    connectTimeout: options.timeoutMs,
+    commandTimeout: options.timeoutMs,
+    maxRetriesPerRequest: 0,
+    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
+  });
+  // Without a listener ioredis writes to the console. Each failing command tells its caller, so nothing is hidden here.
+  redis.on('error', () => undefined);
+
+  async function guarded<T>(name: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      if (error instanceof StateStoreError) throw error;
+      throw new StateStoreError(`Redis: ${name} failed: ${error instanceof Error ? error.message : 'unknown'}`, { cause: error });
+    }
+  }
+
+  /** All commands in one round trip; every reply is looked at, since an error inside a pipeline rejects nothing. */
+  async function pipelined(name: string, fill: (pipeline: ReturnType<Redis['pipeline']>) => void): Promise<readonly unknown[]> {
+    return guarded(name, async () => {
+      const pipeline = redis.pipeline();
+      fill(pipeline);
+      const replies = (await pipeline.exec()) ?? [];
+      return replies.map(([error, reply]) => {
+        if (error !== null) throw error;
+        return reply;
+      });
+    });
+  }
+
+  return {
+    ping: () => guarded('PING', async () => void (await redis.ping())),
+    get: (key) => guarded('GET', async () => (await redis.get(key)) ?? undefined),
+    set: (key, value, ttlMs) => guarded('SET', async () => void (await redis.set(key, value, 'PX', ttlMs))),
+    async setIfAbsent(entries) {
+      if (entries.length === 0) return [];
+      const replies = await pipelined('SET NX', (pipeline) => {
+        for (const { key, ttlMs } of entries) pipeline.set(key, '1', 'PX', ttlMs, 'NX');
+      });
+      return replies.map((reply) => reply === 'OK');
+    },
+    async delete(keys) {
+      if (keys.length > 0) await guarded('DEL', () => redis.del(...keys));
+    },
+    async rankAdd(entries) {
+      if (entries.length === 0) return;
+      await pipelined('ZADD', (pipeline) => {
+        for (const { key, member, score, ttlMs } of entries) pipeline.zadd(key, 'GT', score, member).pexpire(key, ttlMs);
+      });
+    },
+    async rankFrom(key, from) {
+      const flat = await guarded('ZRANGEBYSCORE', () => redis.zrangebyscore(key, from, '+inf', 'WITHSCORES'));
+      const ranked: { member: string; score: number }[] = [];
+      for (let index = 0; index + 1 < flat.length; index += 2) ranked.push({ member: flat[index] ?? '', score: Number(flat[index + 1]) });
+      return ranked;
+    },
+    async increment(key, by, ttlMs) {
+      const [count] = await pipelined('INCRBY', (pipeline) => pipeline.incrby(key, by).pexpire(key, ttlMs, 'NX'));
+      return Number(count);
+    },
+    close: () =>
+      guarded('QUIT', async () => {
+        if (redis.status === 'ready') await redis.quit();
+        else redis.disconnect();
+      }),
+  };
+}

@@ -1,0 +1,123 @@
+import { mkdtempSync, rmSync, writeFileSync, readFileSync, appendFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { createEmbeddedStateStore } from '../../src/embedded/state-store.ts';
+import { createRedisStateStore } from '../../src/redis/client.ts';
+import { StateStoreError } from '../../src/redis/port.ts';
+import { manualClock } from '../kit/clock.ts';
+import { requireService } from '../services/availability.ts';
+import { probeRedis, startRedis } from '../services/redis.ts';
+import { describeStateStore } from './state-store.ts';
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+describeStateStore('embedded', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'troupe-state-'));
+  const clock = manualClock();
+  const store = await createEmbeddedStateStore({ dir, clock });
+  return {
+    store,
+    pass: (ms) => Promise.resolve(clock.advance(ms)),
+    close: async () => {
+      await store.close();
+      rmSync(dir, { recursive: true });
+    },
+  };
+});
+
+describe('embedded state store: its file', () => {
+  const open = (dir: string, clock = manualClock(), capacityCount = 100_000) => createEmbeddedStateStore({ dir, clock, capacityCount });
+
+  it('S1: a store that was never closed is read back, with its ttls', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'troupe-state-'));
+    const clock = manualClock();
+    const first = await open(dir, clock);
+    await first.set('a', 'one', 1_000);
+    await first.rankAdd([{ key: 'r', member: 'm', score: 4, ttlMs: 5_000 }]);
+    await first.set('gone', 'x', 5_000);
+    await first.delete(['gone']);
+    clock.advance(2_000);
+    const second = await open(dir, clock);
+    expect(await second.get('a')).toBeUndefined();
+    expect(await second.get('gone')).toBeUndefined();
+    expect(await second.rankFrom('r', 0)).toEqual([{ member: 'm', score: 4 }]);
+    rmSync(dir, { recursive: true });
+  });
+
+  it('S2: a torn tail and a flipped byte end the reading, and what stands before is kept', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'troupe-state-'));
+    const store = await open(dir);
+    await store.set('a', 'one', 60_000);
+    await store.set('b', 'two', 60_000);
+    await store.close();
+    const path = join(dir, 'state.log');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('two', 'twx'));
+    appendFileSync(path, '1234');
+    const again = await open(dir);
+    expect(await again.get('a')).toBe('one');
+    expect(await again.get('b')).toBeUndefined();
+    rmSync(dir, { recursive: true });
+  });
+
+  it('S3: the file stays bounded by what lives', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'troupe-state-'));
+    const store = await open(dir);
+    for (let turn = 0; turn < 30_000; turn++) await store.set('same', String(turn), 60_000);
+    expect(readFileSync(join(dir, 'state.log'), 'utf8').split('\n').length).toBeLessThan(10_100);
+    expect(await store.get('same')).toBe('29999');
+    rmSync(dir, { recursive: true });
+  });
+
+  it('S4: at the bound the key that ends soonest makes room', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'troupe-state-'));
+    const store = await open(dir, manualClock(), 2);
+    await store.set('soon', '1', 1_000);
+    await store.set('late', '2', 9_000);
+    await store.set('new', '3', 5_000);
+    expect([await store.get('soon'), await store.get('late'), await store.get('new')]).toEqual([undefined, '2', '3']);
+    rmSync(dir, { recursive: true });
+  });
+});
+
+const redis = await requireService('redis', probeRedis);
+
+describe.skipIf(!redis.available)('with a real redis-server', () => {
+  describeStateStore('redis', async () => {
+    const server = await startRedis();
+    const store = createRedisStateStore({ url: server.url, timeoutMs: 1_000 });
+    await vi.waitUntil(
+      () =>
+        store.ping().then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 5_000, interval: 10 },
+    );
+    return {
+      store,
+      pass: sleep,
+      close: async () => {
+        await store.close();
+        await server.stop();
+      },
+    };
+  });
+
+  it('rejects with StateStoreError while the server is away, and works again by itself', async () => {
+    const server = await startRedis();
+    const store = createRedisStateStore({ url: server.url, timeoutMs: 500 });
+    const up = (): Promise<boolean> =>
+      store.ping().then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(up).toBe(true);
+    await server.kill();
+    await expect(store.setIfAbsent([{ key: 'a', ttlMs: 1_000 }])).rejects.toBeInstanceOf(StateStoreError);
+    await server.start();
+    await expect.poll(up, { timeout: 5_000 }).toBe(true);
+    await store.close();
+    await server.stop();
+  });
+});
