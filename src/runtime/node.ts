@@ -3,7 +3,7 @@ import { dispatch, spawn, start, stop, type Ref } from 'nact';
 /**
  * The only door to nact. nact gives Troupe three things: the TREE (who is whose child), NAMES (unique under a parent) and the TURN
  * (a macrotask in which one actor works). Everything else nact offers is unused, because it loses messages, runs two handlers at
- * once or ends the process (docs/adr/0002-cell-over-nact.md lists the hazards A-P).
+ * once or ends the process (docs/adr/0002-cell-over-nact.md lists the hazards A-Q).
  *
  * I1 nact never sees an exception: `Work` must not throw, and it returns nothing to wait for.
  * I2 an actor's nact mailbox holds at most one WAKE, because the owner wakes only when it is not already woken.
@@ -46,6 +46,7 @@ export interface Tree {
   remove(node: Node): void;
   /** Frees the name of a leaf. */
   removeLeaf(parent: Node, node: Node): void;
+  /** Takes the whole tree down. Turns that nact has already scheduled may still come: their occupants must know that it is over. */
   close(): void;
 }
 
@@ -113,6 +114,10 @@ export function createTree(name: string): Tree {
       parent.childStopped(node);
       node.stopped = true;
     },
-    close: () => stop(root),
+    close() {
+      // nact's own stop of a system or a parent does not reach the children: it looks them up as if they were refs (hazard Q)
+      for (const node of [...top.children.values()]) stop(node.reference);
+      stop(root);
+    },
   };
 }

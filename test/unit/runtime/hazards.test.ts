@@ -392,3 +392,15 @@ test('P: a hundred messages to one actor take one turn of nact, not a hundred', 
   expect(handled).toBe(100);
   expect(turns.filter((path) => path === '/busy').length).toBeLessThanOrEqual(2);
 });
+
+test('Q: a shutdown reaches every actor below every parent', async () => {
+  const { system } = open();
+  const ends: string[] = [];
+  const make = (name: string) => specOf<null, string>({ start: () => null, receive: (state) => state, stopping: () => void ends.push(name) });
+  system.spawn(make('writer'), 'writer', system.parent('writers'));
+  const people = system.entities<string, null, string>({ ...group, parent: 'people', kind: 'person', spec: make });
+  people.tell('entity', 'hello');
+  await settle(system);
+  await system.shutdown(1_000);
+  expect(ends).toEqual(['entity', 'writer']);
+});
