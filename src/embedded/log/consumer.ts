@@ -52,9 +52,17 @@ export function createConsumer(options: ConsumerOptions): RecordConsumer {
   let session: Session | undefined;
   let stopped: Promise<void> | undefined;
 
+  /** No batch follows; partitions stay with this member until it stops, so that nobody else reads them meanwhile. */
   function crash(error: Error): void {
+    endDeliveries();
     state('kafka-consumer-crashed', { message: error.message });
     handlers?.crashed(error);
+  }
+
+  function endDeliveries(): void {
+    if (session === undefined) return;
+    session.delivering = false;
+    for (const { bell } of session.lanes.values()) bell.ring();
   }
 
   /** Resolves when `step` did or the limit passed: a member that hangs must not hold up the group for ever. */
@@ -114,8 +122,7 @@ export function createConsumer(options: ConsumerOptions): RecordConsumer {
     async giveUp() {
       const ended = session;
       if (ended === undefined || handlers === undefined) return;
-      ended.delivering = false;
-      for (const { bell } of ended.lanes.values()) bell.ring();
+      endDeliveries();
       try {
         await bounded(ended.taken);
         await bounded(handlers.revoked(ended.generation));

@@ -9,7 +9,8 @@ interface Holder {
 }
 
 /**
- * Takes `dir` for this process. The lock of a process that is gone is taken over. Resolves to the function that gives
+ * Takes `dir` for this process. The lock of a process that is gone is taken over. Pids are those of one machine and one
+ * container: a directory that several of them mount is not protected from each other by this. Resolves to the function that gives
  * it back. @throws Error naming the holder's pid when another process (or this one, already) has the directory open.
  */
 export async function lockDirectory(dir: string): Promise<() => Promise<void>> {

@@ -46,7 +46,7 @@ function drawKinds(kinds) {
   show('kinds', ...kinds.map((kind) => make('div', { class: 'tile' },
     make('span', { class: 'soft' }, kind.kind), make('b', {}, count(kind.count)),
     make('span', { class: severity(kind.oldestAgeMs, 1000, 10000) || 'soft' }, count(kind.mailboxDepth) + ' waiting' + (kind.mailboxDepth > 0 ? ', oldest ' + duration(kind.oldestAgeMs) : '')),
-    kind.restarts > 0 ? make('div', { class: 'warn' }, count(kind.restarts) + ' restarts') : undefined)));
+    kind.restarts > 0 ? make('div', { class: 'warn' }, count(kind.restarts) + (kind.restarts === 1 ? ' restart' : ' restarts')) : undefined)));
   const select = byId('kind');
   const known = new Set([...select.options].map((option) => option.value));
   for (const { kind } of kinds) if (!known.has(kind)) select.append(make('option', { value: kind }, kind));
