@@ -173,11 +173,12 @@ export function createCapture(options: CaptureOptions): Capture {
     if (span !== undefined) {
       state('stage-ended', {
         name: 'capture request',
+        kind: 'server',
         trace: { traceId: span.traceId, spanId: span.parentSpanId },
         spanId: span.spanId,
         startMs: nowMs,
         endMs: nowMs + (clock.monotonic() - begunMs),
-        attributes: { 'http.request.method': request.method ?? '', 'messaging.batch.message_count': events.length },
+        attributes: { 'http.request.method': request.method ?? '', records: events.length },
         ...(failure === undefined ? {} : { error: failure.body }),
       });
     }
