@@ -67,8 +67,8 @@ function stampOf(file) {
 
 function isInstalled(stamp) {
   if (!existsSync(node)) return false;
-  if (existsSync(stampFile)) return readFileSync(stampFile, 'utf8') === stamp;
-  // Somebody ran `npm install` or `npm ci` by hand. npm keeps its own account of what it installed: compare, then stamp.
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return true;
+  // Perhaps somebody ran `npm install` or `npm ci` by hand. npm keeps its own account of what it installed: compare, then stamp.
   const hidden = join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(hidden)) return false;
   const wanted = JSON.parse(readFileSync(lockFile, 'utf8')).packages;
