@@ -4,7 +4,7 @@ import { protocolErrorOf } from './connection.ts';
 const DELAY_MS = 100;
 
 /** What a broker answers about a topic that is there, when it has not heard of it yet or its leader is being chosen. */
-const NOT_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+const NOT_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE', 'NOT_LEADER_FOR_PARTITION']);
 
 /**
  * Asks about topics that were just made until the broker knows them: each broker of a cluster learns it at its own time.

@@ -46,6 +46,8 @@ export interface KafkaConsumerOptions {
   readonly maxBatchBytes?: number;
   /** What one fetch may bring in all. Default 8 MiB. */
   readonly maxFetchBytes?: number;
+  /** How long a topic may be unknown before `start` rejects: one that was just made is not known to every broker. Default 15,000. */
+  readonly topicTimeoutMs?: number;
   /** Default 8. */
   readonly partitionsConsumedConcurrently?: number;
   /** How long a batch may wait for its acceptance before its partition is set aside. Default 100. */
@@ -58,8 +60,8 @@ export interface KafkaConsumerOptions {
   readonly stopTimeoutMs?: number;
 }
 
-/** How long a topic that was just made may be unknown to some broker. */
-const NEW_TOPIC_MS = 15_000;
+/** Between two looks for the new leader of a partition. */
+const LEADER_SEARCH_MS = 50;
 
 export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsumer {
   const { clock, groupId } = options;
@@ -102,7 +104,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
     retry: { ...PATIENT, restartOnFailure: () => Promise.resolve(!closing) },
     partitionAssigners: [
       (context) => {
-        watchGroups(context.cluster, { leaving, joined });
+        watchGroups(context.cluster, { leaving, joined, leaderMoved });
         return createOrdinalAffineAssigner(context, options.place);
       },
     ],
@@ -142,6 +144,10 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
     state('kafka-generation-changed', { generation: membership.generation, partitions: membership.partitions.length });
     mine.ready = takeOver(mine).catch((error: unknown) => crash(asError(error)));
     void membership.ended.then((reason) => revokeHeld(mine, reason)); // C4
+  }
+
+  function leaderMoved(): Promise<void> {
+    return new Promise((resolve) => void clock.after(LEADER_SEARCH_MS, resolve));
   }
 
   async function takeOver(mine: Held): Promise<void> {
@@ -240,7 +246,9 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
   async function begin(): Promise<void> {
     await consumer.connect();
     if (closing) return;
-    await untilTopicsAreKnown(clock, NEW_TOPIC_MS, () => consumer.subscribe({ topics: [...options.topics], fromBeginning: true }));
+    await untilTopicsAreKnown(clock, options.topicTimeoutMs ?? 15_000, () =>
+      consumer.subscribe({ topics: [...options.topics], fromBeginning: true }),
+    );
     if (closing) return;
     running = consumer.run({
       autoCommit: false,

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import kafkajs from 'kafkajs';
+import { protocolErrorOf } from './connection.ts';
 
 /**
  * The one place that reaches behind the public face of kafkajs (2.2.4, pinned), because that face tells neither the
@@ -9,14 +10,15 @@ import kafkajs from 'kafkajs';
  *   leave         the way out
  *   heartbeat     what kafkajs asks between fetches; a rejection makes it join anew
  *
- * `watchGroups` puts a listener around them for the consumers of one cluster object. It also makes a member that runs
- * several fetchers join once when several of them ask for it at the same moment.
+ * `watchGroups` puts a listener around them for the consumers of one cluster object, and corrects two things there:
+ * a member with several fetchers joins once when several of them ask for it at the same moment; and when the leader of
+ * a partition moves, it looks for the new one instead of making the whole group stop and join anew.
  */
 export interface KafkajsGroup {
   readonly groupId: string;
   readonly generationId: number;
   readonly memberId: string;
-  readonly cluster: { findGroupCoordinator(query: { groupId: string }): Promise<Coordinator> };
+  readonly cluster: { findGroupCoordinator(query: { groupId: string }): Promise<Coordinator>; refreshMetadata(): Promise<void> };
   /** Looked up by kafkajs at a join only; we replace it when it moves. */
   coordinator: Coordinator;
   readonly offsetManager: { nextOffset(topic: string, partition: number): { toString(): string } };
@@ -42,12 +44,17 @@ export interface GroupListener {
   leaving(next: 'join' | 'leave'): Promise<void>;
   /** The member has a new generation; nothing was fetched in it. */
   joined(group: KafkajsGroup): void;
+  /** The leader of a partition was looked up again; resolves when fetching may go on, so that no search runs hot. */
+  leaderMoved(): Promise<void>;
 }
 
 interface ConsumerGroup extends KafkajsGroup {
   joinAndSync(): Promise<void>;
   leave(): Promise<void>;
+  recoverFromFetch(error: unknown): Promise<void>;
 }
+
+const LEADER_MOVED = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_FOR_PARTITION', 'FENCED_LEADER_EPOCH', 'UNKNOWN_LEADER_EPOCH']);
 
 const listeners = new WeakMap<object, GroupListener>();
 const joins = new WeakMap<object, Promise<void>>();
@@ -63,8 +70,8 @@ function patch(): void {
   if (patched) return;
   const { prototype } = createRequire(import.meta.url)('kafkajs/src/consumer/consumerGroup') as { prototype: ConsumerGroup };
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with their own `this` below
-  const { joinAndSync, leave, heartbeat } = prototype;
-  for (const method of [joinAndSync, leave, heartbeat]) {
+  const { joinAndSync, leave, heartbeat, recoverFromFetch } = prototype;
+  for (const method of [joinAndSync, leave, heartbeat, recoverFromFetch]) {
     if (typeof method !== 'function') throw new Error('kafkajs changed inside: src/kafka/kafkajs-group.ts fits 2.2.4 only');
   }
 
@@ -87,6 +94,12 @@ function patch(): void {
   prototype.leave = async function leaveWatched(this: ConsumerGroup): Promise<void> {
     await listeners.get(this.cluster)?.leaving('leave');
     await leave.call(this);
+  };
+  prototype.recoverFromFetch = async function recoverWatched(this: ConsumerGroup, error: unknown): Promise<void> {
+    const listener = listeners.get(this.cluster);
+    if (listener === undefined || !LEADER_MOVED.has(protocolErrorOf(error) ?? '')) return recoverFromFetch.call(this, error);
+    await this.cluster.refreshMetadata();
+    await listener.leaderMoved();
   };
   patched = true;
 }

@@ -54,7 +54,7 @@ describe('membership', () => {
       generationId: 5,
       memberId: 'm',
       coordinator: first,
-      cluster: { findGroupCoordinator: () => (searches++, Promise.resolve(second)) },
+      cluster: { findGroupCoordinator: () => (searches++, Promise.resolve(second)), refreshMetadata: () => Promise.resolve() },
       offsetManager: { nextOffset: () => '0' },
       assigned: () => [{ topic: 't', partitions: [0, 1] }],
       heartbeat: () => Promise.resolve(),
