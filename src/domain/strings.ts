@@ -65,19 +65,6 @@ export function cleanDistinctId(value: unknown): string {
 /** T-8: what `posthog_persondistinctid.distinct_id` holds, and the limit above which an event is refused. */
 export const MAX_DISTINCT_ID_LENGTH = 400;
 
-const JSON_ESCAPE = /\\(?:u0000|ud[89a-f][0-9a-f]{2}|.)/g;
-
-/**
- * Z-1: JSON text that a `jsonb` column accepts: U+0000 and lone surrogates become U+FFFD. JSON.stringify writes an
- * escape `\udxxx` only for a lone surrogate, so the text tells. Other than PostHog's textual replacement this leaves
- * a literal backslash followed by `u0000` alone.
- */
-export function toJsonbText(value: unknown): string {
-  const text = JSON.stringify(value);
-  if (!text.includes('\\u0000') && !text.includes('\\ud')) return text;
-  return text.replace(JSON_ESCAPE, (escape) => (escape.length === 6 ? '\uFFFD' : escape));
-}
-
 /** First `length` UTF-16 units, for details that people read. */
 export function cut(text: string, length: number): string {
   return text.length > length ? text.slice(0, length) : text;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { escapeLoneSurrogates, replaceNul, toJsonbText, toJsonText, toText } from '../../../src/domain/strings.ts';
+import { escapeLoneSurrogates, replaceNul, toJsonText, toText } from '../../../src/domain/strings.ts';
 import { EMPTY_DROP_LIST, parseDropList } from '../../../src/domain/token.ts';
 import { warning, WARNING_RULES } from '../../../src/domain/warnings.ts';
 
@@ -17,11 +17,6 @@ describe('text', () => {
 
   test('N-1: U+0000 becomes U+FFFD everywhere', () => {
     expect(replaceNul('\0a\0')).toBe('\uFFFDa\uFFFD');
-  });
-
-  test('Z-1: JSON text for jsonb holds neither U+0000 nor half of a surrogate pair, and leaves literal escapes alone', () => {
-    const value = { 'k\0': 'a\0b', half: '\ud83d', pair: '😀', literal: '\\u0000 \\ud83d', quote: '"\\' };
-    expect(JSON.parse(toJsonbText(value))).toEqual({ ...value, 'k\0': undefined, 'k\uFFFD': 'a\uFFFDb', half: '\uFFFD' });
   });
 
   test('toText and toJsonText answer for every value, cycles and nested arrays included', () => {
