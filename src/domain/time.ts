@@ -11,6 +11,8 @@ export const MAX_DATE_MS = 8_640_000_000_000_000;
 /**
  * What ClickHouse's DateTime64(6, 'UTC') is specified to hold. RowBinary carries the bare integer, so nobody else would
  * notice a value outside; JSONEachRow, which PostHog uses, saturates to the same ends.
+ * Before 1970 and after 2149 `toDate(timestamp)`, part of the sorting key, wraps around (tried in chdb 26.7: 1900 sorts as
+ * 2079). Queries on `timestamp` find such rows all the same; queries on `toDate(timestamp)` do not.
  */
 export const MIN_STORED_MS = -2_208_988_800_000; // 1900-01-01T00:00:00.000Z
 export const MAX_STORED_MS = 10_413_791_999_999; // 2299-12-31T23:59:59.999Z
