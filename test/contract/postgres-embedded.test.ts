@@ -48,13 +48,13 @@ describe.skipIf(!service.available)('the embedded PostgreSQL', () => {
   /** Starts a server in a process of its own and commits a row there. */
   const startElsewhere = async (): Promise<{ owner: ChildProcess; pid: number; guard: number }> => {
     const owner = spawn(process.execPath, [join(import.meta.dirname, 'postgres-embedded-owner.ts'), dataDir], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
     owners.push(owner);
     let complaint = '';
-    owner.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text));
+    owner.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
     const pid = await new Promise<number>((resolve, reject) => {
-      owner.stdout?.setEncoding('utf8').once('data', (line: string) => resolve(Number(line)));
+      owner.stdout.setEncoding('utf8').once('data', (line: string) => resolve(Number(line)));
       owner.once('close', () => reject(new Error(`the owner ended before its server was up: ${complaint}`)));
     });
     await query(
