@@ -60,22 +60,23 @@ export interface Topics {
   readonly consumed: readonly string[];
 }
 
-/** Topic names of spec/ingestion.md 1.1. This issue's intake reads the main topic and the two that capture fills beside it. */
+/** Topic names of spec/ingestion.md 1.1. One group reads all that capture fills; issue 2 gives each its own. */
 export function topicsOf({ kafka }: Config): Topics {
   const named = (name: string): string => `${kafka.prefix}${name}`;
   const input = named(kafka.topic);
   const historical = named('events_plugin_ingestion_historical');
   const exceptions = named('exceptions_ingestion');
   const warnings = named('client_iwarnings_ingestion');
+  const heatmaps = named('heatmaps_ingestion');
   return {
     input,
     historical,
     warnings,
     exceptions,
-    heatmaps: named('heatmaps_ingestion'),
+    heatmaps,
     overflow: named(kafka.overflowTopic),
     deadLetter: named(kafka.deadLetterTopic),
-    consumed: [input, historical, exceptions, warnings],
+    consumed: [input, historical, exceptions, warnings, heatmaps],
   };
 }
 
@@ -105,13 +106,13 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
     closers.push('the embedded log', () => log.close());
     const admin = log.admin();
     const partitions = config.embedded.partitionsCount;
-    const names = [...topics.consumed, topics.heatmaps, topics.overflow, topics.deadLetter];
+    const names = [...topics.consumed, topics.overflow, topics.deadLetter];
     await admin.ensureTopics(names.map((topic) => ({ topic, partitions })));
     summary.push(`log         embedded, ${dir}`);
     return { producer: log.producer(), createConsumer: () => log.consumer({ groupId, topics: topics.consumed }), admin };
   }
   const connection = kafkaConnection(config);
-  const admin = createKafkaAdmin(connection);
+  const admin = createKafkaAdmin({ connection, clock });
   closers.push('the Kafka admin client', () => admin.close());
   await requireTopics(admin, topics, kafka.hosts);
   const options = {
@@ -198,6 +199,7 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pi
   const { config, clock, closers } = deps;
   const { clickhouse: settings } = config;
   let url: string;
+  let { user, password = '' } = settings;
   if (settings.host === undefined) {
     const dataDir = join(resolve(config.server.dataDir), 'clickhouse');
     const server = await startEmbeddedClickHouse({ dataDir, clock });
@@ -205,8 +207,11 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pi
     void server.exited.then((exit) => {
       if (!exit.asked) deps.onLost('the embedded ClickHouse', exit.lastWords);
     });
-    url = server.url;
-    summary.push(`ClickHouse  embedded, ${dataDir}, ${url}`);
+    const address = new URL(server.url);
+    user = address.username;
+    password = address.password;
+    url = address.origin;
+    summary.push(`ClickHouse  embedded, ${dataDir}`);
   } else {
     url = clickHouseUrl(settings.host, settings.secure);
     summary.push(`ClickHouse  at ${url}`);
@@ -214,15 +219,15 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pi
   const client = createClickHouse({
     url,
     database: settings.database,
-    user: settings.user,
-    password: settings.password ?? '',
+    user,
+    password,
     clock,
     insertTimeoutMs: settings.insertTimeoutMs,
     ca: pemOf(settings.ca),
   });
   closers.push('the ClickHouse client', () => client.close());
   await ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate });
-  return { clickhouse: client, clickhouseUrl: url };
+  return { clickhouse: client, clickhouseUrl: settings.host === undefined ? url.replace('//', `//${user}:${password}@`) : url };
 }
 
 /** `host`, `host:port` or a whole address. */

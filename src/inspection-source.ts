@@ -1,0 +1,88 @@
+import type { Troupe } from '../supervisors/root.ts';
+import { personKey } from '../supervisors/teams.ts';
+import type { ClickHouse } from './clickhouse/port.ts';
+import { teamId } from './domain/ids.ts';
+import { partitionOfKey } from './domain/murmur2.ts';
+import type { DeadEvent, InspectionSource } from './http/inspection.ts';
+import type { TopicAdmin } from './kafka/port.ts';
+import { observe, type Facts } from './observe/facts.ts';
+import type { PersonStore, TeamStore } from './postgres/port.ts';
+import type { Clock } from './runtime/clock.ts';
+
+const RECENT_COUNT = 10_000;
+
+/** What the inspector reads: the runtime as it is, the ledgers, the stores, and the last events that made no row. */
+export interface InspectionParts {
+  readonly troupe: () => Troupe | undefined;
+  readonly clickhouse: ClickHouse;
+  readonly persons: PersonStore;
+  readonly teams: TeamStore;
+  readonly admin: TopicAdmin;
+  readonly inputTopic: string;
+  readonly clock: Clock;
+}
+
+/** Remembers the few events that end without a row; the many that are stored are found by their row. */
+export function createInspectionSource(parts: InspectionParts): InspectionSource & { stop(): void } {
+  const ended = new Map<string, Facts['event-ended']>();
+  const deadEvents: DeadEvent[] = [];
+  const deadCounts: Record<string, number> = {};
+  const stop = observe('event-ended', (fact) => {
+    if (ended.size >= RECENT_COUNT) {
+      const oldest = ended.keys().next().value;
+      if (oldest !== undefined) ended.delete(oldest);
+    }
+    ended.set(fact.uuid.toLowerCase(), fact);
+    if (fact.outcome !== 'dead-lettered') return;
+    deadCounts[fact.reason] = (deadCounts[fact.reason] ?? 0) + 1;
+    deadEvents.unshift({ reason: fact.reason, topic: fact.topic, partition: fact.partition, offset: fact.offset, atMs: parts.clock.now() });
+    if (deadEvents.length > 100) deadEvents.pop();
+  });
+  const inspect = () => parts.troupe()?.tree().system.inspect;
+
+  return {
+    stop,
+    tree: (childLimitCount) => inspect()?.tree(childLimitCount) ?? { path: '/', actor: undefined, children: [], childCount: 0 },
+    actors: (filter) => inspect()?.list(filter) ?? [],
+    actor: (path) => inspect()?.one(path),
+    ledgers: () => Promise.resolve([...(parts.troupe()?.tree().intake.ledgers() ?? [])]),
+    async person({ teamId: team, distinctId }) {
+      const [[found], [row], counts] = await Promise.all([
+        parts.persons.load([{ teamId: teamId(team), distinctId }]),
+        parts.teams.byId([team]),
+        parts.admin.describeTopics([parts.inputTopic]),
+      ]);
+      const path = parts.troupe()?.tree().teams.people.pathOf(personKey(team, distinctId));
+      const actor = path === undefined ? undefined : inspect()?.one(path);
+      const partitions = counts.get(parts.inputTopic);
+      const partition = row === undefined || partitions === undefined ? undefined : partitionOfKey(Buffer.from(`${row.token}:${distinctId}`), partitions);
+      const ledger = parts.troupe()?.tree().intake.ledgers().find((one) => one.topic === parts.inputTopic && one.partition === partition);
+      if (found === undefined && actor === undefined) return undefined;
+      return {
+        person: found === undefined ? null : { id: found.person.id, version: found.person.version, isIdentified: found.person.isIdentified, mappingVersion: found.mappingVersion },
+        topic: parts.inputTopic,
+        partition: partition ?? null,
+        ownedHere: ledger !== undefined,
+        actor: actor ?? null,
+      };
+    },
+    async event(uuid) {
+      const end = ended.get(uuid);
+      if (end !== undefined) return { ...end, uuid };
+      const [row] = await parts.clickhouse.query<Record<string, unknown>>(
+        `SELECT 'stored' AS outcome, toString(uuid) AS uuid, event, team_id, toString(timestamp) AS timestamp, toString(person_id) AS person_id,
+                _topic AS topic, _partition AS partition, _offset AS offset
+         FROM events WHERE uuid = {uuid:UUID} LIMIT 1`,
+        { uuid },
+      );
+      return row;
+    },
+    deadLetters: () => {
+      const letters = parts.troupe()?.tree().system.deadLetters;
+      return Promise.resolve({
+        messages: { counts: letters?.counts() ?? {}, recent: letters?.recent() ?? [] },
+        events: { counts: deadCounts, recent: deadEvents },
+      });
+    },
+  };
+}
