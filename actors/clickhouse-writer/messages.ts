@@ -12,6 +12,4 @@ export type ClickHouseWriterMessage =
 
 /** Private: timers and answers of its own inserts. */
 export type ClickHouseWriterSelf =
-  | { readonly type: 'self:age-reached' }
-  | { readonly type: 'self:block-ended'; readonly error: unknown }
-  | { readonly type: 'self:retry' };
+  { readonly type: 'self:age-reached' } | { readonly type: 'self:block-ended'; readonly error: unknown } | { readonly type: 'self:retry' };

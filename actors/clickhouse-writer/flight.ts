@@ -1,0 +1,79 @@
+/** What is stored together, and the order in which: side rows first, then the event rows (W2). */
+import { isObserved, state as stateFact } from '../../src/observe/facts.ts';
+import type { ClickHouse, SideBlocks } from '../../src/clickhouse/port.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
+import { clearBlock, openBlock, type OpenBlock } from './state.ts';
+import { storageOf, storeEvents, type Storage, type StoreDeps } from './store-block.ts';
+import { storeSideRows, type SideStorage } from './store-side-rows.ts';
+
+/** Rows on the ground: being filled, or emptied and kept for its buffers. */
+export interface Load {
+  readonly block: OpenBlock;
+  readonly side: SideBlocks;
+}
+
+/** Rows on their way, with how far they have come. */
+export interface Flight extends Load {
+  readonly sideStorage: SideStorage;
+  readonly storage: Storage;
+  readonly startedMs: number;
+  readonly startedWallMs: number;
+  hasLanded: boolean;
+}
+
+/** Links of one span; more would say no more. */
+const MAX_LINKS = 32;
+
+export function newLoad(clickhouse: ClickHouse): Load {
+  return { block: openBlock(clickhouse.eventBlock()), side: clickhouse.sideBlocks() };
+}
+
+export function isEmptyLoad({ block, side }: Load): boolean {
+  return block.rows.length === 0 && side.rowCount === 0;
+}
+
+/** The load after its flight: empty, with its buffers. */
+export function unload({ block, side }: Load): Load {
+  clearBlock(block);
+  side.clear();
+  return { block, side };
+}
+
+export function takeOff(load: Load, clock: Clock): Flight {
+  return {
+    ...load,
+    sideStorage: { blocks: load.side, done: new Set() },
+    storage: storageOf(load.block),
+    startedMs: clock.monotonic(),
+    startedWallMs: clock.now(),
+    hasLanded: false,
+  };
+}
+
+/**
+ * Resolves when every row has its end. Called again after a failure it goes on where it was.
+ * @throws what {@link storeEvents} and {@link storeSideRows} throw
+ */
+export async function fly(flight: Flight, deps: StoreDeps & { readonly clock: Clock }): Promise<void> {
+  if (flight.hasLanded) return;
+  await storeSideRows(flight.sideStorage, deps.clickhouse, deps.clock, deps.nextNonce);
+  await storeEvents(flight.storage, deps);
+  flight.hasLanded = true;
+  report(flight, deps.clock);
+}
+
+function report({ block, startedMs, startedWallMs }: Flight, clock: Clock): void {
+  if (block.rows.length === 0) return;
+  const { table, rowCount: rows, byteCount: bytes } = block.builder;
+  stateFact('clickhouse-block-stored', { table, rows, bytes, durationMs: clock.monotonic() - startedMs });
+  const [trace, ...others] = block.traces;
+  if (trace === undefined || !isObserved('stage-ended')) return;
+  stateFact('stage-ended', {
+    name: 'clickhouse insert',
+    trace,
+    startMs: startedWallMs,
+    endMs: clock.now(),
+    attributes: { rows, bytes },
+    links: others.slice(0, MAX_LINKS),
+  });
+}

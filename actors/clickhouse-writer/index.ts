@@ -1,0 +1,1 @@
+export { createClickHouseWriter, type ClickHouseWriterDeps, type ClickHouseWriterOptions } from './behavior.ts';
