@@ -162,7 +162,6 @@ export function createEntities<K extends string, S, M>(
   function succeed(cell: EntityCell): boolean {
     if (cell.rare?.stop?.reason !== 'passivated' || cell.depth === 0 || isClosing) return false;
     const { mailbox, key } = cell;
-    heldCount -= cell.depth;
     cell.mailbox = undefined;
     const successor = create(key as K);
     successor.mailbox = mailbox;

@@ -278,14 +278,14 @@ function escalate(cell: Cell, error: unknown): void {
 function end(cell: Cell): void {
   cancelTimers(cell);
   endWatches(cell);
-  if (!cell.place.inherits(cell)) refuseRest(cell, 'stopped');
-  cell.releaseMailbox();
   cell.state = undefined;
   cell.hasState = false;
   const stop = cell.rare?.stop;
   stop?.limit?.cancel();
   setPhase(cell, 'parked');
   setStatus(cell, 'stopped');
+  if (!cell.place.inherits(cell)) refuseRest(cell, 'stopped');
+  cell.releaseMailbox();
   cell.place.remove(cell);
   tellWatchers(cell);
   for (const onEnd of stop?.onEnd ?? []) onEnd();

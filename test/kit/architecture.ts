@@ -29,7 +29,8 @@ const PURE_MODULES = ['node:buffer'];
 /** Beside main.ts: nobody looks at them but files directly in src/ and themselves (rule 8). */
 const ROOF = /^src\/(telemetry|http|config|capture|embedded)\//;
 /** Where time, chance, the environment and the console may be touched (rule 9): also entry points of child processes. */
-const EDGE = /^(src\/[^/]+\.ts|src\/runtime\/clock\.ts|src\/config\/load\.ts|src\/(embedded|sandbox)\/(.*\/)?[\w-]*child[\w-]*\.ts)$/;
+const EDGE =
+  /^(src\/[^/]+\.ts|src\/runtime\/clock\.ts|src\/config\/load\.ts|src\/(embedded|sandbox)\/(.*\/)?[\w-]*(child|-server)[\w-]*\.ts)$/;
 const FORBIDDEN_GLOBALS = ['Date.now', 'Math.random', 'process.env', 'setTimeout', 'setInterval', 'console'];
 
 const folderOf = (path: string): string => /^(actors\/[^/]+|src\/[^/]+|[^/]+)\//.exec(path)?.[0] ?? '';

@@ -396,7 +396,8 @@ test('P: a hundred messages to one actor take one turn of nact, not a hundred', 
 test('Q: a shutdown reaches every actor below every parent', async () => {
   const { system } = open();
   const ends: string[] = [];
-  const make = (name: string) => specOf<null, string>({ start: () => null, receive: (state) => state, stopping: () => void ends.push(name) });
+  const make = (name: string) =>
+    specOf<null, string>({ start: () => null, receive: (state) => state, stopping: () => void ends.push(name) });
   system.spawn(make('writer'), 'writer', system.parent('writers'));
   const people = system.entities<string, null, string>({ ...group, parent: 'people', kind: 'person', spec: make });
   people.tell('entity', 'hello');
