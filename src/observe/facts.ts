@@ -64,6 +64,8 @@ export interface Facts {
   'postgres-connection-lost': { readonly message: string };
   /** A deadlock or a serialization failure; the transaction is run again. */
   'postgres-transaction-retried': { readonly statement: string; readonly attempt: number };
+  /** It ended unasked, or did not start again: it is started again after a pause. */
+  'embedded-postgres-ended': { readonly lastWords: string };
   'clickhouse-block-stored': { readonly table: string; readonly rows: number; readonly bytes: number; readonly durationMs: number };
   'clickhouse-insert-failed': { readonly table: string; readonly kind: string; readonly code: number | undefined };
   'clickhouse-gap-filled': { readonly asked: number; readonly missing: number };

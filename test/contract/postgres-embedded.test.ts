@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { prepareBinaries } from '../../src/embedded/postgres/binaries.ts';
 import { processInfo } from '../../src/embedded/postgres/process.ts';
+import { keepEmbeddedPostgres } from '../../src/embedded/postgres-kept.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { createPostgresClient, type Row } from '../../src/postgres/client.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
@@ -118,14 +119,51 @@ describe.skipIf(!service.available)('the embedded PostgreSQL', () => {
     expect(await query(await start(), 'SELECT n FROM kept')).toEqual([{ n: 42 }]);
   });
 
+  it('kept: a server that is killed is started again, and a pool on it works again by itself', async () => {
+    const kept = await keepEmbeddedPostgres({ dataDir, clock: systemClock, settings: { fsync: 'off' } });
+    const client = createPostgresClient({ connectionString: kept.connectionString, clock: systemClock, random: systemRandom });
+    await client.run({ name: 'test-create', text: 'CREATE TABLE kept AS SELECT 42 AS n' }, []);
+    const before = kept.pid();
+    if (before === undefined) throw new Error('it runs');
+    const errors: unknown[] = [];
+    process.kill(before, 'SIGKILL');
+    const read = (): Promise<unknown> =>
+      client.run({ name: 'test-read', text: 'SELECT n FROM kept' }, []).catch((error: unknown) => {
+        errors.push(error);
+        return undefined;
+      });
+    await expect.poll(() => isAlive(before), { interval: 5 }).toBe(false);
+    await expect.poll(read, { interval: 20, timeout: 20_000 }).toEqual([{ n: 42 }]);
+    for (const error of errors) expect(error).toMatchObject({ kind: 'unavailable' });
+    expect(kept.pid()).not.toBe(before);
+    await client.close();
+    const last = kept.pid();
+    await kept.stop();
+    expect(kept.pid()).toBeUndefined();
+    expect(last === undefined || isAlive(last)).toBe(false);
+  });
+
+  it('kept: stopping while it waits to start again leaves no server', async () => {
+    const kept = await keepEmbeddedPostgres({ dataDir, clock: systemClock, settings: { fsync: 'off' } });
+    const pid = kept.pid();
+    if (pid === undefined) throw new Error('it runs');
+    process.kill(pid, 'SIGKILL');
+    await expect.poll(() => kept.pid(), { interval: 1 }).toBeUndefined();
+    await kept.stop();
+    expect(kept.pid()).toBeUndefined();
+    await (await start()).stop();
+  });
+
   it('I3: a lock file that names a zombie, or a living stranger, does not stop the next start', async () => {
     await (await start()).stop();
     // The shell leaves a child to `sleep`, which never collects it.
-    const parent = spawn('/bin/sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const parent = spawn('/bin/sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
     owners.push(parent);
     const zombie = await new Promise<number>((resolve) =>
       parent.stdout.setEncoding('utf8').once('data', (line: string) => resolve(Number(line))),
     );
+    await expect.poll(() => processInfo(parent.pid ?? 0)?.command, { interval: 5 }).toBe('sleep 60');
+    process.kill(zombie, 'SIGKILL');
     await expect.poll(() => processInfo(zombie)?.isZombie, { interval: 5 }).toBe(true);
     for (const pid of [zombie, process.pid]) {
       writeFileSync(

@@ -21,7 +21,7 @@ export const addDistinctIds: Statement = {
     WITH input AS (
       SELECT * FROM unnest($1::int8[], $2::int4[], $3::text[]) WITH ORDINALITY AS i(person_id, team_id, distinct_id, ord)
     ), person AS (
-      SELECT id, team_id FROM posthog_person WHERE id = ANY ($1::int8[]) ORDER BY id FOR KEY SHARE
+      SELECT id, team_id FROM posthog_person WHERE team_id = ANY ($2::int4[]) AND id = ANY ($1::int8[]) ORDER BY id FOR KEY SHARE
     ), wanted AS (
       SELECT i.* FROM input i JOIN person p ON p.id = i.person_id AND p.team_id = i.team_id
     ), marked AS (
