@@ -17,4 +17,6 @@ export type PluginMessage =
   /** Run processEvent on one event; invocations of many distinct_ids are batched. Answers come in tell order. */
   | { readonly type: 'invoke'; readonly ticket: number; readonly event: PluginEvent; readonly replyTo: ActorRef<PluginAnswer> }
   | { readonly type: 'self:batch-ended'; readonly batch: number; readonly error: unknown; readonly results: unknown }
-  | { readonly type: 'self:linger-over' };
+  | { readonly type: 'self:linger-over' }
+  /** Answers that a full mailbox refused are told again. */
+  | { readonly type: 'self:answers-due' };

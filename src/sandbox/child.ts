@@ -30,7 +30,7 @@ process.on('message', (message: ToSandbox) => {
       void invoke(message);
       return;
     case 'unload':
-      drop(message.pluginConfigId);
+      drop(message.isolateId);
       answer({ type: 'unloaded', request: message.request });
       return;
     case 'abandon':
@@ -42,19 +42,19 @@ process.on('message', (message: ToSandbox) => {
 answer({ type: 'ready' });
 
 async function load(message: Extract<ToSandbox, { type: 'load' }>): Promise<void> {
-  const { request, pluginConfigId } = message;
-  drop(pluginConfigId);
+  const { request, isolateId } = message;
+  drop(isolateId);
   const abandoned = abandonment(request);
   const loading = loadIsolate(message, limits, {
     catastrophe(reason) {
-      writeSync(2, `\n${CATASTROPHE_MARK} ${pluginConfigId} ${reason}\n`);
+      writeSync(2, `\n${CATASTROPHE_MARK} ${isolateId} ${reason}\n`);
       die();
     },
     began: (dispose) => abandoned.endWith(dispose),
   });
   try {
     const loaded = await Promise.race([loading, abandoned.happened]);
-    if (loaded.type === 'loaded') isolates.set(pluginConfigId, loaded.isolate);
+    if (loaded.type === 'loaded') isolates.set(isolateId, loaded.isolate);
     answer(
       loaded.type === 'loaded'
         ? { type: 'loaded', request, methods: loaded.methods }
@@ -68,8 +68,8 @@ async function load(message: Extract<ToSandbox, { type: 'load' }>): Promise<void
 }
 
 async function invoke(message: Extract<ToSandbox, { type: 'invoke' }>): Promise<void> {
-  const { request, pluginConfigId } = message;
-  const isolate = isolates.get(pluginConfigId);
+  const { request, isolateId } = message;
+  const isolate = isolates.get(isolateId);
   if (isolate === undefined) return answer({ type: 'not-loaded', request });
   const abandoned = abandonment(request);
   abandoned.endWith(() => isolate.dispose());
@@ -81,7 +81,7 @@ async function invoke(message: Extract<ToSandbox, { type: 'invoke' }>): Promise<
     });
   } catch (error) {
     // an isolate stopped in the middle of plugin code is in no known state: the next load makes a fresh one
-    if (isolates.get(pluginConfigId) === isolate) isolates.delete(pluginConfigId);
+    if (isolates.get(isolateId) === isolate) isolates.delete(isolateId);
     isolate.dispose();
     answer(limitAnswer(request, error));
   } finally {
@@ -108,7 +108,7 @@ function abandonment(request: number): { readonly happened: Promise<never>; endW
   };
 }
 
-function drop(pluginConfigId: number): void {
-  isolates.get(pluginConfigId)?.dispose();
-  isolates.delete(pluginConfigId);
+function drop(isolateId: number): void {
+  isolates.get(isolateId)?.dispose();
+  isolates.delete(isolateId);
 }

@@ -38,12 +38,13 @@ export interface SandboxOptions {
 export function createSandbox(options: SandboxOptions): Sandbox {
   const { clock, memoryLimitMb = 64, startTimeoutMs = 10_000, loadTimeoutMs = 5_000, graceMs = 250 } = options;
   const { maxResultChars = 4 * 1024 * 1024, maxConsoleLines = 100 } = options;
-  const teams = new Map<number, number>();
+  /** Whose isolate each is: for facts. */
+  const owners = new Map<number, { readonly pluginConfigId: number; readonly teamId: number }>();
   let current: Running | undefined;
   let closed = false;
 
   interface Request {
-    readonly pluginConfigId: number;
+    readonly isolateId: number;
     resolve(answer: FromSandbox): void;
     reject(error: SandboxError): void;
     timer: Timer | undefined;
@@ -99,7 +100,7 @@ export function createSandbox(options: SandboxOptions): Sandbox {
       reject(errorFor(undefined));
       for (const request of open.values()) {
         request.timer?.cancel();
-        request.reject(errorFor(request.pluginConfigId));
+        request.reject(errorFor(request.isolateId));
       }
       open.clear();
     }
@@ -113,29 +114,24 @@ export function createSandbox(options: SandboxOptions): Sandbox {
   }
 
   /** I1, I2. */
-  function request(
-    running: Running,
-    pluginConfigId: number,
-    deadlineMs: number,
-    make: (request: number) => ToSandbox,
-  ): Promise<FromSandbox> {
+  function request(running: Running, isolateId: number, deadlineMs: number, make: (request: number) => ToSandbox): Promise<FromSandbox> {
     const id = (lastRequest += 1);
     return new Promise((resolve, reject) => {
-      const entry: Request = { pluginConfigId, resolve, reject, timer: undefined };
+      const entry: Request = { isolateId, resolve, reject, timer: undefined };
       running.open.set(id, entry);
       entry.timer = clock.after(deadlineMs + graceMs, () => {
-        running.child.send({ type: 'abandon', request: id, pluginConfigId });
-        entry.timer = clock.after(graceMs, () => kill(running, OVERDUE, pluginConfigId));
+        running.child.send({ type: 'abandon', request: id, isolateId });
+        entry.timer = clock.after(graceMs, () => kill(running, OVERDUE, isolateId));
       });
       running.child.send(make(id));
     });
   }
 
   /** Turns the two limit answers into the errors of the port; hands on every other answer. */
-  function orThrow(running: Running, pluginConfigId: number, answer: FromSandbox): FromSandbox {
+  function orThrow(running: Running, isolateId: number, answer: FromSandbox): FromSandbox {
     if (answer.type !== 'overdue' && answer.type !== 'collapsed') return answer;
-    running.loaded.delete(pluginConfigId);
-    const culprit = pluginConfigId;
+    running.loaded.delete(isolateId);
+    const culprit = isolateId;
     throw answer.type === 'overdue'
       ? new SandboxError('deadline', 'the plugin was stopped at its deadline', { culprit })
       : new SandboxError('died', `the plugin's isolate collapsed: ${answer.message}`, { culprit });
@@ -148,15 +144,15 @@ export function createSandbox(options: SandboxOptions): Sandbox {
       if (source.type === 'unusable') return { type: 'refused', message: source.message };
       const running = (current ??= start());
       await running.ready;
-      const { pluginConfigId } = plugin;
-      running.loaded.delete(pluginConfigId);
+      const isolateId = plugin.isolateId ?? plugin.pluginConfigId;
+      running.loaded.delete(isolateId);
       const answer = orThrow(
         running,
-        pluginConfigId,
-        await request(running, pluginConfigId, loadTimeoutMs, (id) => ({
+        isolateId,
+        await request(running, isolateId, loadTimeoutMs, (id) => ({
           type: 'load',
           request: id,
-          pluginConfigId,
+          isolateId,
           config: JSON.stringify(plugin.config),
           code: source.code,
           timeoutMs: loadTimeoutMs,
@@ -164,39 +160,40 @@ export function createSandbox(options: SandboxOptions): Sandbox {
       );
       if (answer.type === 'refused') return { type: 'refused', message: answer.message };
       if (answer.type !== 'loaded') throw strange(running, answer);
-      running.loaded.add(pluginConfigId);
-      teams.set(pluginConfigId, plugin.teamId);
+      running.loaded.add(isolateId);
+      owners.set(isolateId, { pluginConfigId: plugin.pluginConfigId, teamId: plugin.teamId });
       return { type: 'loaded', methods: answer.methods };
     },
 
-    async invoke(pluginConfigId: number, events: readonly PluginEvent[], deadlineMs: number): Promise<readonly InvocationResult[]> {
+    async invoke(isolateId: number, events: readonly PluginEvent[], deadlineMs: number): Promise<readonly InvocationResult[]> {
       const running = current;
-      if (running === undefined || !running.loaded.has(pluginConfigId)) throw notLoaded(pluginConfigId);
+      if (running === undefined || !running.loaded.has(isolateId)) throw notLoaded(isolateId);
       const text = JSON.stringify(events);
       const answer = orThrow(
         running,
-        pluginConfigId,
-        await request(running, pluginConfigId, deadlineMs, (id) => ({
+        isolateId,
+        await request(running, isolateId, deadlineMs, (id) => ({
           type: 'invoke',
           request: id,
-          pluginConfigId,
+          isolateId,
           events: text,
           timeoutMs: deadlineMs,
         })),
       );
-      if (answer.type === 'not-loaded') throw notLoaded(pluginConfigId);
+      if (answer.type === 'not-loaded') throw notLoaded(isolateId);
       if (answer.type !== 'invoked') throw strange(running, answer);
       const { results, console, consoleLost } = checked(running, answer.answer, events.length);
-      if (console.length > 0 || consoleLost > 0)
-        state('plugin-console-written', { pluginConfigId, teamId: teams.get(pluginConfigId) ?? 0, lines: console, lost: consoleLost });
+      const owner = owners.get(isolateId);
+      if (owner !== undefined && (console.length > 0 || consoleLost > 0))
+        state('plugin-console-written', { ...owner, lines: console, lost: consoleLost });
       return results;
     },
 
-    async unload(pluginConfigId: number): Promise<void> {
-      teams.delete(pluginConfigId);
+    async unload(isolateId: number): Promise<void> {
+      owners.delete(isolateId);
       const running = current;
-      if (running === undefined || !running.loaded.delete(pluginConfigId)) return;
-      await request(running, pluginConfigId, graceMs, (id) => ({ type: 'unload', request: id, pluginConfigId }));
+      if (running === undefined || !running.loaded.delete(isolateId)) return;
+      await request(running, isolateId, graceMs, (id) => ({ type: 'unload', request: id, isolateId }));
     },
 
     pid: () => current?.child.pid,
@@ -226,4 +223,4 @@ export function createSandbox(options: SandboxOptions): Sandbox {
 }
 
 const OVERDUE = 'a plugin could not be stopped at its deadline';
-const notLoaded = (pluginConfigId: number): SandboxError => new SandboxError('not-loaded', `plugin config ${pluginConfigId} is not loaded`);
+const notLoaded = (isolateId: number): SandboxError => new SandboxError('not-loaded', `isolate ${isolateId} is not loaded`);

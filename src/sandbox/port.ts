@@ -3,6 +3,11 @@ import type { Json, PluginEvent } from '../domain/event.ts';
 /** Source and settings of one plugin config. */
 export interface PluginSource {
   readonly pluginConfigId: number;
+  /**
+   * Names the isolate, for `invoke`, `unload` and `SandboxError.culprit`. Ids of their own let the old and the new version of one
+   * config live side by side until the old one has answered what it took. @defaultValue pluginConfigId
+   */
+  readonly isolateId?: number;
   readonly teamId: number;
   readonly name: string;
   readonly config: Readonly<Json>;
@@ -37,8 +42,8 @@ export interface Sandbox {
    */
   load(plugin: PluginSource): Promise<LoadResult>;
   /** Runs processEvent over the batch, in order. @throws SandboxError 'deadline' | 'died' | 'not-loaded'. */
-  invoke(pluginConfigId: number, events: readonly PluginEvent[], deadlineMs: number): Promise<readonly InvocationResult[]>;
-  unload(pluginConfigId: number): Promise<void>;
+  invoke(isolateId: number, events: readonly PluginEvent[], deadlineMs: number): Promise<readonly InvocationResult[]>;
+  unload(isolateId: number): Promise<void>;
   /** Process id of the child, undefined when none runs. */
   pid(): number | undefined;
   close(): Promise<void>;
@@ -46,8 +51,8 @@ export interface Sandbox {
 export class SandboxError extends Error {
   readonly code: 'deadline' | 'died' | 'not-loaded';
   /**
-   * The plugin config whose code is known to have caused it; undefined when nobody knows (the machine's memory ran out,
-   * somebody killed the child). A caller whose own id it is not was only standing near.
+   * The isolate whose code is known to have caused it; undefined when nobody knows (the machine's memory ran out,
+   * somebody killed the child). A caller whose own isolate it is not was only standing near.
    */
   readonly culprit: number | undefined;
   constructor(code: SandboxError['code'], message: string, options?: { cause?: unknown; culprit?: number | undefined }) {

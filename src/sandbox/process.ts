@@ -15,7 +15,7 @@ export interface Child {
 
 interface ChildEvents {
   readonly onMessage: (message: FromSandbox) => void;
-  /** Called once. `culprit` is the plugin config that the child named in its last words, if it did. */
+  /** Called once. `culprit` is the isolate that the child named in its last words, if it did. */
   readonly onEnd: (reason: string, culprit: number | undefined) => void;
 }
 

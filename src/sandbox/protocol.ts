@@ -7,7 +7,7 @@ export type ToSandbox =
   | {
       readonly type: 'load';
       readonly request: number;
-      readonly pluginConfigId: number;
+      readonly isolateId: number;
       /** JSON text of `meta.config`. */
       readonly config: string;
       /** JavaScript: types are already stripped. */
@@ -17,13 +17,13 @@ export type ToSandbox =
   | {
       readonly type: 'invoke';
       readonly request: number;
-      readonly pluginConfigId: number;
+      readonly isolateId: number;
       readonly events: string;
       readonly timeoutMs: number;
     }
-  | { readonly type: 'unload'; readonly request: number; readonly pluginConfigId: number }
+  | { readonly type: 'unload'; readonly request: number; readonly isolateId: number }
   /** The wall deadline of a request passed: throw the isolate away, answer that request with 'overdue'. */
-  | { readonly type: 'abandon'; readonly request: number; readonly pluginConfigId: number };
+  | { readonly type: 'abandon'; readonly request: number; readonly isolateId: number };
 
 export type FromSandbox =
   | { readonly type: 'ready' }
@@ -46,7 +46,7 @@ export interface BatchAnswer {
   readonly consoleLost: number;
 }
 
-/** How the child names on stderr, in its last moment, the plugin config whose isolate took the process down. */
+/** How the child names on stderr, in its last moment, the isolate that took the process down. */
 export const CATASTROPHE_MARK = 'troupe-sandbox-catastrophe';
 
 /** Limits that travel in the child's argv. */

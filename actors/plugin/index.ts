@@ -1,0 +1,1 @@
+export { createPlugin, type PluginDeps } from './behavior.ts';
