@@ -78,7 +78,6 @@ export const RULES: readonly Rule[] = [
         ['TROUPE_SHUTDOWN_INTAKE_MS', shutdown.intakeMs],
         ['TROUPE_SHUTDOWN_DRAIN_MS', shutdown.drainMs],
         ['TROUPE_SHUTDOWN_FLUSH_MS', shutdown.flushMs],
-        ['TROUPE_SHUTDOWN_COMMIT_MS', shutdown.commitMs],
         ['TROUPE_SHUTDOWN_CLOSE_MS', shutdown.closeMs],
       ],
       greater: ['TROUPE_SHUTDOWN_GRACE_MS', shutdown.graceMs],

@@ -92,9 +92,6 @@ export const SCHEMA = {
     }),
     prefix: text('KAFKA_PREFIX', '', { prose: 'Put before every topic name and consumer group (spec 1.1).' }),
     clientId: optionalText('KAFKA_CLIENT_ID', { prose: 'How this process names itself to the brokers.', derived: 'host name' }),
-    rack: optionalText('KAFKA_CLIENT_RACK', {
-      prose: 'Availability zone of this process, for brokers that answer from the nearest replica.',
-    }),
     securityProtocol: choice('KAFKA_SECURITY_PROTOCOL', ['plaintext', 'ssl', 'sasl_plaintext', 'sasl_ssl'], 'plaintext', {
       prose: 'How connections to the brokers are secured. Upper case is understood.',
     }),
@@ -128,15 +125,6 @@ export const SCHEMA = {
       prose: 'Most that one fetch brings from one partition.',
       min: 16 * KiB,
     }),
-    maxWaitMs: integer('KAFKA_CONSUMPTION_MAX_WAIT_MS', 'ms', 50, {
-      prose: 'How long a broker may wait for records before it answers a fetch.',
-      raise: 'Fewer empty fetches on a quiet topic; stopping and joining take as much longer.',
-      lower: 'More empty fetches.',
-      min: 1,
-    }),
-    errorBackoffMs: integer('KAFKA_CONSUMPTION_ERROR_BACKOFF_MS', 'ms', 100, {
-      prose: 'Pause after a failed fetch, and the first step of growing ones.',
-    }),
     sessionTimeoutMs: integer('KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS', 'ms', 30_000, {
       prose: 'After this long without a heartbeat the brokers give the partitions to others.',
       raise: 'The partitions of a dead process wait longer.',
@@ -157,10 +145,6 @@ export const SCHEMA = {
       raise: 'Inserts go on longer while the coordinator is away; the zombie rule below bounds it.',
       lower: 'A slow coordinator stops inserts.',
       min: 500,
-    }),
-    topicCreationTimeoutMs: integer('KAFKA_TOPIC_CREATION_TIMEOUT_MS', 'ms', 5_000, {
-      prose: 'How long the creation of a missing topic may take.',
-      min: 100,
     }),
     producer: choice('TROUPE_KAFKA_PRODUCER', ['platformatic', 'kafkajs'], 'platformatic', {
       prose: 'Client that produces. `kafkajs` costs more than twice the CPU and is there in case of a fault in the other.',
@@ -257,9 +241,6 @@ export const SCHEMA = {
     dropByTokenDistinctId: list('DROP_EVENTS_BY_TOKEN_DISTINCT_ID', {
       prose: '`token:distinct_id` pairs, or `token`, whose events are dropped.',
     }),
-    skipDefinitions: boolean('SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP', false, {
-      prose: 'Do not keep the lists of event and property names that the PostHog app offers in its menus.',
-    }),
     trustTeamId: boolean('TROUPE_TRUST_TEAM_ID', false, {
       prose: 'Believe a `team_id` in the envelope without its token. Only where nobody but your own capture can write the topic.',
     }),
@@ -278,7 +259,7 @@ export const SCHEMA = {
       min: 1,
     }),
     distinctIdCreditCount: integer('TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT', 'count', 2_000, {
-      prose: 'The same for one distinct_id: the bound of its mailbox.',
+      prose: 'Events of one distinct_id that one partition may have unsettled, so that a hot key lets the rest of its team pass.',
       min: 1,
     }),
     gapCount: integer('TROUPE_ROUTER_GAP_COUNT', 'count', 100_000, {
@@ -363,9 +344,8 @@ export const SCHEMA = {
       lower: 'A stop under load replays more.',
     }),
     flushMs: integer('TROUPE_SHUTDOWN_FLUSH_MS', 'ms', 8_000, { prose: 'Phase 3: writers write out what they hold.' }),
-    commitMs: integer('TROUPE_SHUTDOWN_COMMIT_MS', 'ms', 3_000, { prose: 'Phase 4: commit the watermarks and leave the group.' }),
-    closeMs: integer('TROUPE_SHUTDOWN_CLOSE_MS', 'ms', 3_000, {
-      prose: 'Phase 5: close clients and embedded servers, send the last spans.',
+    closeMs: integer('TROUPE_SHUTDOWN_CLOSE_MS', 'ms', 6_000, {
+      prose: 'Phase 4: commit the watermarks, leave the group, stop the actors; then clients and embedded servers are closed.',
     }),
     graceMs: integer('TROUPE_SHUTDOWN_GRACE_MS', 'ms', 30_000, {
       prose:

@@ -30,6 +30,14 @@ const REASONS = {
     'KAFKA_FLUSH_FREQUENCY_MS',
   ],
   'the process logs through LOG_LEVEL': ['KAFKAJS_LOG_LEVEL'],
+  'the consumer paces its fetches and its retries itself': [
+    'KAFKA_CONSUMPTION_MAX_WAIT_MS',
+    'KAFKA_CONSUMPTION_ERROR_BACKOFF_MS',
+    'KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS',
+  ],
+  'missing topics are created before anything waits for them': ['KAFKA_TOPIC_CREATION_TIMEOUT_MS'],
+  'records are fetched from leaders': ['KAFKA_CLIENT_RACK'],
+  'this version of Troupe keeps no lists of event and property names': ['SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP', 'EVENT_PROPERTY_LRU_SIZE'],
   'health is read from the consumer itself': ['KAFKA_HEALTHCHECK_SECONDS', 'HEALTHCHECK_MAX_STALE_SECONDS'],
   'rows go to ClickHouse directly, not through output topics': [
     'CLICKHOUSE_JSON_EVENTS_KAFKA_TOPIC',

@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeConfig } from '../../../src/config/describe.ts';
 import { ConfigError, ingests, loadConfig, type Env, type LoadOptions } from '../../../src/config/load.ts';
@@ -5,6 +7,7 @@ import type { Problem } from '../../../src/config/rules.ts';
 import { ALL_SETTINGS } from '../../../src/config/schema.ts';
 import { reasonWithoutEffect } from '../../../src/config/without-effect.ts';
 
+const root = join(import.meta.dirname, '../../..');
 const options: LoadOptions = { hostName: 'troupe-2' };
 
 function problemsOf(env: Env, more: LoadOptions = {}): readonly Problem[] {
@@ -201,6 +204,14 @@ describe('notices', () => {
 });
 
 describe('the table', () => {
+  it('has no setting that nothing reads', () => {
+    const readers = [...globSync('src/*.ts', { cwd: root }), 'src/config/load.ts', 'src/config/kafka-tls.ts'];
+    const text = readers.map((path) => readFileSync(join(root, path), 'utf8')).join('\n');
+    // What the orchestrator allows is told to us so that a rule can hold it against the phases.
+    const unread = ALL_SETTINGS.filter(({ key }) => key !== 'graceMs' && !new RegExp(`\\b${key}\\b`).test(text));
+    expect(unread.map(({ setting }) => setting.name)).toEqual([]);
+  });
+
   it('names each variable once, and none of those without effect', () => {
     const names = ALL_SETTINGS.map(({ setting }) => setting.name);
     expect(new Set(names).size).toBe(names.length);
