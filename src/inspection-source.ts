@@ -55,11 +55,24 @@ export function createInspectionSource(parts: InspectionParts): InspectionSource
       const path = parts.troupe()?.tree().teams.people.pathOf(personKey(team, distinctId));
       const actor = path === undefined ? undefined : inspect()?.one(path);
       const partitions = counts.get(parts.inputTopic);
-      const partition = row === undefined || partitions === undefined ? undefined : partitionOfKey(Buffer.from(`${row.token}:${distinctId}`), partitions);
-      const ledger = parts.troupe()?.tree().intake.ledgers().find((one) => one.topic === parts.inputTopic && one.partition === partition);
+      const partition =
+        row === undefined || partitions === undefined ? undefined : partitionOfKey(Buffer.from(`${row.token}:${distinctId}`), partitions);
+      const ledger = parts
+        .troupe()
+        ?.tree()
+        .intake.ledgers()
+        .find((one) => one.topic === parts.inputTopic && one.partition === partition);
       if (found === undefined && actor === undefined) return undefined;
       return {
-        person: found === undefined ? null : { id: found.person.id, version: found.person.version, isIdentified: found.person.isIdentified, mappingVersion: found.mappingVersion },
+        person:
+          found === undefined
+            ? null
+            : {
+                id: found.person.id,
+                version: found.person.version,
+                isIdentified: found.person.isIdentified,
+                mappingVersion: found.mappingVersion,
+              },
         topic: parts.inputTopic,
         partition: partition ?? null,
         ownedHere: ledger !== undefined,

@@ -56,7 +56,14 @@ async function run(command: Command): Promise<number> {
     case 'migrate':
       return withClosers(async (closers) => {
         const { config } = loadConfig(process.env, { overrides: command.overrides });
-        const { summary } = await assemble({ config, clock, random, closers, onLost: (what, detail) => void complain(`${what} ended: ${detail}`, 1), migrate: true });
+        const { summary } = await assemble({
+          config,
+          clock,
+          random,
+          closers,
+          onLost: (what, detail) => void complain(`${what} ended: ${detail}`, 1),
+          migrate: true,
+        });
         return print(`The tables are as Troupe needs them.\n${summary.join('\n')}`);
       });
     case 'run':
@@ -86,7 +93,10 @@ async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number
       teamId,
       query: (sql, params) => parts.clickhouse.query(sql, params),
       personCount: async () => {
-        const rows = await parts.postgres.run<{ n: string }>({ name: 'demo-count-persons', text: 'SELECT count(*)::text AS n FROM posthog_person WHERE team_id = $1' }, [teamId]);
+        const rows = await parts.postgres.run<{ n: string }>(
+          { name: 'demo-count-persons', text: 'SELECT count(*)::text AS n FROM posthog_person WHERE team_id = $1' },
+          [teamId],
+        );
         return Number(rows[0]?.n ?? -1);
       },
       outcomes: running.outcomes,
@@ -125,12 +135,23 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     clock,
     serviceName: config.telemetry.serviceName,
     otlpEndpoint: config.telemetry.otlpEndpoint,
-    log: { level: quiet && config.server.logLevel === 'info' ? 'warn' : config.server.logLevel, pretty: process.stderr.isTTY, write: (line) => void process.stderr.write(line) },
+    log: {
+      level: quiet && config.server.logLevel === 'info' ? 'warn' : config.server.logLevel,
+      pretty: process.stderr.isTTY,
+      write: (line) => void process.stderr.write(line),
+    },
     metrics: { account: accounts.read, groupId: 'ingestion' },
   });
   closers.push('telemetry', () => telemetry.stop());
 
-  const parts = await assemble({ config, clock, random, closers, onLost: (what, detail) => lose(new Error(`${what} has ended: ${detail}`)), migrate: false });
+  const parts = await assemble({
+    config,
+    clock,
+    random,
+    closers,
+    onLost: (what, detail) => lose(new Error(`${what} has ended: ${detail}`)),
+    migrate: false,
+  });
   for (const line of parts.summary) print(line);
 
   const persons = createPersonStore(parts.postgres);
@@ -139,7 +160,15 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
   closers.push('the plugin sandbox', () => sandbox.close());
   const topics = topicsOf(config);
 
-  const inspection = createInspectionSource({ troupe: () => holder.troupe, clickhouse: parts.clickhouse, persons, teams, admin: parts.admin, inputTopic: topics.input, clock });
+  const inspection = createInspectionSource({
+    troupe: () => holder.troupe,
+    clickhouse: parts.clickhouse,
+    persons,
+    teams,
+    admin: parts.admin,
+    inputTopic: topics.input,
+    clock,
+  });
   closers.push('the inspection source', () => inspection.stop());
   const inspector = await listen({
     handle: createInspectionHandler({ source: inspection }),
@@ -184,7 +213,10 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     stateStore: parts.stateStore,
     producer: parts.producer,
     createConsumer: parts.createConsumer,
-    dropList: parseDropList({ byToken: config.ingestion.dropByToken.join(','), byTokenDistinctId: config.ingestion.dropByTokenDistinctId.join(',') }),
+    dropList: parseDropList({
+      byToken: config.ingestion.dropByToken.join(','),
+      byTokenDistinctId: config.ingestion.dropByTokenDistinctId.join(','),
+    }),
     accounts,
     settings: treeSettings(config),
     onFatal: lose,
@@ -194,7 +226,13 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
 
   const capture = createCapture({
     producer: parts.producer,
-    topics: { main: topics.input, historical: topics.historical, clientWarnings: topics.warnings, heatmaps: topics.heatmaps, exceptions: topics.exceptions },
+    topics: {
+      main: topics.input,
+      historical: topics.historical,
+      clientWarnings: topics.warnings,
+      heatmaps: topics.heatmaps,
+      exceptions: topics.exceptions,
+    },
     clock,
     random,
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
@@ -275,7 +313,10 @@ function complain(text: string, code: number): number {
 
 const [major] = process.versions.node.split('.').map(Number);
 if (major !== 24) {
-  process.exitCode = complain(`Troupe runs on Node 24, this is ${process.version}. 'npm start' and 'npm run demo' bring their own; or: npx node src/main.ts`, 2);
+  process.exitCode = complain(
+    `Troupe runs on Node 24, this is ${process.version}. 'npm start' and 'npm run demo' bring their own; or: npx node src/main.ts`,
+    2,
+  );
 } else {
   try {
     process.exitCode = await run(parseCommand(process.argv.slice(2)));
@@ -289,6 +330,8 @@ if (major !== 24) {
 /** The message for a person, with what led to it; the stack only where the error is not one of ours that says what to do. */
 function explain(error: Error): string {
   const cause = error.cause instanceof Error ? `\n  because: ${error.cause.message}` : '';
-  const ours = ['ConfigError', 'PostgresError', 'ClickHouseError', 'ProduceError', 'StateStoreError', 'Error', 'AggregateError'].includes(error.name);
+  const ours = ['ConfigError', 'PostgresError', 'ClickHouseError', 'ProduceError', 'StateStoreError', 'Error', 'AggregateError'].includes(
+    error.name,
+  );
   return ours ? `${error.message}${cause}` : (error.stack ?? error.message);
 }

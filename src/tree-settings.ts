@@ -11,6 +11,7 @@ export function treeSettings(config: Config): TreeSettings {
       creditCount: router.creditCount,
       creditBytes: router.creditBytes,
       teamCreditCount: router.teamCreditCount,
+      distinctIdCreditCount: router.distinctIdCreditCount,
       gapCount: router.gapCount,
       // Large enough that a statement, a tell to a team and a turn are shared by many; small enough that no turn takes 20 ms.
       sliceCount: 1_000,

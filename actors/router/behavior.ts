@@ -16,10 +16,10 @@
  * R6 An unknown team, a dropped token, an unreadable value cost that record alone.
  */
 import { parseEnvelope } from '../../src/domain/envelope.ts';
-import type { Envelope, EventGroup, PendingEvent, TraceContext } from '../../src/domain/event.ts';
+import type { Envelope, EventGroup, TraceContext } from '../../src/domain/event.ts';
 import { offset as toOffset } from '../../src/domain/ids.ts';
 import type { Offset } from '../../src/domain/ids.ts';
-import { dropped, type DeadLetterReason, type DropReason } from '../../src/domain/outcome.ts';
+import { dropped, type DeadLetterReason, type DropReason, type Settlement } from '../../src/domain/outcome.ts';
 import { lookupToken, type DropList } from '../../src/domain/token.ts';
 import type { Team } from '../../src/domain/team.ts';
 import { newSpanId, parseTraceparent, sampleByUuid } from '../../src/domain/trace.ts';
@@ -56,6 +56,8 @@ export interface RouterOptions {
   readonly creditBytes: number;
   /** Share of one team, so that one that hangs lets the others pass. */
   readonly teamCreditCount: number;
+  /** Share of one distinct_id in its team's, so that a hot key lets the others of its team pass. */
+  readonly distinctIdCreditCount: number;
   /** How far the watermark may lag behind what is dispatched, and how many events may be parked. */
   readonly gapCount: number;
   /** Records handled in one turn. */
@@ -267,7 +269,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
   }
 
   function dispatch(state: RouterState, arrivals: readonly Arrival[], ctx: ActorContext<RouterMessage>): void {
-    const byLane = new Map<Lane, Map<string, { teamId: Team['id']; distinctId: string; events: PendingEvent[] }>>();
+    const byLane = new Map<Lane, Map<string, EventGroup & { readonly settlement: Settlement }>>();
     for (const { record, envelope } of arrivals) {
       const offset = toOffset(record.offset);
       const team = teamOf(envelope, offset);
@@ -276,10 +278,13 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       let groups = byLane.get(lane);
       if (groups === undefined) byLane.set(lane, (groups = new Map()));
       let group = groups.get(envelope.distinctId);
-      if (group === undefined) groups.set(envelope.distinctId, (group = { teamId: team.id, distinctId: envelope.distinctId, events: [] }));
+      if (group === undefined) {
+        group = { teamId: team.id, distinctId: envelope.distinctId, events: [], settlement: lane.settlementFor(envelope.distinctId) };
+        groups.set(envelope.distinctId, group);
+      }
       group.events.push({
         offset,
-        settlement: lane,
+        settlement: group.settlement,
         envelope,
         teamId: team.id,
         raw: record.value ?? Buffer.alloc(0),
@@ -318,45 +323,47 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
   function laneOf(state: RouterState, team: Team, ctx: ActorContext<RouterMessage>): Lane {
     let lane = state.lanes.get(team.id);
     if (lane === undefined) {
-      lane = createLane(team, ledger.settlement, (freed) => {
-        state.inFlightCount--;
-        const wanted = state.waiting !== undefined || freed.parked.length > 0;
-        if (wanted && !state.wakePending) {
-          state.wakePending = true;
-          ctx.after(0, { type: 'self:credit-freed' });
-        }
+      lane = createLane({
+        team,
+        below: ledger.settlement,
+        creditCount: options.teamCreditCount,
+        distinctIdCreditCount: options.distinctIdCreditCount,
+        freed: (freed) => {
+          state.inFlightCount--;
+          const wanted = state.waiting !== undefined || freed.parkedCount > 0;
+          if (wanted && !state.wakePending) {
+            state.wakePending = true;
+            ctx.after(0, { type: 'self:credit-freed' });
+          }
+        },
       });
       state.lanes.set(team.id, lane);
     }
     return lane;
   }
 
-  /** L2, L3: parks what the team's share does not allow. */
+  /** Hands on what the team's share allows; the lane parks the rest (L2, L3). */
   function send(state: RouterState, lane: Lane, groups: readonly EventGroup[], ctx: ActorContext<RouterMessage>): void {
-    let count = 0;
-    const now: EventGroup[] = [];
-    for (const group of groups) {
-      if (lane.parked.length > 0 || (lane.inFlightCount + count >= options.teamCreditCount && lane.inFlightCount + count > 0)) {
-        lane.parked.push(group);
-        state.parkedCount += group.events.length;
-      } else {
-        now.push(group);
-        count += group.events.length;
-      }
-    }
-    if (now.length === 0) return;
-    lane.inFlightCount += count;
-    state.inFlightCount += count;
-    offer(state, lane.team, now, ctx);
+    const parkedBefore = lane.parkedCount;
+    const leaving = lane.offer(groups);
+    state.parkedCount += lane.parkedCount - parkedBefore;
+    dispatchGroups(state, lane, leaving, ctx);
   }
 
   function unpark(state: RouterState, ctx: ActorContext<RouterMessage>): void {
     for (const lane of state.lanes.values()) {
-      if (lane.parked.length === 0 || lane.inFlightCount >= options.teamCreditCount) continue;
-      const groups = lane.parked.splice(0);
-      state.parkedCount -= groups.reduce((sum, group) => sum + group.events.length, 0);
-      send(state, lane, groups, ctx);
+      if (lane.parkedCount === 0) continue;
+      const parkedBefore = lane.parkedCount;
+      const leaving = lane.unpark();
+      state.parkedCount += lane.parkedCount - parkedBefore;
+      dispatchGroups(state, lane, leaving, ctx);
     }
+  }
+
+  function dispatchGroups(state: RouterState, lane: Lane, groups: EventGroup[], ctx: ActorContext<RouterMessage>): void {
+    if (groups.length === 0) return;
+    state.inFlightCount += groups.reduce((sum, group) => sum + group.events.length, 0);
+    offer(state, lane.team, groups, ctx);
   }
 
   function offer(state: RouterState, team: Team, groups: EventGroup[], ctx: ActorContext<RouterMessage>): void {

@@ -4,35 +4,124 @@ import type { Outcome, Settlement } from '../../src/domain/outcome.ts';
 import type { Team } from '../../src/domain/team.ts';
 
 /**
- * The part of one team in one partition: its Settlement, and its share of the router's credit.
+ * The part of one team in one partition: its share of the router's credit, and in it the share of each distinct_id.
  *
  * Invariants
- * L1 `inFlightCount` is the number of events dispatched through this lane and not yet settled.
- * L2 While anything is parked, new groups park behind it: the order of a distinct_id is never turned.
- * L3 A lane that is over its credit parks; the others go on (a plugin that hangs, a hot key: delivery.md section 4).
+ * L1 `inFlightCount` is the number of events dispatched through this lane and not yet settled; a queue's is that of its distinct_id.
+ * L2 Groups of one distinct_id leave in the order they came: while one is parked, later ones park behind it.
+ * L3 A lane, or a distinct_id, that is over its credit parks; the others go on (a plugin that hangs, a hot key: delivery.md section 4).
+ * L4 A distinct_id with nothing in flight and nothing parked takes no memory.
  */
-export interface Lane extends Settlement {
+export interface Lane {
   readonly team: Team;
+  readonly inFlightCount: number;
+  readonly parkedCount: number;
+  /** What the events of this distinct_id are settled through. Ask right before `offer`: an idle one is forgotten (L4). */
+  settlementFor(distinctId: string): Settlement;
+  /** Takes groups in and gives back those that may be dispatched now. */
+  offer(groups: readonly EventGroup[]): EventGroup[];
+  /** Those of the parked groups that may be dispatched now. */
+  unpark(): EventGroup[];
+}
+
+export interface LaneOptions {
+  readonly team: Team;
+  /** The partition's own settlement. */
+  readonly below: Settlement;
+  readonly creditCount: number;
+  readonly distinctIdCreditCount: number;
+  /** Called at each settle, after the counts were lowered. */
+  readonly freed: (lane: Lane) => void;
+}
+
+/** One distinct_id of the lane while it has events in flight; the Settlement of those events. */
+interface Queue extends Settlement {
   inFlightCount: number;
   readonly parked: EventGroup[];
 }
 
-export function createLane(team: Team, below: Settlement, freed: (lane: Lane) => void): Lane {
+export function createLane({ team, below, creditCount, distinctIdCreditCount, freed }: LaneOptions): Lane {
+  const queues = new Map<string, Queue>();
+  /** Queues with something parked, in the order in which they began to park. */
+  const parking = new Set<string>();
+  let inFlightCount = 0;
+  let parkedCount = 0;
+
+  function queueOf(distinctId: string): Queue {
+    let queue = queues.get(distinctId);
+    if (queue === undefined) {
+      const made: Queue = {
+        topic: below.topic,
+        partition: below.partition,
+        generation: below.generation,
+        get active() {
+          return below.active;
+        },
+        settle(offset: Offset, outcome: Outcome) {
+          made.inFlightCount--;
+          inFlightCount--;
+          if (made.inFlightCount === 0 && made.parked.length === 0) queues.delete(distinctId); // L4
+          below.settle(offset, outcome);
+          freed(lane);
+        },
+        inFlightCount: 0,
+        parked: [],
+      };
+      queues.set(distinctId, (queue = made));
+    }
+    return queue;
+  }
+
+  function mayLeave(queue: Queue): boolean {
+    // A group larger than the whole credit still goes, alone.
+    return (
+      (inFlightCount < creditCount || inFlightCount === 0) && (queue.inFlightCount < distinctIdCreditCount || queue.inFlightCount === 0)
+    );
+  }
+
+  function leave(queue: Queue, group: EventGroup): EventGroup {
+    queue.inFlightCount += group.events.length;
+    inFlightCount += group.events.length;
+    return group;
+  }
+
   const lane: Lane = {
     team,
-    topic: below.topic,
-    partition: below.partition,
-    generation: below.generation,
-    get active() {
-      return below.active;
+    get inFlightCount() {
+      return inFlightCount;
     },
-    settle(offset: Offset, outcome: Outcome) {
-      lane.inFlightCount--;
-      below.settle(offset, outcome);
-      freed(lane);
+    get parkedCount() {
+      return parkedCount;
     },
-    inFlightCount: 0,
-    parked: [],
+    settlementFor: queueOf,
+    offer(groups) {
+      const leaving: EventGroup[] = [];
+      for (const group of groups) {
+        const queue = queueOf(group.distinctId);
+        if (queue.parked.length === 0 && mayLeave(queue)) {
+          leaving.push(leave(queue, group));
+        } else {
+          queue.parked.push(group);
+          parkedCount += group.events.length;
+          parking.add(group.distinctId);
+        }
+      }
+      return leaving;
+    },
+    unpark() {
+      const leaving: EventGroup[] = [];
+      for (const distinctId of parking) {
+        if (inFlightCount >= creditCount) break;
+        const queue = queueOf(distinctId);
+        for (let group = queue.parked[0]; group !== undefined && mayLeave(queue); group = queue.parked[0]) {
+          queue.parked.shift();
+          parkedCount -= group.events.length;
+          leaving.push(leave(queue, group));
+        }
+        if (queue.parked.length === 0) parking.delete(distinctId);
+      }
+      return leaving;
+    },
   };
   return lane;
 }
