@@ -6,7 +6,13 @@ import type { PostgresClient, Transaction } from './client.ts';
 import { jsonbText } from './json.ts';
 import { type GroupStore, PostgresError } from './port.ts';
 import { type GroupRow, insertGroup, lockGroup, updateGroup } from './statements/upsert-group.ts';
-import { type GroupTypeRow, groupTypesOf, registerGroupType } from './statements/group-types.ts';
+import {
+  areGroupTypesOfProjects,
+  type GroupTypeRow,
+  groupTypesByProject,
+  groupTypesByTeam,
+  type GroupTypeStatements,
+} from './statements/group-types.ts';
 
 type Group = Parameters<GroupStore['upsertGroup']>[0];
 type UpsertedGroup = Awaited<ReturnType<GroupStore['upsertGroup']>>;
@@ -36,10 +42,18 @@ export function createGroupStore(
   const { clock, rememberMs = 30_000, teamsCount = 10_000 } = options;
   const remembered = new Map<TeamId, { readonly types: Map<string, number>; readonly untilMs: number }>();
 
+  let statements: GroupTypeStatements | undefined;
+
+  async function groupTypes(): Promise<GroupTypeStatements> {
+    if (statements !== undefined) return statements;
+    const [row] = await client.run<{ answer: boolean }>(areGroupTypesOfProjects, []);
+    return (statements = row?.answer === true ? groupTypesByProject : groupTypesByTeam);
+  }
+
   async function typesOf(team: TeamId): Promise<Map<string, number>> {
     const known = remembered.get(team);
     if (known !== undefined && clock.monotonic() < known.untilMs) return known.types;
-    const rows = await client.run<GroupTypeRow>(groupTypesOf, [team]);
+    const rows = await client.run<GroupTypeRow>((await groupTypes()).typesOf, [team]);
     const types = new Map(rows.map((row) => [row.groupType, row.index]));
     remembered.delete(team);
     remembered.set(team, { types, untilMs: clock.monotonic() + rememberMs });
@@ -56,10 +70,11 @@ export function createGroupStore(
       const types = await typesOf(team);
       const known = types.get(groupType);
       if (known !== undefined) return known;
+      const { register, typesOf: allTypes } = await groupTypes();
       // Somebody else may take the index, or register the very type, between our look and our insert.
       for (let index = types.size; index < MAX_GROUP_TYPES; index++) {
-        const [row] = await client.run<GroupTypeRow>(registerGroupType, [team, groupType, index]);
-        const found = row ?? (await client.run<GroupTypeRow>(groupTypesOf, [team])).find((other) => other.groupType === groupType);
+        const [row] = await client.run<GroupTypeRow>(register, [team, groupType, index]);
+        const found = row ?? (await client.run<GroupTypeRow>(allTypes, [team])).find((other) => other.groupType === groupType);
         if (found === undefined) continue;
         types.set(groupType, found.index);
         return found.index;

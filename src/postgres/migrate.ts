@@ -92,7 +92,7 @@ function problemsOf(table: Table, allColumns: readonly ColumnRow[], allUniques: 
       );
     }
   }
-  const given = new Set(Object.keys(table.columns));
+  const given = new Set([...Object.keys(table.columns), ...(table.alsoFills ?? [])]);
   for (const { column, isMandatory } of table.isInserted ? present : []) {
     if (!isMandatory || given.has(column)) continue;
     problems.push(

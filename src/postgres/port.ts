@@ -92,7 +92,10 @@ export interface PersonStore {
    * Rules Q-1 and M-1: notes ids used without a person. Answers per key whether the row says is_merged.
    */
   markPersonless(keys: readonly PersonKey[]): Promise<readonly { readonly isMerged: boolean }[]>;
-  /** Rule M-1: is_merged := true by upsert; answers per key whether the row was there before. */
+  /**
+   * Rule M-1: is_merged := true by upsert; answers per key whether the row was there before. Repeated after a lost answer
+   * it says so of every key; the mapping then gets version 1, that is an override row more in ClickHouse, which is true.
+   */
   markMerged(keys: readonly PersonKey[]): Promise<readonly { readonly existed: boolean }[]>;
 }
 

@@ -7,6 +7,8 @@ export interface Table {
   readonly columns: Readonly<Record<string, Column>>;
   /** Sets of columns that a unique index must have, because an ON CONFLICT names them. */
   readonly unique: readonly (readonly string[])[];
+  /** Columns of newer PostHogs that Troupe fills where they are. */
+  readonly alsoFills?: readonly string[];
   /** Further clauses of CREATE TABLE. */
   readonly constraints?: readonly string[];
   readonly storage?: string;
@@ -145,10 +147,9 @@ const groupTypeMapping: Table = {
     name_singular: has('varchar(400)'),
     name_plural: has('varchar(400)'),
   },
-  unique: [
-    ['team_id', 'group_type'],
-    ['team_id', 'group_type_index'],
-  ],
+  // Per team, or in newer PostHogs per project: the insert's ON CONFLICT names no columns.
+  unique: [],
+  alsoFills: ['project_id'],
   constraints: [
     'CONSTRAINT "unique group types for team" UNIQUE (team_id, group_type)',
     'CONSTRAINT "unique event column indexes for team" UNIQUE (team_id, group_type_index)',

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PostgresClient, Statement } from '../../src/postgres/client.ts';
+import { createGroupStore } from '../../src/postgres/group-store.ts';
 import { ensureSchema, schemaProblems } from '../../src/postgres/migrate.ts';
 import { TABLES } from '../../src/postgres/schema.ts';
+import { seedTeam } from '../../src/postgres/seed.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { requireService } from '../services/availability.ts';
 import { type PostgresKind, probePostgres, startPostgres, type TestPostgres } from '../services/postgres.ts';
 
@@ -68,6 +71,21 @@ for (const kind of ['embedded', 'debian'] satisfies PostgresKind[]) {
     it('a missing unique index is named with the statement that makes it', async () => {
       const [message] = await messagesAfter('ALTER TABLE posthog_persondistinctid DROP CONSTRAINT "unique distinct_id for team"');
       expect(message).toContain('CREATE UNIQUE INDEX CONCURRENTLY ON posthog_persondistinctid (team_id, distinct_id);');
+    });
+
+    it('[N] group types that belong to projects are shared by the teams of one', async () => {
+      const change = `
+        ALTER TABLE posthog_team ADD COLUMN project_id bigint;
+        ALTER TABLE posthog_grouptypemapping
+          ADD COLUMN project_id bigint NOT NULL,
+          DROP CONSTRAINT "unique group types for team", DROP CONSTRAINT "unique event column indexes for team",
+          ADD UNIQUE (project_id, group_type), ADD UNIQUE (project_id, group_type_index)`;
+      expect(await messagesAfter(change)).toEqual([]);
+      const [a, b] = [await seedTeam(client, { token: 'a' }), await seedTeam(client, { token: 'b' })];
+      await client.script('test-project', 'UPDATE posthog_team SET project_id = 7');
+      const [store, other] = [1, 2].map(() => createGroupStore(client, { clock: systemClock }));
+      expect([await store?.groupTypeIndex(a, 'company'), await store?.groupTypeIndex(a, 'project')]).toEqual([0, 1]);
+      expect([await other?.groupTypeIndex(b, 'project'), await other?.groupTypeIndex(b, 'third')]).toEqual([1, 2]);
     });
 
     it('more columns, wider or narrower integers, and a unique index in place of a constraint are all right', async () => {

@@ -5,6 +5,7 @@ import type { Team } from '../../src/domain/team.ts';
 import { withoutNull } from '../../src/postgres/arrays.ts';
 import { jsonbText } from '../../src/postgres/json.ts';
 import {
+  type GroupStore,
   type PersonKey,
   type PersonStore,
   type PluginConfigRow,
@@ -223,4 +224,35 @@ export function createFakeTeamStore(teams: readonly Team[]): TeamStore {
 /** Plugin configs of a list that a test may change while it runs. */
 export function createFakePluginConfigStore(rows: readonly PluginConfigRow[]): PluginConfigStore {
   return { activePluginConfigs: () => Promise.resolve([...rows]) };
+}
+
+/** Groups in memory, by rules G-2 and GU-1 to GU-2. */
+export function createFakeGroupStore(): GroupStore {
+  const types = new Map<TeamId, string[]>();
+  const groups = new Map<string, { version: number; createdAtMs: number; properties: Json }>();
+  return {
+    groupTypeIndex(team, type) {
+      const ofTeam = types.get(team) ?? [];
+      types.set(team, ofTeam);
+      if (!ofTeam.includes(type) && ofTeam.length < 5) ofTeam.push(type);
+      const index = ofTeam.indexOf(type);
+      return Promise.resolve(index === -1 ? undefined : index);
+    },
+    upsertGroup({ teamId, groupTypeIndex, groupKey, set, createdAtMs }) {
+      const key = JSON.stringify([teamId, groupTypeIndex, groupKey]);
+      const existing = groups.get(key);
+      const before = existing?.properties ?? {};
+      const changed =
+        existing === undefined || Object.entries(set).some(([name, value]) => !Object.hasOwn(before, name) || before[name] != value);
+      const group = changed
+        ? {
+            version: (existing?.version ?? 0) + 1,
+            createdAtMs: Math.min(existing?.createdAtMs ?? createdAtMs, createdAtMs),
+            properties: { ...before, ...set },
+          }
+        : existing;
+      groups.set(key, group);
+      return Promise.resolve({ changed, ...group });
+    },
+  };
 }
