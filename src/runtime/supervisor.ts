@@ -46,7 +46,7 @@ export interface RunningChild {
 export interface Supervisor extends RunningChild {
   /** Resolves when all children have been started; rejects when that spends the budget. */
   start(): Promise<void>;
-  /** Starts one more child, last in order. */
+  /** Starts one more child, last in order. Rejects when the supervisor is not up, or has a child of that name. */
   add(child: ChildSpec): Promise<void>;
   /** Stops one child for good; resolves when it has ended, also when there is none of that name. */
   remove(name: string, limitMs: number): Promise<void>;
@@ -105,7 +105,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   async function startMissing(): Promise<void> {
     for (;;) {
       const slot = slots.find((one) => one.running === undefined);
-      if (slot === undefined) return;
+      if (slot === undefined || !isUp) return; // a stop asked for during a backoff wins
       try {
         await startSlot(slot);
       } catch (error) {
@@ -163,6 +163,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     add: (child) =>
       inLine(async () => {
+        if (!isUp) throw new Error(`${options.name} is not running: ${child.name} cannot start.`);
         if (slots.some((slot) => slot.spec.name === child.name)) throw new Error(`${options.name} has a child named ${child.name}.`);
         const slot: Slot = { spec: child, running: undefined };
         slots.push(slot);
