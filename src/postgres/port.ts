@@ -77,7 +77,10 @@ export type AddDistinctIdResult =
 export interface PersonStore {
   /** One statement for all keys. Answers in the order of the keys; undefined where there is no person. */
   load(keys: readonly PersonKey[]): Promise<readonly (FoundPerson | undefined)[]>;
-  /** Answers in order. Rows that clash are reported, the others are written. */
+  /**
+   * Answers in order. Rows that clash are reported, the others are written. In all three batches below, of the items that
+   * name the same thing (a distinct id, a person) only the first is tried; the others are told to look again.
+   */
   create(persons: readonly NewPerson[]): Promise<readonly CreateResult[]>;
   /** One UNNEST statement, optimistic: answers in order. */
   update(writes: readonly PersonWrite[]): Promise<readonly UpdateResult[]>;

@@ -84,11 +84,31 @@ export function createFakePersonStore(database = createFakePersonDatabase(), fat
   }
   return {
     load: (keys) => decided('load', keys, (input) => input.map((key) => load(database, key))),
-    create: (persons) => decided('create', persons, (input) => atomically(database, () => input.map((person) => create(database, person)))),
-    update: (writes) => decided('update', writes, (input) => input.map((write) => update(database, write))),
+    create: (persons) =>
+      decided('create', persons, (input) =>
+        atomically(database, () =>
+          firstOfEach<NewPerson, CreateResult>(input, namesOf, { type: 'exists' }, (person) => create(database, person)),
+        ),
+      ),
+    update: (writes) =>
+      decided('update', writes, (input) =>
+        firstOfEach<PersonWrite, UpdateResult>(
+          input,
+          (write) => [write.person.rowId],
+          { type: 'conflict' },
+          (write) => update(database, write),
+        ),
+      ),
     addDistinctIds: (adds) =>
       decided('addDistinctIds', adds, (input) =>
-        atomically(database, () => input.map(({ person, distinctId }) => addDistinctId(database, person, distinctId))),
+        atomically(database, () =>
+          firstOfEach<DistinctIdAdd, AddDistinctIdResult>(
+            input,
+            ({ person, distinctId }) => [textOf({ teamId: person.teamId, distinctId })],
+            { type: 'exists' },
+            ({ person, distinctId }) => addDistinctId(database, person, distinctId),
+          ),
+        ),
       ),
     merge: (command) => decided('merge', command, (input) => merge(database, input)),
     markPersonless: (keys) =>
@@ -108,6 +128,28 @@ export function createFakePersonStore(database = createFakePersonDatabase(), fat
         return input.map((key) => ({ existed: existed.get(textOf(key)) === true }));
       }),
   };
+}
+
+type DistinctIdAdd = Parameters<PersonStore['addDistinctIds']>[0][number];
+
+/** As the real store does: of the items of a batch that share a name the first is tried, and the others are told `otherwise`. */
+function firstOfEach<Item, Result>(
+  items: readonly Item[],
+  names: (item: Item) => readonly string[],
+  otherwise: Result,
+  apply: (item: Item) => Result,
+): Result[] {
+  const seen = new Set<string>();
+  return items.map((item) => {
+    const own = names(item);
+    if (own.some((name) => seen.has(name))) return otherwise;
+    for (const name of own) seen.add(name);
+    return apply(item);
+  });
+}
+
+function namesOf({ teamId, id, distinctIds }: NewPerson): string[] {
+  return [`${teamId}/${id}`, ...distinctIds.map(({ distinctId }) => textOf({ teamId, distinctId }))];
 }
 
 function load({ persons, mappings }: FakePersonDatabase, key: PersonKey): FoundPerson | undefined {
