@@ -231,7 +231,7 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
     } else if (error instanceof ClickHouseError) {
       waitToRetry(state, error, ctx);
     } else if (!(error instanceof GivenUpError)) {
-      throw error instanceof Error ? error : new Error(String(error)); // a bug of ours: crash and begin anew from Kafka
+      throw error instanceof Error ? error : new Error('the writer failed', { cause: error }); // a bug of ours: crash and begin anew from Kafka
     }
   }
 

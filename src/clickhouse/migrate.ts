@@ -1,0 +1,76 @@
+import { state as stateFact } from '../observe/facts.ts';
+import { ClickHouseError, type ClickHouse } from './port.ts';
+import { CREATE_STATEMENTS, localTableOf, schemaProblems, type SchemaProblem, type TableDescription } from './schema.ts';
+
+export interface SchemaOptions {
+  readonly database: string;
+  /** Run the ALTER statements that an existing table needs; otherwise they are only named. */
+  readonly migrate: boolean;
+}
+
+/**
+ * Makes the tables that are absent and checks those that are there. What Troupe can bear, at a cost, is stated as a
+ * warning with its cost.
+ * @throws ClickHouseError 'misconfigured', naming every thing that is wrong and the statement that would put it right
+ */
+export async function ensureClickHouseSchema(clickhouse: ClickHouse, options: SchemaOptions): Promise<void> {
+  const existing = await describeTables(clickhouse, options.database, [...CREATE_STATEMENTS.keys()]);
+  for (const [name, statement] of CREATE_STATEMENTS) {
+    if (!existing.has(name)) await clickhouse.command(statement);
+  }
+  let problems = await problemsOf(clickhouse, options.database);
+  if (options.migrate) {
+    for (const { statement } of problems) {
+      if (statement !== undefined) await clickhouse.command(statement);
+    }
+    problems = await problemsOf(clickhouse, options.database);
+  }
+  const grave = problems.filter((problem) => !problem.isBearable);
+  if (grave.length > 0) {
+    const lines = grave.map(({ message, statement }) => `- ${message}${statement === undefined ? '' : `. Run: ${statement}`}`);
+    throw new ClickHouseError(
+      'misconfigured',
+      `The ClickHouse tables cannot be used (--migrate runs what is named here):\n${lines.join('\n')}`,
+    );
+  }
+  for (const { message, statement } of problems) stateFact('log-written', { level: 'warn', message, fields: { statement } });
+}
+
+async function problemsOf(clickhouse: ClickHouse, database: string): Promise<readonly SchemaProblem[]> {
+  const tables = await describeTables(clickhouse, database, [...CREATE_STATEMENTS.keys()]);
+  const problems: SchemaProblem[] = [];
+  for (const table of tables.values()) {
+    const local = localTableOf(table);
+    const description = local && (await describeTables(clickhouse, local.database, [local.table])).get(local.table);
+    problems.push(...schemaProblems(table, local && description ? { ...local, description } : undefined));
+  }
+  return problems;
+}
+
+interface TableRow {
+  readonly name: string;
+  readonly engine: string;
+  readonly engineFull: string;
+  readonly createQuery: string;
+}
+interface ColumnRow {
+  readonly table: string;
+  readonly name: string;
+  readonly type: string;
+  readonly defaultKind: string;
+}
+
+async function describeTables(clickhouse: ClickHouse, database: string, names: readonly string[]): Promise<Map<string, TableDescription>> {
+  const params = { database, names };
+  const tables = await clickhouse.query<TableRow>(
+    `SELECT name, engine, engine_full AS engineFull, create_table_query AS createQuery
+     FROM system.tables WHERE database = {database:String} AND name IN {names:Array(String)}`,
+    params,
+  );
+  const columns = await clickhouse.query<ColumnRow>(
+    `SELECT table, name, type, default_kind AS defaultKind
+     FROM system.columns WHERE database = {database:String} AND table IN {names:Array(String)} ORDER BY table, position`,
+    params,
+  );
+  return new Map(tables.map((table) => [table.name, { ...table, columns: columns.filter((column) => column.table === table.name) }]));
+}
