@@ -30,7 +30,7 @@ import { watch, type Watching } from './watch.ts';
  * I6 a cell that has nothing to do holds no mailbox.
  *
  * One object plays ref, context and nact occupant: what an actor costs at rest is what a million of them cost. The types keep the parts
- * apart. A synchronous `receive` costs no promise and no closure.
+ * apart. A synchronous `receive` costs no promise and no closure; an asynchronous one must return a native promise.
  */
 export type CellStatus = 'new' | 'waiting' | 'starting' | 'active' | 'backing-off' | 'quarantined' | 'stopping' | 'stopped';
 export type CellPhase = 'idle' | 'scheduled' | 'running' | 'awaiting' | 'parked';

@@ -130,6 +130,7 @@ export function createEntities<K extends string, S, M>(
       else if (isInFlight(from) && !isInFlight(to)) {
         inFlightCount--;
         admitNext();
+        sweeper.resume();
       }
     },
     inherits: (cell) => succeed(cell as EntityCell),

@@ -14,15 +14,22 @@ export interface SweepOptions<T extends RecencyLinks> {
   readonly idleMs: number;
   readonly sweepEveryMs: number;
   readonly isOverLimit: () => boolean;
-  /** False while as many passivations are in flight as may be: the rest waits for the next sweep. */
+  /** False while as many passivations are in flight as may be: the walk pauses until `resume`. */
   readonly mayStart: () => boolean;
   readonly tryPassivate: (item: T) => boolean;
 }
 
-export function createSweeper<T extends RecencyLinks>(options: SweepOptions<T>): { close(): void } {
+export interface Sweeper {
+  /** A passivation has ended: a walk that paused for want of room goes on. */
+  resume(): void;
+  close(): void;
+}
+
+export function createSweeper<T extends RecencyLinks>(options: SweepOptions<T>): Sweeper {
   const { core, turn, recency } = options;
   const idleEpochs = Math.max(1, Math.ceil(options.idleMs / options.sweepEveryMs));
   let isSweeping = false;
+  let isPaused = false;
   let timer: Timer | undefined;
   let isClosed = false;
 
@@ -31,8 +38,12 @@ export function createSweeper<T extends RecencyLinks>(options: SweepOptions<T>):
       for (let looked = 0; looked < limitCount; looked++) {
         const oldest = recency.oldest();
         const isDue = oldest !== undefined && oldest.usedEpoch < recency.epoch && (isIdle(oldest) || options.isOverLimit());
-        if (isClosed || !isDue || !options.mayStart()) {
+        if (isClosed || !isDue) {
           isSweeping = false;
+          return looked;
+        }
+        if (!options.mayStart()) {
+          isPaused = true;
           return looked;
         }
         // one that must stay counts as used now, or the walk would not get past it
@@ -55,6 +66,11 @@ export function createSweeper<T extends RecencyLinks>(options: SweepOptions<T>):
   }
   arm();
   return {
+    resume() {
+      if (!isPaused) return;
+      isPaused = false;
+      turn.wake(slice);
+    },
     close() {
       isClosed = true;
       timer?.cancel();

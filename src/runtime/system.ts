@@ -62,7 +62,7 @@ export interface ParentRef {
 
 const STOP_LIMIT_MS = 10_000;
 /** Mailboxes kept for reuse: as many as entities get ready within one batch; 200 bytes each. */
-const POOLED_MAILBOXES_COUNT = 8_192;
+const POOLED_MAILBOXES_COUNT = 16_384;
 /** Names whose last number is remembered per parent. Static actors have a handful of names; the oldest go first. */
 const REMEMBERED_NAMES_COUNT = 1_024;
 
@@ -146,7 +146,7 @@ export function createActorSystem(options: { readonly name: string; readonly clo
     },
     inspect: createInspector(core),
     deadLetters,
-    isQuiescent: () => core.runnableCount === 0,
+    isQuiescent: () => core.killed || (core.runnableCount === 0 && turn.isIdle),
     get awaitingCount() {
       return core.awaitingCount;
     },

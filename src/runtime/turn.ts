@@ -16,6 +16,8 @@ export interface Ready {
   run(limitCount: number): number;
 }
 export interface SharedTurn {
+  /** Nothing is queued. */
+  readonly isIdle: boolean;
   wake(ready: Ready): void;
 }
 
@@ -47,6 +49,9 @@ export function createSharedTurn(core: Core, tree: Tree): SharedTurn {
   }
 
   return {
+    get isIdle() {
+      return queue.depth === 0;
+    },
     wake(ready) {
       queue.push(ready, undefined, 0);
       request();

@@ -56,6 +56,33 @@ test('an entity that must stay is asked again at later sweeps, and does not hold
   expect(people.pathOf('unsaved')).toBeDefined();
 });
 
+test('one sweep ends all that are idle, a few at a time when their flush takes time', async () => {
+  const { system, clock } = open();
+  let most = 0;
+  let now = 0;
+  const people = system.entities(
+    optionsOf(
+      () =>
+        specOf({
+          start: () => null,
+          receive: (state: null) => state,
+          async stopping() {
+            most = Math.max(most, ++now);
+            await Promise.resolve();
+            now--;
+          },
+        }),
+      { inFlightLimitCount: 3 },
+    ),
+  );
+  for (let i = 0; i < 50; i++) people.tell(String(i), 'hello');
+  await settle(system);
+  await pass(system, clock, 1_000, 500);
+  expect(people.activeCount).toBe(50);
+  await pass(system, clock, 500);
+  expect([people.activeCount, most]).toEqual([0, 3]);
+});
+
 test('at the limit the least recently told entity makes room', async () => {
   const { system, clock } = open();
   const people = system.entities(
