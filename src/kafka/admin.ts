@@ -1,9 +1,9 @@
 import kafkajs, { type Admin } from 'kafkajs';
 import type { Clock } from '../runtime/clock.ts';
-import { untilTopicsAreKnown } from './ask-again.ts';
 import { kafkajsConfig, PATIENT, protocolErrorOf, type KafkaConnection } from './connection.ts';
 import { installIdleSpinPatch } from './kafkajs-idle-spin.ts';
 import type { TopicAdmin } from './port.ts';
+import { untilTopicsAreKnown } from './waiting.ts';
 
 export interface KafkaAdminOptions {
   readonly connection: KafkaConnection;

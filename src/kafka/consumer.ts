@@ -1,17 +1,22 @@
 import kafkajs, { type Consumer, type EachBatchPayload } from 'kafkajs';
 import type { TopicPartition } from '../domain/ids.ts';
 import { state } from '../observe/facts.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { untilTopicsAreKnown } from './ask-again.ts';
-import type { PodPlace } from './assigner.ts';
 import { registerCodecs } from './codecs.ts';
-import { asError, kafkajsConfig, PATIENT, type KafkaConnection } from './connection.ts';
+import { asError, kafkajsConfig, PATIENT } from './connection.ts';
+import { CONSUMER_DEFAULTS, type KafkaConsumerOptions } from './consumer-options.ts';
 import { createOrdinalAffineAssigner } from './kafkajs-assigner.ts';
 import { finalError, rebalanceError, watchGroups, type KafkajsGroup } from './kafkajs-group.ts';
 import { installIdleSpinPatch } from './kafkajs-idle-spin.ts';
 import { createMembership, keyOf, type Membership } from './membership.ts';
 import type { ConsumerHandlers, RecordConsumer } from './port.ts';
 import { toRecord } from './records.ts';
+import { untilTopicsAreKnown, within } from './waiting.ts';
+
+/** Calls a handler; one that throws before it returns a promise is one that rejects. */
+const attempt = async (call: () => Promise<void>): Promise<void> => call();
+
+/** Between two looks for the new leader of a partition. */
+const LEADER_SEARCH_MS = 50;
 
 /**
  * RecordConsumer over kafkajs: turns its fetch loop into generations with a beginning, an end and nothing in between
@@ -27,49 +32,10 @@ import { toRecord } from './records.ts';
  * C4  A sign of a rebalance, from any request, ends the generation at once: what is in work is given up, not finished.
  * C5  `stop` ends within `stopTimeoutMs`, whatever kafkajs, the brokers or the handlers do.
  */
-export interface KafkaConsumerOptions {
-  readonly connection: KafkaConnection;
-  readonly groupId: string;
-  readonly topics: readonly string[];
-  readonly clock: Clock;
-  /** The pod's place in its StatefulSet; undefined outside of one. */
-  readonly place?: PodPlace | undefined;
-  /** The group expels a member that is silent for so long. Default 45,000. */
-  readonly sessionTimeoutMs?: number;
-  /** How long the group waits for its members to give up work in a rebalance. Default 60,000. */
-  readonly rebalanceTimeoutMs?: number;
-  /** Default 3,000. */
-  readonly heartbeatIntervalMs?: number;
-  /** How long a broker may hold an empty answer back, and so the delay of joins and stops. Default 150. */
-  readonly maxWaitMs?: number;
-  /** What one fetch may bring of one partition, unless a single record batch is larger. Default 512 KiB. */
-  readonly maxBatchBytes?: number;
-  /** What one fetch may bring in all. Default 8 MiB. */
-  readonly maxFetchBytes?: number;
-  /** How long a topic may be unknown before `start` rejects: one that was just made is not known to every broker. Default 15,000. */
-  readonly topicTimeoutMs?: number;
-  /** Default 8. */
-  readonly partitionsConsumedConcurrently?: number;
-  /** How long a batch may wait for its acceptance before its partition is set aside. Default 100. */
-  readonly acceptanceGraceMs?: number;
-  /** How long `revoked` may take in a rebalance; below `rebalanceTimeoutMs`. Default 30,000. */
-  readonly revokeTimeoutMs?: number;
-  /** How long a commit may look for its coordinator. Default 10,000. */
-  readonly commitTimeoutMs?: number;
-  /** Default 45,000. */
-  readonly stopTimeoutMs?: number;
-}
-
-/** Between two looks for the new leader of a partition. */
-const LEADER_SEARCH_MS = 50;
-
-export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsumer {
-  const { clock, groupId } = options;
-  const sessionTimeoutMs = options.sessionTimeoutMs ?? 45_000;
-  const heartbeatIntervalMs = options.heartbeatIntervalMs ?? 3_000;
-  const revokeTimeoutMs = options.revokeTimeoutMs ?? 30_000;
-  const acceptanceGraceMs = options.acceptanceGraceMs ?? 100;
-  const stopTimeoutMs = options.stopTimeoutMs ?? 45_000;
+export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer {
+  const options = { ...CONSUMER_DEFAULTS, ...given };
+  const { clock, groupId, sessionTimeoutMs, heartbeatIntervalMs, commitTimeoutMs, revokeTimeoutMs, acceptanceGraceMs, stopTimeoutMs } =
+    options;
   installIdleSpinPatch();
   registerCodecs();
 
@@ -83,8 +49,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
   }
   let handlers: ConsumerHandlers | undefined;
   let held: Held | undefined;
-  let starting: Promise<void> = Promise.resolve();
-  let running: Promise<void> = Promise.resolve();
+  let running: Promise<void> | undefined;
   let closing = false;
   let closed: Promise<void> | undefined;
   const leavingGate = Promise.withResolvers<void>();
@@ -95,11 +60,11 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
   const consumer: Consumer = new kafkajs.Kafka(kafkajsConfig(options.connection, PATIENT)).consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,
-    rebalanceTimeout: options.rebalanceTimeoutMs ?? 60_000,
+    rebalanceTimeout: options.rebalanceTimeoutMs,
     heartbeatInterval: heartbeatIntervalMs,
-    maxWaitTimeInMs: options.maxWaitMs ?? 150,
-    maxBytesPerPartition: options.maxBatchBytes ?? 512 * 1024,
-    maxBytes: options.maxFetchBytes ?? 8 * 1024 * 1024,
+    maxWaitTimeInMs: options.maxWaitMs,
+    maxBytesPerPartition: options.maxBatchBytes,
+    maxBytes: options.maxFetchBytes,
     allowAutoTopicCreation: false,
     retry: { ...PATIENT, restartOnFailure: () => Promise.resolve(!closing) },
     partitionAssigners: [
@@ -116,17 +81,6 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
     else void crash(error);
   });
 
-  /** Resolves with what `work` resolves to, or with 'late' after `limitMs`. */
-  async function within<Result>(limitMs: number, work: Promise<Result>): Promise<Result | 'late'> {
-    const late = Promise.withResolvers<'late'>();
-    const timer = clock.after(limitMs, () => late.resolve('late'));
-    try {
-      return await Promise.race([work, late.promise]);
-    } finally {
-      timer.cancel();
-    }
-  }
-
   // ── the life of a generation ────────────────────────────────────────────────────────────────────────────────────
 
   async function leaving(next: 'join' | 'leave'): Promise<void> {
@@ -137,12 +91,11 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
   function joined(group: KafkajsGroup): void {
     if (closing) return;
     resumeEverything();
-    const commitTimeoutMs = options.commitTimeoutMs ?? 10_000;
     const membership = createMembership({ group, clock, heartbeatIntervalMs, sessionTimeoutMs, commitTimeoutMs });
     const mine: Held = { membership, group, ready: Promise.resolve(), announced: false, revoking: undefined };
     held = mine;
     state('kafka-generation-changed', { generation: membership.generation, partitions: membership.partitions.length });
-    mine.ready = takeOver(mine).catch((error: unknown) => crash(asError(error)));
+    mine.ready = takeOver(mine).catch((error: unknown) => failed(mine, error));
     void membership.ended.then((reason) => revokeHeld(mine, reason)); // C4
   }
 
@@ -162,6 +115,17 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
     });
   }
 
+  /** A handler failed: a bug, unless its generation was over, when giving up in this way is as good as any. */
+  function failed({ membership }: Held, error: unknown): void {
+    if (!membership.over) void crash(asError(error));
+    else
+      state('log-written', {
+        level: 'debug',
+        message: 'A handler ended with an error after its generation.',
+        fields: { error: asError(error).message },
+      });
+  }
+
   function revoke(reason: Error): Promise<void> {
     return held === undefined ? Promise.resolve() : revokeHeld(held, reason);
   }
@@ -172,10 +136,12 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
     mine.revoking ??= (async () => {
       membership.end(reason);
       let failure: Error | undefined;
-      if (mine.announced && handlers !== undefined) {
+      const to = handlers;
+      if (mine.announced && to !== undefined) {
         const answer = await within(
+          clock,
           revokeTimeoutMs,
-          handlers.revoked(membership.generation).catch((error: unknown) => void (failure = asError(error))),
+          attempt(() => to.revoked(membership.generation)).catch((error: unknown) => void (failure = asError(error))),
         );
         if (answer === 'late')
           warn('A revoked generation was not given up in time.', { generation: membership.generation, revokeTimeoutMs });
@@ -190,7 +156,8 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
 
   async function eachBatch(payload: EachBatchPayload): Promise<void> {
     const mine = held;
-    if (mine === undefined || handlers === undefined) return refuse();
+    const to = handlers;
+    if (mine === undefined || to === undefined) return refuse();
     const { membership, group } = mine;
     await Promise.race([mine.ready, membership.ended]);
     if (membership.over || closing) return refuse();
@@ -205,22 +172,16 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
     payload.resolveOffset(last.offset); // only where to fetch next; what is committed is the caller's business
     const key = keyOf(topic, partition);
     let accepted = false;
-    const acceptance = handlers
-      .batch({
-        topic,
-        partition,
-        generation: membership.generation,
-        highWatermark: Number(batch.highWatermark),
-        records: batch.messages.map(toRecord),
-      })
+    const { generation } = membership;
+    const records = batch.messages.map(toRecord);
+    const highWatermark = Number(batch.highWatermark);
+    const acceptance = attempt(() => to.batch({ topic, partition, generation, highWatermark, records }))
       .then(() => {
         accepted = true;
         if (!membership.over && setAside.delete(key) && !paused.has(key)) consumer.resume([{ topic, partitions: [partition] }]);
       })
-      .catch((error: unknown) => {
-        if (!membership.over) void crash(asError(error));
-      });
-    await within(acceptanceGraceMs, Promise.race([acceptance, membership.ended]));
+      .catch((error: unknown) => failed(mine, error));
+    await within(clock, acceptanceGraceMs, Promise.race([acceptance, membership.ended]));
     if (accepted || membership.over) return;
     setAside.add(key);
     consumer.pause([{ topic, partitions: [partition] }]); // C3
@@ -244,16 +205,20 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
   // ── beginning and end ───────────────────────────────────────────────────────────────────────────────────────────
 
   async function begin(): Promise<void> {
-    await consumer.connect();
-    if (closing) return;
-    await untilTopicsAreKnown(clock, options.topicTimeoutMs ?? 15_000, () =>
-      consumer.subscribe({ topics: [...options.topics], fromBeginning: true }),
-    );
-    if (closing) return;
+    try {
+      await consumer.connect();
+      if (!closing)
+        await untilTopicsAreKnown(clock, options.topicTimeoutMs, () =>
+          consumer.subscribe({ topics: [...options.topics], fromBeginning: true }),
+        );
+    } catch (error) {
+      if (!closing) throw error; // else it was `stop` that cut the connection
+    }
+    if (closing) return consumer.disconnect(); // what `stop` disconnected may have connected again
     running = consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: options.partitionsConsumedConcurrently ?? 8,
+      partitionsConsumedConcurrently: options.partitionsConsumedConcurrently,
       eachBatch,
     });
     void running.catch((error: unknown) => crash(asError(error)));
@@ -271,7 +236,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
   function close(): Promise<void> {
     closing = true;
     closed ??= (async () => {
-      const answer = await within(stopTimeoutMs, leaveAndDisconnect());
+      const answer = await within(clock, stopTimeoutMs, leaveAndDisconnect());
       if (answer === 'late') warn('The Kafka consumer did not end in time.', { stopTimeoutMs });
     })();
     return closed;
@@ -280,8 +245,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
   async function leaveAndDisconnect(): Promise<void> {
     await revoke(new Error('the consumer stops'));
     // kafkajs forgets to leave a group that it is just joining: wait for the join to be over, then leave.
-    await starting.catch(() => undefined); // `start` has rejected with it
-    await running.catch(() => undefined); // `crash` was told
+    await running?.catch(() => undefined); // `crash` was told
     const disconnecting = consumer.disconnect();
     leavingGate.resolve(); // only now: before, kafkajs would have fetched the refused batches again
     await disconnecting.catch((error: unknown) => warn('The Kafka consumer could not disconnect.', { error: asError(error).message }));
@@ -295,8 +259,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): RecordConsum
     start(to) {
       if (handlers !== undefined || closing) return Promise.reject(new Error('a Kafka consumer is started once, and not after stop'));
       handlers = to;
-      starting = begin();
-      return starting;
+      return begin();
     },
 
     commit(generation, watermarks) {

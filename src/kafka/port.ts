@@ -37,7 +37,10 @@ export interface ConsumerHandlers {
   assigned(assignment: Assignment): Promise<void>;
   /** Resolves when the records were accepted (not settled): the adapter fetches no further of this partition before. */
   batch(batch: RecordBatch): Promise<void>;
-  /** Partitions of this generation are lost or being given up. Resolves when in-flight work had its bounded time. Commits are still allowed until it resolves. */
+  /**
+   * Partitions of this generation are lost or being given up. Resolves when in-flight work had its bounded time. Commits
+   * are still allowed until it resolves. May be called while `assigned` is still pending: the takeover then gives up.
+   */
   revoked(generation: number): Promise<void>;
   /** The consumer cannot go on by itself; the process should end or the consumer be made anew. */
   crashed(error: Error): void;
@@ -53,7 +56,7 @@ export interface RecordConsumer {
   commit(generation: number, watermarks: readonly (TopicPartition & { readonly offset: number })[]): Promise<'committed' | 'stale'>;
   /** Milliseconds since the broker last confirmed membership (heartbeat, join or fetch); zombies are bounded by it (delivery.md 3). */
   sinceHeartbeatMs(): number;
-  /** Asks each partition's router-facing state: end offsets for lag. */
+  /** Fetches nothing of these partitions until `resume` or the end of the generation, whichever comes first. */
   pause(partitions: readonly TopicPartition[]): void;
   resume(partitions: readonly TopicPartition[]): void;
   /** Stops fetching, calls `revoked`, leaves the group. Idempotent. */

@@ -1,9 +1,15 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import kafkajs from 'kafkajs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import type { KafkaConnection } from '../../src/kafka/connection.ts';
-import { createKafkaConsumer, type KafkaConsumerOptions } from '../../src/kafka/consumer.ts';
+import type { KafkaConsumerOptions } from '../../src/kafka/consumer-options.ts';
+import { createKafkaConsumer } from '../../src/kafka/consumer.ts';
 import type { RecordConsumer, TopicAdmin } from '../../src/kafka/port.ts';
 import { createKafkajsProducer } from '../../src/kafka/producer-kafkajs.ts';
 import { createKafkaProducer } from '../../src/kafka/producer.ts';
@@ -15,16 +21,19 @@ import { withBareProducer } from './kafka-raw.ts';
 
 /** What only a real broker can show: codecs of the Java code, transactions, security, silence, death. */
 const kafka = await requireService('kafka', probeKafka);
+const openssl = await requireService('openssl', () => promisify(execFile)('openssl', ['version']));
 const USERS = { troupe: 'a secret' };
 
 describe.skipIf(!kafka.available)('real Kafka beyond the port', () => {
   let cluster: KafkaCluster;
+  let certificate: { readonly key: string; readonly cert: string } | undefined;
   let connection: KafkaConnection;
   let admin: TopicAdmin;
   const consumers: RecordConsumer[] = [];
 
   beforeAll(async () => {
-    cluster = await startKafka({ users: USERS });
+    if (openssl.available) certificate = await makeCertificate();
+    cluster = await startKafka({ users: USERS, ...(certificate !== undefined && { tls: certificate }) });
     connection = { brokers: cluster.brokers(), clientId: 'beyond' };
     admin = createKafkaAdmin({ connection, clock: systemClock });
   });
@@ -158,6 +167,21 @@ describe.skipIf(!kafka.available)('real Kafka beyond the port', () => {
     await until(() => witness.records.length === 2, 'both records');
   });
 
+  it.skipIf(!openssl.available)('encrypts with TLS, and refuses a broker whose certificate it does not know', async () => {
+    const topic = await makeTopic();
+    const encrypted: KafkaConnection = { brokers: cluster.brokers('SSL'), clientId: 'encrypted', ssl: { ca: certificate?.cert ?? '' } };
+    for (const create of [createKafkaProducer, createKafkajsProducer]) {
+      const producer = create({ connection: encrypted, clock: systemClock });
+      await producer.send(topic, [{ key: null, value: Buffer.from('x') }]);
+      await producer.close();
+      const trusting = create({ connection: { ...encrypted, ssl: true }, clock: systemClock, sendTimeoutMs: 1_500 });
+      await expect(trusting.send(topic, [{ key: null, value: Buffer.from('x') }])).rejects.toMatchObject({ code: 'unavailable' });
+      await trusting.close();
+    }
+    const { witness } = await consume(topic, { connection: encrypted });
+    await until(() => witness.records.length === 2, 'both records');
+  });
+
   it('gives a partition back to its pod when that pod returns', async () => {
     const topic = await makeTopic({}, 6);
     const pod = (ordinal: number) => consume(topic, { place: { ordinal, replicas: 3 }, groupId: `pods-${topic}` });
@@ -256,3 +280,27 @@ describe.skipIf(!kafka.available)('real Kafka beyond the port', () => {
     await producer.close();
   });
 });
+
+/** A key and a certificate for 127.0.0.1 that signs itself. */
+async function makeCertificate(): Promise<{ readonly key: string; readonly cert: string }> {
+  const dir = await mkdtemp(join(tmpdir(), 'troupe-tls-'));
+  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  await promisify(execFile)('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-days',
+    '2',
+    ...subject,
+    '-keyout',
+    key,
+    '-out',
+    cert,
+  ]);
+  const made = { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
+  await rm(dir, { recursive: true });
+  return made;
+}

@@ -21,3 +21,14 @@ export async function untilTopicsAreKnown<Answer>(clock: Clock, limitMs: number,
     await new Promise<void>((resolve) => void clock.after(DELAY_MS, resolve));
   }
 }
+
+/** Resolves with what `work` resolves to, or with 'late' after `limitMs`; `work` goes on. Rejects as `work` does. */
+export async function within<Result>(clock: Clock, limitMs: number, work: Promise<Result>): Promise<Result | 'late'> {
+  const late = Promise.withResolvers<'late'>();
+  const timer = clock.after(limitMs, () => late.resolve('late'));
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    timer.cancel();
+  }
+}
