@@ -4,6 +4,7 @@ import { createClickHouse } from './clickhouse/client.ts';
 import { ensureClickHouseSchema } from './clickhouse/migrate.ts';
 import type { ClickHouse } from './clickhouse/port.ts';
 import type { Closers } from './closers.ts';
+import { kafkaTls } from './config/kafka-tls.ts';
 import type { Config } from './config/schema.ts';
 import { startEmbeddedClickHouse } from './embedded/clickhouse.ts';
 import { openEmbeddedLog } from './embedded/log.ts';
@@ -146,12 +147,11 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
 }
 
 function kafkaConnection({ kafka }: Config): KafkaConnection {
-  const secure = kafka.securityProtocol === 'ssl' || kafka.securityProtocol === 'sasl_ssl';
   const logsIn = kafka.securityProtocol.startsWith('sasl');
   return {
     brokers: kafka.hosts,
     clientId: kafka.clientId ?? 'troupe',
-    ssl: secure,
+    ssl: kafkaTls(kafka),
     ...(logsIn
       ? { sasl: { mechanism: kafka.saslMechanism ?? 'plain', username: kafka.saslUser ?? '', password: kafka.saslPassword ?? '' } }
       : {}),
