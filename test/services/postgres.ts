@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startEmbeddedPostgres } from '../../src/embedded/postgres.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/postgres.ts';
 import { findBinaries, type PostgresBinaries } from '../../src/embedded/postgres/binaries.ts';
 import { createPostgresClient, type PostgresClient, type PostgresClientOptions } from '../../src/postgres/client.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
@@ -12,9 +12,14 @@ export type PostgresKind = 'embedded' | 'debian';
 
 export interface TestPostgres {
   readonly connectionString: string;
+  /** Of the server that runs, or ran last. */
   readonly pid: number;
   /** A pool on it; closed by `stop`. */
   client(options?: Partial<PostgresClientOptions>): PostgresClient;
+  /** kill -9 of the postmaster; resolves when it and its backends are gone. */
+  kill(): Promise<void>;
+  /** On the same data, after `kill`. */
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -26,12 +31,16 @@ export async function startPostgres(kind: PostgresKind): Promise<TestPostgres> {
   sweepLeftBehind();
   const dataDir = mkdtempSync(join(tmpdir(), 'troupe-test-postgres-'));
   const binaries = kind === 'debian' ? { binaries: debianBinaries() } : {};
-  const server = await startEmbeddedPostgres({ dataDir, clock: systemClock, settings: { fsync: 'off' }, ...binaries });
-  const strikeOut = registerServer('postgres', server.pid, dataDir);
+  const launch = (): Promise<EmbeddedPostgres> =>
+    startEmbeddedPostgres({ dataDir, clock: systemClock, settings: { fsync: 'off' }, ...binaries });
+  let server = await launch();
+  let strikeOut = registerServer('postgres', server.pid, dataDir);
   const clients: PostgresClient[] = [];
   return {
     connectionString: server.connectionString,
-    pid: server.pid,
+    get pid() {
+      return server.pid;
+    },
     client(options) {
       const client = createPostgresClient({
         connectionString: server.connectionString,
@@ -41,6 +50,15 @@ export async function startPostgres(kind: PostgresKind): Promise<TestPostgres> {
       });
       clients.push(client);
       return client;
+    },
+    async kill() {
+      process.kill(server.pid, 'SIGKILL');
+      await server.exited;
+      strikeOut();
+    },
+    async start() {
+      server = await launch();
+      strikeOut = registerServer('postgres', server.pid, dataDir);
     },
     async stop() {
       await Promise.all(clients.map((client) => client.close()));

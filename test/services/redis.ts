@@ -12,7 +12,7 @@ export async function probeRedis(): Promise<void> {
   });
 }
 
-/** A real redis-server of this test alone, on a unix socket in a temporary folder, without persistence unless asked. */
+/** A real redis-server of this test alone, on a unix socket in a temporary folder (or a TCP port), without persistence unless asked. */
 export interface TestRedis {
   readonly url: string;
   /** kill -9. */
@@ -21,13 +21,26 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-export async function startRedis(options: { readonly appendOnly?: boolean } = {}): Promise<TestRedis> {
+export async function startRedis(options: { readonly appendOnly?: boolean; readonly port?: number } = {}): Promise<TestRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'troupe-redis-'));
   const socket = join(dir, 'redis.sock');
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
-    const args = ['--port', '0', '--unixsocket', socket, '--dir', dir, '--save', '', '--appendonly', options.appendOnly ? 'yes' : 'no'];
+    const args = [
+      '--port',
+      String(options.port ?? 0),
+      '--bind',
+      '127.0.0.1',
+      '--unixsocket',
+      socket,
+      '--dir',
+      dir,
+      '--save',
+      '',
+      '--appendonly',
+      options.appendOnly ? 'yes' : 'no',
+    ];
     const started = spawn('redis-server', args, { stdio: 'ignore' });
     child = started;
     const endWithTest = (): void => void started.kill('SIGKILL');
@@ -51,7 +64,7 @@ export async function startRedis(options: { readonly appendOnly?: boolean } = {}
 
   await start();
   return {
-    url: socket,
+    url: options.port === undefined ? socket : `redis://127.0.0.1:${options.port}`,
     start,
     kill: () => end('SIGKILL'),
     async stop() {

@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createClickHouse, type ClickHouseOptions } from '../../src/clickhouse/client.ts';
+import { ensureClickHouseSchema } from '../../src/clickhouse/migrate.ts';
+import type { ClickHouse } from '../../src/clickhouse/port.ts';
+import { startEmbeddedClickHouse, type EmbeddedClickHouse } from '../../src/embedded/clickhouse.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { registerServer, sweepLeftBehind } from './left-behind.ts';
+
+export interface TestClickHouse {
+  readonly url: string;
+  readonly pid: number;
+  readonly dataDir: string;
+  /** A client of the server as it is now; closed by `stop`. */
+  client(options?: Partial<ClickHouseOptions>): ClickHouse;
+  /** Ends the engine without any notice. Resolves when it has ended. */
+  kill(): Promise<void>;
+  /** Starts the engine again on the same data after `kill`; make new clients then. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts the engine with an empty data directory of its own, and with the tables unless `tables` is false. */
+export async function startClickHouse(options: { readonly tables?: boolean } = {}): Promise<TestClickHouse> {
+  sweepLeftBehind();
+  const dataDir = mkdtempSync(join(tmpdir(), 'troupe-test-clickhouse-'));
+  const clients: ClickHouse[] = [];
+  let server: EmbeddedClickHouse;
+  let strikeOut: () => void;
+
+  async function start(): Promise<void> {
+    server = await startEmbeddedClickHouse({ dataDir, clock: systemClock });
+    strikeOut = registerServer('clickhouse', server.pid, dataDir);
+  }
+  async function closeClients(): Promise<void> {
+    await Promise.all(clients.splice(0).map((client) => client.close()));
+  }
+  const test: TestClickHouse = {
+    get url() {
+      return server.url;
+    },
+    get pid() {
+      return server.pid;
+    },
+    dataDir,
+    client(more) {
+      const client = createClickHouse({ url: server.url, database: 'default', user: '', password: '', clock: systemClock, ...more });
+      clients.push(client);
+      return client;
+    },
+    async kill() {
+      process.kill(server.pid, 'SIGKILL');
+      await server.exited;
+      strikeOut();
+    },
+    async restart() {
+      await closeClients();
+      await start();
+    },
+    async stop() {
+      await closeClients();
+      await server.stop();
+      strikeOut();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+  await start();
+  if (options.tables !== false) await ensureClickHouseSchema(test.client(), { database: 'default', migrate: false });
+  return test;
+}
+
+/** Whether {@link startClickHouse} can. @throws Error with the reason: chdb has no engine for this platform. */
+export function probeClickHouse(): Promise<void> {
+  return Promise.resolve().then(() => {
+    const engines: Partial<Record<string, string>> = {
+      'linux-x64': '@chdb/lib-linux-x64-gnu',
+      'linux-arm64': '@chdb/lib-linux-arm64-gnu',
+      'darwin-x64': '@chdb/lib-darwin-x64',
+      'darwin-arm64': '@chdb/lib-darwin-arm64',
+    };
+    const name = engines[`${process.platform}-${process.arch}`];
+    if (name === undefined) throw new Error(`chdb has no engine for ${process.platform}-${process.arch}`);
+    createRequire(import.meta.url).resolve(`${name}/package.json`);
+  });
+}
