@@ -16,7 +16,7 @@ import type { ServerMessage, ServerOptions, StopMessage } from './clickhouse/pro
  * Not promised: rows of the last seconds after a power cut, unless `fsync_after_insert` is set on the table.
  */
 export interface EmbeddedClickHouse {
-  /** `http://default:<secret>@127.0.0.1:<port>`; the password is new at each start. */
+  /** `http://default:<secret>@127.0.0.1:<port>`; the password is new at each start unless given. */
   readonly url: string;
   readonly pid: number;
   /** Resolves when the engine's process has ended, for whatever reason. */
@@ -39,6 +39,8 @@ export interface EmbeddedClickHouseOptions {
   readonly clock: Clock;
   /** @defaultValue any free one, on loopback */
   readonly port?: number;
+  /** What every request must bring. @defaultValue a new random one */
+  readonly password?: string;
   /** @defaultValue 60,000 ms; a large table takes some seconds to open */
   readonly startTimeoutMs?: number;
   /** How long to wait for a data directory that another process still holds. @defaultValue 10,000 ms */
@@ -58,7 +60,7 @@ export async function startEmbeddedClickHouse(options: EmbeddedClickHouseOptions
   const { clock } = options;
   const dataDir = resolve(options.dataDir);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const secret = randomBytes(18).toString('base64url');
+  const secret = options.password ?? randomBytes(18).toString('base64url');
   const serverOptions: ServerOptions = { dataDir, port: options.port ?? 0, secret, lockWaitMs: options.lockWaitMs ?? 10_000 };
   const child = fork(join(import.meta.dirname, 'clickhouse-server.ts'), [JSON.stringify(serverOptions)], {
     execArgv: [],
@@ -81,7 +83,7 @@ export async function startEmbeddedClickHouse(options: EmbeddedClickHouseOptions
 
   const port = await listening(child, exited, clock, options.startTimeoutMs ?? 60_000);
   return {
-    url: `http://default:${secret}@127.0.0.1:${port}`,
+    url: `http://default:${encodeURIComponent(secret)}@127.0.0.1:${port}`,
     pid: child.pid ?? 0,
     exited,
     async stop() {

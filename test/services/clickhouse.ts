@@ -7,17 +7,21 @@ import { ensureClickHouseSchema } from '../../src/clickhouse/migrate.ts';
 import type { ClickHouse } from '../../src/clickhouse/port.ts';
 import { startEmbeddedClickHouse, type EmbeddedClickHouse } from '../../src/embedded/clickhouse.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
+import { freePort } from './ports.ts';
 import { registerServer, sweepLeftBehind } from './left-behind.ts';
 
 export interface TestClickHouse {
+  /** The same after a restart, as are user and password. */
   readonly url: string;
+  readonly user: string;
+  readonly password: string;
   readonly pid: number;
   readonly dataDir: string;
   /** A client of the server as it is now; closed by `stop`. */
   client(options?: Partial<ClickHouseOptions>): ClickHouse;
   /** Ends the engine without any notice. Resolves when it has ended. */
   kill(): Promise<void>;
-  /** Starts the engine again on the same data after `kill`; make new clients then. */
+  /** Starts the engine again on the same data and port after `kill`. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -27,26 +31,25 @@ export async function startClickHouse(options: { readonly tables?: boolean } = {
   sweepLeftBehind();
   const dataDir = mkdtempSync(join(tmpdir(), 'troupe-test-clickhouse-'));
   const clients: ClickHouse[] = [];
+  const access = { user: 'default', password: 'for tests' };
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
   let server: EmbeddedClickHouse;
   let strikeOut: () => void;
 
   async function start(): Promise<void> {
-    server = await startEmbeddedClickHouse({ dataDir, clock: systemClock });
+    server = await startEmbeddedClickHouse({ dataDir, clock: systemClock, port, password: access.password });
     strikeOut = registerServer('clickhouse', server.pid, dataDir);
   }
-  async function closeClients(): Promise<void> {
-    await Promise.all(clients.splice(0).map((client) => client.close()));
-  }
   const test: TestClickHouse = {
-    get url() {
-      return server.url;
-    },
+    url,
+    ...access,
     get pid() {
       return server.pid;
     },
     dataDir,
     client(more) {
-      const client = createClickHouse({ url: server.url, database: 'default', user: '', password: '', clock: systemClock, ...more });
+      const client = createClickHouse({ url, ...access, database: 'default', clock: systemClock, ...more });
       clients.push(client);
       return client;
     },
@@ -55,12 +58,9 @@ export async function startClickHouse(options: { readonly tables?: boolean } = {
       await server.exited;
       strikeOut();
     },
-    async restart() {
-      await closeClients();
-      await start();
-    },
+    restart: start,
     async stop() {
-      await closeClients();
+      await Promise.all(clients.map((client) => client.close()));
       await server.stop();
       strikeOut();
       rmSync(dataDir, { recursive: true, force: true });
