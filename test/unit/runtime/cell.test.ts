@@ -492,3 +492,115 @@ test('a name is unique among the living, and a shutdown ends actors in reverse o
   expect(ends).toEqual(['c', 'b', 'a']);
   expect(() => system.spawn(make('d'), 'd')).toThrow('closed');
 });
+
+test('a flush given up at its limit does not disturb the next life when it ends after all', async () => {
+  const { system, clock } = open();
+  const flushed = gate();
+  const log: string[] = [];
+  const ref = system.spawn<number, string>(
+    specOf({
+      start: (ctx) => (log.push(`start ${String(ctx.incarnation)}`), ctx.incarnation),
+      receive(state, message) {
+        if (message === 'crash') throw new Error('crash');
+        log.push(`${String(state)}:${message}`);
+        return state;
+      },
+      stopping: (state) => (state === 1 ? flushed.promise : undefined),
+      supervision: restarting('escalate'),
+    }),
+    'slow-flush',
+  );
+  ref.tell('crash');
+  await settle(system);
+  await pass(system, clock, 10_000);
+  await pass(system, clock, 10);
+  flushed.open();
+  await settle(system);
+  await pass(system, clock, 1_000, 10);
+  ref.tell('hello');
+  await settle(system);
+  expect(log).toEqual(['start 1', 'start 2', '2:hello']);
+});
+
+test('I5: a stop during the backoff after a crash does not flush that life again', async () => {
+  const { system } = open();
+  const ends: StopReason[] = [];
+  const ref = system.spawn<null, string>(
+    specOf({
+      start: () => null,
+      receive: () => {
+        throw new Error('crash');
+      },
+      stopping: (_state, reason) => void ends.push(reason),
+      supervision: restarting('escalate'),
+    }),
+    'once',
+  );
+  ref.tell('crash');
+  await settle(system);
+  await system.stop(ref);
+  expect(ends).toEqual(['restarted']);
+});
+
+test('a timer’s message that waits when its life ends is not told to the next one', async () => {
+  const { system, clock } = open();
+  const held = gate();
+  const seen: string[] = [];
+  const ref = system.spawn<number, string>(
+    specOf({
+      start(ctx) {
+        ctx.after(10, `timer of life ${String(ctx.incarnation)}`);
+        return ctx.incarnation;
+      },
+      async receive(state, message) {
+        if (message === 'crash') {
+          await held.promise;
+          throw new Error('crash');
+        }
+        seen.push(message);
+        return state;
+      },
+      supervision: restarting('escalate'),
+    }),
+    'timed',
+  );
+  ref.tell('crash');
+  await settle(system);
+  clock.advance(10);
+  held.open();
+  await settle(system);
+  await pass(system, clock, 20, 10);
+  expect(seen).toEqual(['timer of life 2']);
+});
+
+test('after a quarantine the budget is whole again', async () => {
+  const { system, clock } = open();
+  const ref = system.spawn<null, string>(
+    specOf({
+      start: () => null,
+      receive: () => {
+        throw new Error('crash');
+      },
+      supervision: restarting({ quarantineMs: 1_000 }, 1),
+    }),
+    'forgiven',
+  );
+  const crash = async (): Promise<string | undefined> => {
+    ref.tell('crash');
+    await settle(system);
+    return system.inspect.one('/forgiven')?.status;
+  };
+  expect(await crash()).toBe('backing-off');
+  await pass(system, clock, 10);
+  expect(await crash()).toBe('quarantined');
+  await pass(system, clock, 1_000);
+  expect(await crash()).toBe('backing-off');
+});
+
+test('I6: at rest an actor holds neither a mailbox nor a trace', async () => {
+  const { system } = open();
+  const ref = system.spawn<null, string>(specOf({ start: () => null, receive: (state) => state }), 'at-rest');
+  ref.tell('m', { traceId: 't', spanId: 's' });
+  await settle(system);
+  expect(ref).toMatchObject({ mailbox: undefined, trace: undefined });
+});

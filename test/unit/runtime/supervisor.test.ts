@@ -192,3 +192,47 @@ test('a stop during a backoff wins: nothing starts afterwards', async () => {
   expect(log).toEqual(['+a', '-a budget-spent']);
   expect([supervisor.running(), escalated]).toEqual([[], []]);
 });
+
+test('two children that escalate together are restarted together, for the price of one', async () => {
+  const { system, clock } = open();
+  const log: string[] = [];
+  const fails: ((error: unknown) => void)[] = [];
+  const children: ChildSpec[] = ['a', 'b'].map((name) => ({
+    name,
+    start(escalate) {
+      log.push(`+${name}`);
+      fails.push(escalate);
+      return { stop: () => Promise.resolve() };
+    },
+  }));
+  const { supervisor, escalated } = supervised(system, { children, budget: { count: 1, periodMs: 10_000 } });
+  await supervisor.start();
+  for (const fail of fails) fail(new Error('network lost'));
+  await settle(system);
+  await pass(system, clock, 50, 10);
+  expect(log).toEqual(['+a', '+b', '+a', '+b']);
+  expect(escalated).toEqual([]);
+  await supervisor.stop(1_000);
+});
+
+test('a child that is no actor is not started either by a restart that a stop overtook', async () => {
+  const { system, clock } = open();
+  let starts = 0;
+  let fail: (error: unknown) => void = () => undefined;
+  const child: ChildSpec = {
+    name: 'server',
+    start(escalate) {
+      starts++;
+      fail = escalate;
+      return { stop: () => Promise.resolve() };
+    },
+  };
+  const { supervisor } = supervised(system, { children: [child] });
+  await supervisor.start();
+  fail(new Error('connection lost'));
+  await settle(system);
+  const stopped = supervisor.stop(1_000);
+  await pass(system, clock, 50, 10);
+  await stopped;
+  expect([starts, supervisor.running()]).toEqual([1, []]);
+});
