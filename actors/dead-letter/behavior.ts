@@ -10,10 +10,12 @@
  * X1 A record is settled `dead-lettered` only after Kafka acknowledged its copy; until then its partition waits.
  * X2 Kafka away: records wait, however long. What waits is bounded by the routers' credit.
  * X3 A record whose partition is lost is left out: the new owner finds it again.
- * X4 A value that the topic cannot hold is cut, and says so (`dlq_truncated`); nothing is left unsettled for its size.
+ * X4 A value that the topic cannot hold is cut, and says so (`dlq_truncated`); nothing is left unsettled for its size. When Kafka
+ *    refuses a batch as too large, its records go one by one, and the one refused is halved until it fits; without its own
+ *    headers at the very last.
  */
 import { deadLettered } from '../../src/domain/outcome.ts';
-import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../src/kafka/port.ts';
+import type { OutgoingRecord, ProduceError, RecordProducer } from '../../src/kafka/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
@@ -43,6 +45,10 @@ export interface RecentDeadLetter {
 export interface DeadLetterState {
   waiting: PoisonRecord[];
   inFlight: readonly PoisonRecord[];
+  /** Records still to be sent one by one, because a batch that held them was too large. */
+  aloneCount: number;
+  /** Bytes of value that the record in flight alone may have; undefined: as the options say. */
+  cutToBytes: number | undefined;
   retryMs: number;
   producedCount: number;
   readonly recent: RecentDeadLetter[];
@@ -51,6 +57,8 @@ export interface DeadLetterState {
 
 const BATCH_COUNT = 200;
 const RECENT_COUNT = 200;
+/** In `cutToBytes`: no value, and none of the record's own headers. */
+const BARE = -1;
 const RETRY_MS = { first: 100, max: 5_000 } as const;
 
 export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterState, DeadLetterMessage> {
@@ -60,7 +68,7 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
   function receive(state: DeadLetterState, message: DeadLetterMessage, ctx: ActorContext<DeadLetterMessage>): DeadLetterState {
     switch (message.type) {
       case 'dead-letter':
-        state.waiting.push(...message.records);
+        for (const record of message.records) state.waiting.push(record);
         if (state.inFlight.length === 0) produce(state, ctx);
         return state;
       case 'self:produced':
@@ -76,7 +84,9 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
   }
 
   function produce(state: DeadLetterState, ctx: ActorContext<DeadLetterMessage>): void {
-    state.inFlight = state.waiting.splice(0, BATCH_COUNT);
+    state.inFlight = state.waiting.splice(0, state.aloneCount > 0 ? 1 : BATCH_COUNT);
+    state.aloneCount = Math.max(0, state.aloneCount - 1);
+    state.cutToBytes = undefined;
     if (state.inFlight.length > 0) send(state, ctx);
     else tellDrained(state);
   }
@@ -84,10 +94,18 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
   function send(state: DeadLetterState, ctx: ActorContext<DeadLetterMessage>): void {
     state.inFlight = state.inFlight.filter((record) => record.settlement.active); // X3
     if (state.inFlight.length === 0) return produce(state, ctx);
-    producer.send(options.topic, state.inFlight.map(toRecord)).then(
-      () => ctx.self.tell({ type: 'self:produced', error: undefined }),
-      (error: unknown) => ctx.self.tell({ type: 'self:produced', error }),
-    );
+    const ended = (error: unknown): void => {
+      const message: DeadLetterMessage = { type: 'self:produced', error };
+      // a full mailbox must not swallow the acknowledgement: the urgent lane takes it
+      if (ctx.self.tell(message) === 'full') ctx.after(0, message);
+    };
+    const limitBytes = state.cutToBytes ?? maxValueBytes;
+    producer
+      .send(
+        options.topic,
+        state.inFlight.map((record) => toRecord(record, limitBytes)),
+      )
+      .then(() => ended(undefined), ended);
   }
 
   /** X1 */
@@ -105,9 +123,14 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
     return state;
   }
 
-  /** X2 */
+  /** X2, X4 */
   function failed(state: DeadLetterState, error: unknown, ctx: ActorContext<DeadLetterMessage>): DeadLetterState {
-    const code = error instanceof ProduceError ? error.code : 'unavailable';
+    const code = isProduceError(error) ? error.code : 'unavailable';
+    if (code === 'too-large' && makeSmaller(state)) {
+      if (state.inFlight.length === 0) produce(state, ctx);
+      else send(state, ctx);
+      return state;
+    }
     const reason = error instanceof Error ? error.message : 'unknown';
     const fields = { topic: options.topic, code, waiting: state.waiting.length + state.inFlight.length, error: reason };
     stateFact('log-written', { level: 'warn', message: 'Dead letters cannot be produced; their partitions wait.', fields });
@@ -116,15 +139,30 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
     return state;
   }
 
+  /** X4. False: the record in flight is as small as it can be. */
+  function makeSmaller(state: DeadLetterState): boolean {
+    const [first] = state.inFlight;
+    if (state.inFlight.length > 1) {
+      state.aloneCount += state.inFlight.length;
+      state.waiting.unshift(...state.inFlight);
+      state.inFlight = [];
+      return true;
+    }
+    if (first === undefined || state.cutToBytes === BARE) return false;
+    const lengthBytes = Math.min(first.value?.length ?? 0, state.cutToBytes ?? maxValueBytes);
+    state.cutToBytes = lengthBytes === 0 ? BARE : lengthBytes >> 1;
+    return true;
+  }
+
   function remember(state: DeadLetterState, { reason, origin, detail, settlement, offset }: PoisonRecord): void {
     if (state.recent.length >= RECENT_COUNT) state.recent.shift();
     state.recent.push({ reason, origin, detail, topic: settlement.topic, partition: settlement.partition, offset });
   }
 
-  function toRecord(record: PoisonRecord): OutgoingRecord {
+  function toRecord(record: PoisonRecord, limitBytes: number): OutgoingRecord {
     const { settlement, offset, value, key, reason, origin, detail, timestampMs } = record;
     const headers: Record<string, string | Buffer> = {};
-    for (const [name, header] of Object.entries(record.headers ?? {})) {
+    for (const [name, header] of limitBytes === BARE ? [] : Object.entries(record.headers ?? {})) {
       if (typeof header === 'string' || Buffer.isBuffer(header)) headers[name] = header;
     }
     headers['dlq_reason'] = reason;
@@ -135,9 +173,9 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
     headers['dlq_offset'] = String(offset);
     headers['dlq_timestamp'] = new Date(timestampMs).toISOString();
     const bytes = value ?? Buffer.alloc(0);
-    if (bytes.length <= maxValueBytes) return { key, value: bytes, headers };
+    if (bytes.length <= limitBytes) return { key, value: bytes, headers };
     headers['dlq_truncated'] = 'true'; // X4
-    return { key, value: bytes.subarray(0, maxValueBytes), headers };
+    return { key, value: bytes.subarray(0, Math.max(0, limitBytes)), headers };
   }
 
   function tellDrained(state: DeadLetterState): void {
@@ -147,7 +185,16 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
 
   return {
     kind: 'dead-letter',
-    start: () => ({ waiting: [], inFlight: [], retryMs: RETRY_MS.first, producedCount: 0, recent: [], drains: [] }),
+    start: () => ({
+      waiting: [],
+      inFlight: [],
+      aloneCount: 0,
+      cutToBytes: undefined,
+      retryMs: RETRY_MS.first,
+      producedCount: 0,
+      recent: [],
+      drains: [],
+    }),
     receive,
     mailbox: { capacityCount: options.mailboxCapacityCount },
     supervision: deps.strategy,
@@ -159,3 +206,7 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
     }),
   };
 }
+
+/** By name: an actor knows ports as types only. */
+const isProduceError = (error: unknown): error is ProduceError =>
+  error instanceof Error && error.name === 'ProduceError' && 'code' in error;

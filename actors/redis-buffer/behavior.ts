@@ -36,7 +36,9 @@ export interface RedisBufferState {
   phase: 'idle' | 'collecting' | 'flushing';
   /** Debounce keys passed by this process, for when the store is away: key to the time it ends. */
   readonly passed: Map<string, number>;
-  droppedCount: number;
+  /** Left out for want of room since the start (Z2). */
+  readonly dropped: { presence: number; warning: number };
+  statedDroppedCount: number;
   storeAway: boolean;
   readonly drains: Extract<RedisBufferMessage, { type: 'drain' }>['replyTo'][];
 }
@@ -55,9 +57,8 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
         collect(state, ctx);
         return state;
       case 'warn':
-        if (message.warning.alwaysSend)
-          emit([message.warning]); // Z4
-        else if (state.warnings.length >= options.maxPendingCount) drop(state, 'warning');
+        if (message.warning.alwaysSend) emitAlways(message.warning);
+        else if (state.warnings.length >= options.maxPendingCount) state.dropped.warning++;
         else state.warnings.push(message.warning);
         collect(state, ctx);
         return state;
@@ -78,7 +79,7 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     const key = `${teamId}:${member}`;
     const known = state.seen.get(key);
     if (known !== undefined) known.atMs = Math.max(known.atMs, atMs);
-    else if (state.seen.size >= options.maxPendingCount) drop(state, 'presence');
+    else if (state.seen.size >= options.maxPendingCount) state.dropped.presence++;
     else state.seen.set(key, { teamId, member, atMs });
   }
 
@@ -96,15 +97,28 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     state.seen = new Map();
     state.asked = state.warnings;
     state.warnings = [];
+    stateDropped(state);
     const work = async (): Promise<readonly boolean[]> => {
+      const keepFrom = ctx.clock.now() - PRESENCE_TTL_MS;
       await store.rankAdd(
-        seen.map(({ teamId, member, atMs }) => ({ key: `troupe:presence:${teamId}`, member, score: atMs, ttlMs: PRESENCE_TTL_MS })),
+        seen.map(({ teamId, member, atMs }) => ({
+          key: `troupe:presence:${teamId}`,
+          member,
+          score: atMs,
+          ttlMs: PRESENCE_TTL_MS,
+          keepFrom,
+        })),
       );
       return store.setIfAbsent(state.asked.map((warning) => ({ key: keyOf(warning), ttlMs: HOUR_MS })));
     };
+    const ended = (error: unknown, firsts: readonly boolean[]): void => {
+      const message: RedisBufferMessage = { type: 'self:flushed', error, firsts };
+      // a full mailbox must not swallow the answer, or nothing would ever be flushed again: the urgent lane takes it
+      if (ctx.self.tell(message) === 'full') ctx.after(0, message);
+    };
     work().then(
-      (firsts) => ctx.self.tell({ type: 'self:flushed', error: undefined, firsts }),
-      (error: unknown) => ctx.self.tell({ type: 'self:flushed', error, firsts: [] }),
+      (firsts) => ended(undefined, firsts),
+      (error: unknown) => ended(error ?? new Error('unknown'), []),
     );
   }
 
@@ -171,12 +185,21 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     }
   }
 
-  function drop(state: RedisBufferState, what: 'warning' | 'presence'): void {
-    state.droppedCount++;
+  /** Z4 */
+  function emitAlways(warning: Warning): void {
+    stateFact('warning-raised', { type: warning.type, debounced: false });
+    emit([warning]);
+  }
+
+  /** Z2: once a flush, however many they were. */
+  function stateDropped(state: RedisBufferState): void {
+    const { presence, warning } = state.dropped;
+    if (presence + warning === state.statedDroppedCount) return;
+    state.statedDroppedCount = presence + warning;
     stateFact('log-written', {
       level: 'warn',
       message: 'More hints wait than are kept; the newest are left out.',
-      fields: { what, dropped: state.droppedCount },
+      fields: { presence, warning },
     });
   }
 
@@ -192,7 +215,8 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
       asked: [],
       phase: 'idle',
       passed: new Map(),
-      droppedCount: 0,
+      dropped: { presence: 0, warning: 0 },
+      statedDroppedCount: 0,
       storeAway: false,
       drains: [],
     }),
@@ -203,7 +227,8 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
       phase: state.phase,
       presences: state.seen.size,
       warnings: state.warnings.length,
-      dropped: state.droppedCount,
+      droppedPresences: state.dropped.presence,
+      droppedWarnings: state.dropped.warning,
       storeAway: state.storeAway,
     }),
   };

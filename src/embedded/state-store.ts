@@ -6,13 +6,13 @@
  * Invariants
  * S1 What a method resolved to is in the file (written, not synced): kill -9 of the process loses none of it.
  * S2 A torn or damaged line ends the reading: what stands before it is true.
- * S3 The file is written anew when it has grown to twice what lives, so it is bounded by the living keys.
+ * S3 The file is written anew when what was added outweighs what it began with, so it is bounded by what lives.
  * S4 At most `capacityCount` keys; beyond it the one that ends soonest goes (these are hints with a ttl, never events).
  */
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { StateStoreError, type StateStore } from '../redis/port.ts';
+import { StateStoreError, type RankEntry, type StateStore } from '../redis/port.ts';
 import type { Clock } from '../runtime/clock.ts';
 
 export interface EmbeddedStateStoreOptions {
@@ -29,10 +29,14 @@ interface Entry {
   untilMs: number;
 }
 
-/** [key, end of life, text value] or [key, end of life, ranks as pairs]; an end of 0 deletes. */
-type Line = readonly [string, number, string | readonly (readonly [string, number])[]];
+type Ranks = readonly (readonly [string, number])[];
+/**
+ * [key, end of life, text value], or [key, end of life, changed ranks as pairs, least score kept, whether the set went on]: then
+ * the pairs are added to those that lines before gave, else they are all there is. An end of 0 deletes.
+ */
+type Line = readonly [string, number, string] | readonly [string, number, Ranks, number | null, boolean];
 
-const COMPACT_AT_LEAST_LINES = 10_000;
+const COMPACT_AT_LEAST_BYTES = 1024 * 1024;
 
 export function createEmbeddedStateStore(options: EmbeddedStateStoreOptions): Promise<StateStore> {
   return Promise.resolve().then(() => open(options));
@@ -43,17 +47,18 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
   const path = join(dir, 'state.log');
   const entries = new Map<string, Entry>();
   for (const line of readLines(path)) apply(line);
-  let lines = 0;
+  /** Bytes of the file when it was last written anew, and now. */
+  let freshBytes = 0;
+  let bytes = 0;
   let file = compact();
   let closed = false;
 
-  function apply([key, untilMs, content]: Line): void {
-    if (untilMs <= clock.now()) {
-      entries.delete(key);
-      return;
-    }
-    const isText = typeof content === 'string';
-    entries.set(key, { value: isText ? content : undefined, ranks: isText ? undefined : new Map(content), untilMs });
+  /** Whether it has ended is asked afterwards: a later line may have given it more time. */
+  function apply([key, untilMs, content, keepFrom, wentOn]: Line): void {
+    const known = wentOn === true ? entries.get(key)?.ranks : undefined;
+    if (untilMs === 0) entries.delete(key);
+    else if (typeof content === 'string') entries.set(key, { value: content, ranks: undefined, untilMs });
+    else entries.set(key, { value: undefined, ranks: ranked(known, content, keepFrom ?? -Infinity), untilMs });
   }
 
   /** S3: a new file under another name, then renamed over the old one. */
@@ -61,17 +66,20 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
     const part = `${path}.part`;
     const next = openSync(part, 'w');
     let text = '';
-    lines = 0;
     for (const [key, entry] of entries) {
       if (entry.untilMs <= clock.now()) {
         entries.delete(key);
         continue;
       }
       text += encode(lineOf(key, entry));
-      lines++;
     }
-    if (text !== '') writeSync(next, text);
-    renameSync(part, path);
+    try {
+      freshBytes = bytes = append(next, text);
+      renameSync(part, path);
+    } catch (error) {
+      closeSync(next);
+      throw error;
+    }
     return next;
   }
 
@@ -104,27 +112,30 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
   }
 
   /** S1: one write for all changes of a call. */
-  function save(keys: readonly string[]): void {
+  function save(changed: readonly Line[]): void {
     if (closed) throw new StateStoreError('the state store is closed');
-    const changed = keys.map((key): Line => {
-      const entry = entries.get(key);
-      return entry === undefined ? [key, 0, ''] : lineOf(key, entry);
-    });
     if (changed.length === 0) return;
     try {
-      writeSync(file, changed.map(encode).join(''));
-      lines += changed.length;
-      if (lines > Math.max(COMPACT_AT_LEAST_LINES, 2 * entries.size)) {
-        const old = file;
-        file = compact();
-        closeSync(old);
-      }
+      bytes += append(file, changed.map(encode).join(''));
+      if (bytes > freshBytes + Math.max(COMPACT_AT_LEAST_BYTES, freshBytes)) renew();
     } catch (error) {
-      throw new StateStoreError(`the state store cannot write ${path}: ${error instanceof Error ? error.message : 'unknown'}`, {
-        cause: error,
-      });
+      // half a line may stand at the end, and would hide all that follows (S2): the next change writes the file anew
+      bytes = Infinity;
+      const reason = error instanceof Error ? error.message : 'unknown';
+      throw new StateStoreError(`the state store cannot write ${path}: ${reason}`, { cause: error });
     }
   }
+
+  function renew(): void {
+    const old = file;
+    file = compact();
+    closeSync(old);
+  }
+
+  const current = (key: string): Line => {
+    const entry = entries.get(key);
+    return entry === undefined ? [key, 0, ''] : lineOf(key, entry);
+  };
 
   /** Everything happens in one step, so no two calls interleave; the promise is only the port's shape. */
   const done = <T>(run: () => T): Promise<T> => Promise.resolve().then(run);
@@ -137,7 +148,7 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
         const entry = entryFor(key, ttlMs);
         entry.value = value;
         entry.ranks = undefined;
-        save([key]);
+        save([current(key)]);
       }),
     setIfAbsent: (wanted) =>
       done(() => {
@@ -146,22 +157,25 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
           entryFor(key, ttlMs).value = '1';
           return true;
         });
-        save(wanted.flatMap(({ key }, index) => (firsts[index] === true ? [key] : [])));
+        save(wanted.flatMap(({ key }, index) => (firsts[index] === true ? [current(key)] : [])));
         return firsts;
       }),
     delete: (keys) =>
       done(() => {
         for (const key of keys) entries.delete(key);
-        save(keys);
+        save(keys.map(current));
       }),
     rankAdd: (added) =>
       done(() => {
-        for (const { key, member, score, ttlMs } of added) {
+        const lines: Line[] = [];
+        for (const [key, { pairs, ttlMs, keepFrom }] of bySet(added)) {
+          const wentOn = live(key)?.ranks !== undefined;
           const entry = entryFor(key, ttlMs);
-          const ranks = (entry.ranks ??= new Map());
-          ranks.set(member, Math.max(score, ranks.get(member) ?? -Infinity));
+          entry.value = undefined;
+          entry.ranks = ranked(entry.ranks, pairs, keepFrom);
+          lines.push([key, entry.untilMs, pairs, keepFrom === -Infinity ? null : keepFrom, wentOn]);
         }
-        save([...new Set(added.map(({ key }) => key))]);
+        save(lines);
       }),
     rankFrom: (key, from) =>
       done(() =>
@@ -176,7 +190,7 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
         const count = Number(known?.value ?? 0) + by;
         if (known === undefined) entryFor(key, ttlMs).value = String(count);
         else known.value = String(count);
-        save([key]);
+        save([current(key)]);
         return count;
       }),
     close: () =>
@@ -188,11 +202,35 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
   };
 }
 
-const lineOf = (key: string, entry: Entry): Line => [
-  key,
-  entry.untilMs,
-  entry.ranks === undefined ? (entry.value ?? '') : [...entry.ranks],
-];
+const lineOf = (key: string, { value, ranks, untilMs }: Entry): Line =>
+  ranks === undefined ? [key, untilMs, value ?? ''] : [key, untilMs, [...ranks], null, false];
+
+/** Keeps the greater score of each member, and leaves out those below `keepFrom`. */
+function ranked(known: Map<string, number> | undefined, added: Ranks, keepFrom: number): Map<string, number> {
+  const ranks = known ?? new Map<string, number>();
+  for (const [member, score] of added) ranks.set(member, Math.max(score, ranks.get(member) ?? -Infinity));
+  if (keepFrom > -Infinity) for (const [member, score] of ranks) if (score < keepFrom) ranks.delete(member);
+  return ranks;
+}
+
+function bySet(
+  entries: readonly RankEntry[],
+): ReadonlyMap<string, { readonly pairs: [string, number][]; readonly ttlMs: number; readonly keepFrom: number }> {
+  const sets = new Map<string, { pairs: [string, number][]; ttlMs: number; keepFrom: number }>();
+  for (const { key, member, score, ttlMs, keepFrom = -Infinity } of entries) {
+    const set = sets.get(key);
+    if (set === undefined) sets.set(key, { pairs: [[member, score]], ttlMs, keepFrom });
+    else set.pairs.push([member, score]);
+  }
+  return sets;
+}
+
+/** Writes all of it: one `write` may take less. Answers the bytes. */
+function append(file: number, text: string): number {
+  const all = Buffer.from(text);
+  for (let written = 0; written < all.length;) written += writeSync(file, all, written);
+  return all.length;
+}
 
 function encode(line: Line): string {
   const text = JSON.stringify(line);

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { StateStoreError, type StateStore } from './port.ts';
+import { StateStoreError, type RankEntry, type StateStore } from './port.ts';
 
 export interface RedisOptions {
   /** `redis://[user:password@]host:port/db`, `rediss://` for TLS, or the path of a unix socket. */
@@ -63,7 +63,16 @@ export function createRedisStateStore(options: RedisOptions): StateStore {
     async rankAdd(entries) {
       if (entries.length === 0) return;
       await pipelined('ZADD', (pipeline) => {
-        for (const { key, member, score, ttlMs } of entries) pipeline.zadd(key, 'GT', score, member).pexpire(key, ttlMs);
+        // the ttl and the trimming once per set, after its members
+        const sets = new Map<string, RankEntry>();
+        for (const entry of entries) {
+          pipeline.zadd(entry.key, 'GT', entry.score, entry.member);
+          sets.set(entry.key, entry);
+        }
+        for (const { key, ttlMs, keepFrom } of sets.values()) {
+          if (keepFrom !== undefined) pipeline.zremrangebyscore(key, '-inf', `(${keepFrom}`);
+          pipeline.pexpire(key, ttlMs);
+        }
       });
     },
     async rankFrom(key, from) {

@@ -9,16 +9,25 @@ export interface StateStore {
   /** For each key: true when it was absent and is now set for its ttl (debounce, locks). One round trip. */
   setIfAbsent(entries: readonly { readonly key: string; readonly ttlMs: number }[]): Promise<readonly boolean[]>;
   delete(keys: readonly string[]): Promise<void>;
-  /** Adds members with scores to a sorted set, keeping the greater score; refreshes its ttl. One round trip. */
-  rankAdd(
-    entries: readonly { readonly key: string; readonly member: string; readonly score: number; readonly ttlMs: number }[],
-  ): Promise<void>;
+  /**
+   * Adds members with scores to sorted sets, keeping the greater score; refreshes the ttl of each set. Members with a score
+   * below `keepFrom` leave their set: what is refreshed for ever would grow for ever. One round trip.
+   */
+  rankAdd(entries: readonly RankEntry[]): Promise<void>;
   /** Members with score at or above `from`, ascending by score. */
   rankFrom(key: string, from: number): Promise<readonly { readonly member: string; readonly score: number }[]>;
   /** Adds `by` to a counter with a ttl set on first use; resolves to the new value. */
   increment(key: string, by: number, ttlMs: number): Promise<number>;
   close(): Promise<void>;
 }
+export interface RankEntry {
+  readonly key: string;
+  readonly member: string;
+  readonly score: number;
+  readonly ttlMs: number;
+  readonly keepFrom?: number;
+}
+
 export class StateStoreError extends Error {
   constructor(message: string, options?: { cause?: unknown }) {
     super(message, options);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync, readFileSync, appendFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync, readFileSync, appendFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
@@ -60,12 +60,44 @@ describe('embedded state store: its file', () => {
     rmSync(dir, { recursive: true });
   });
 
-  it('S3: the file stays bounded by what lives', async () => {
+  it('S2: a set that was refreshed keeps what its first lines gave, one that had ended does not', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'troupe-state-'));
+    const clock = manualClock();
+    const first = await open(dir, clock);
+    const add = (key: string, member: string) => first.rankAdd([{ key, member, score: 1, ttlMs: 1_000 }]);
+    await add('refreshed', 'a');
+    await add('ended', 'a');
+    clock.advance(900);
+    await add('refreshed', 'b');
+    clock.advance(600);
+    await add('ended', 'b');
+    const second = await open(dir, clock);
+    const members = async (key: string) => (await second.rankFrom(key, 0)).map(({ member }) => member);
+    expect(await members('refreshed')).toEqual(['a', 'b']);
+    expect(await members('ended')).toEqual(['b']);
+    rmSync(dir, { recursive: true });
+  });
+
+  it('S3: the file stays bounded by what lives, whatever is written', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'troupe-state-'));
     const store = await open(dir);
-    for (let turn = 0; turn < 30_000; turn++) await store.set('same', String(turn), 60_000);
-    expect(readFileSync(join(dir, 'state.log'), 'utf8').split('\n').length).toBeLessThan(10_100);
-    expect(await store.get('same')).toBe('29999');
+    const value = 'x'.repeat(1_000);
+    for (let turn = 0; turn < 3_000; turn++) await store.set('same', `${value}${String(turn)}`, 60_000);
+    expect(statSync(join(dir, 'state.log')).size).toBeLessThan(1.1 * 1024 * 1024);
+    expect(await store.get('same')).toBe(`${value}2999`);
+    rmSync(dir, { recursive: true });
+  });
+
+  it('a change of a large set costs its changed members only', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'troupe-state-'));
+    const store = await open(dir);
+    const add = (members: readonly number[]) =>
+      store.rankAdd(members.map((member) => ({ key: 'set', member: String(member), score: member, ttlMs: 60_000 })));
+    await add(Array.from({ length: 10_000 }, (_, member) => member));
+    const before = statSync(join(dir, 'state.log')).size;
+    await add([10_001]);
+    expect(statSync(join(dir, 'state.log')).size - before).toBeLessThan(100);
+    expect(await (await open(dir)).rankFrom('set', 9_999)).toHaveLength(2);
     rmSync(dir, { recursive: true });
   });
 

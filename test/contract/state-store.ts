@@ -76,6 +76,19 @@ export function describeStateStore(name: string, make: () => Promise<StateStoreS
       expect(await subject.store.rankFrom(key(), 0)).toEqual([]);
     });
 
+    it('leaves out the members that are no longer kept, whoever added them', async () => {
+      const k = key();
+      const rank = (member: string, score: number, keepFrom?: number) =>
+        subject.store.rankAdd([{ key: k, member, score, ttlMs: 10_000, ...(keepFrom === undefined ? {} : { keepFrom }) }]);
+      await rank('old', 1);
+      await rank('edge', 5);
+      await rank('new', 9, 5);
+      expect(await subject.store.rankFrom(k, 0)).toEqual([
+        { member: 'edge', score: 5 },
+        { member: 'new', score: 9 },
+      ]);
+    });
+
     it('forgets a ranking after its ttl', async () => {
       const k = key();
       await subject.store.rankAdd([{ key: k, member: 'a', score: 1, ttlMs: 200 }]);

@@ -1,0 +1,185 @@
+import { describe, expect, it } from 'vitest';
+import { createDeadLetter } from '../../../actors/dead-letter/index.ts';
+import type { DeadLetterMessage, PoisonRecord } from '../../../actors/dead-letter/messages.ts';
+import { offset } from '../../../src/domain/ids.ts';
+import type { Outcome } from '../../../src/domain/outcome.ts';
+import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../../src/kafka/port.ts';
+import { observe } from '../../../src/observe/facts.ts';
+import { pass, probe, settle, testSystem } from '../../kit/actors.ts';
+
+const sizeOf = (record: OutgoingRecord): number =>
+  record.value.length + Object.entries(record.headers ?? {}).reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+
+/** A topic that can be away, can hold its answer back, and refuses a call beyond its limit of bytes. */
+function fakeProducer() {
+  const sent: OutgoingRecord[] = [];
+  const calls: number[] = [];
+  const held: (() => void)[] = [];
+  const control = { away: false, holds: false, limitBytes: Infinity };
+  const producer: RecordProducer = {
+    async send(_topic, records) {
+      calls.push(records.length);
+      if (control.holds) await new Promise<void>((resolve) => held.push(resolve));
+      if (control.away) throw new ProduceError('unavailable', 'away');
+      if (records.reduce((sum, record) => sum + sizeOf(record), 0) > control.limitBytes) throw new ProduceError('too-large', 'too large');
+      sent.push(...records);
+    },
+    queuedBytes: () => 0,
+    close: () => Promise.resolve(),
+  };
+  return { producer, sent, calls, control, release: () => held.splice(0).forEach((go) => go()) };
+}
+
+function setUp() {
+  const { system, clock } = testSystem();
+  const fake = fakeProducer();
+  const spec = createDeadLetter({
+    producer: fake.producer,
+    options: { topic: 'dlq', mailboxCapacityCount: 100 },
+    strategy: { directive: 'escalate' },
+  });
+  const ref = system.spawn(spec, 'dead-letter');
+  const settled: [number, Outcome][] = [];
+  let active = true;
+  const settlement = {
+    topic: 'events',
+    partition: 3,
+    generation: 1,
+    get active() {
+      return active;
+    },
+    settle: (at: number, outcome: Outcome) => void settled.push([at, outcome]),
+  };
+  const record = (at: number, value = 'bytes', more: Partial<PoisonRecord> = {}): PoisonRecord => ({
+    settlement,
+    offset: offset(at),
+    key: Buffer.from('key'),
+    value: Buffer.from(value),
+    headers: { token: Buffer.from('t'), other: 'text' },
+    timestampMs: Date.UTC(2026, 10, 21),
+    reason: 'failed_parse_message',
+    origin: 'router',
+    detail: 'not JSON',
+    ...more,
+  });
+  const tell = (...records: PoisonRecord[]) => expect(ref.tell({ type: 'dead-letter', records })).toBe('accepted');
+  return { system, clock, ref, settled, record, tell, revoke: () => (active = false), ...fake };
+}
+const offsets = (settled: readonly [number, Outcome][]): number[] => settled.map(([at]) => at);
+
+describe('the dead-letter actor', () => {
+  it('produces the original key, bytes and headers, with where from and why', async () => {
+    const { system, tell, record, sent, settled } = setUp();
+    tell(record(7));
+    await settle(system);
+    expect(sent).toEqual([
+      {
+        key: Buffer.from('key'),
+        value: Buffer.from('bytes'),
+        headers: {
+          token: Buffer.from('t'),
+          other: 'text',
+          dlq_reason: 'failed_parse_message',
+          dlq_origin: 'router',
+          dlq_detail: 'not JSON',
+          dlq_topic: 'events',
+          dlq_partition: '3',
+          dlq_offset: '7',
+          dlq_timestamp: '2026-11-21T00:00:00.000Z',
+        },
+      },
+    ]);
+    expect(settled).toEqual([[7, { type: 'dead-lettered', reason: 'failed_parse_message' }]]);
+  });
+
+  it('X1: settles nothing before Kafka has acknowledged it', async () => {
+    const { system, tell, record, control, release, settled } = setUp();
+    control.holds = true;
+    tell(record(1));
+    await settle(system);
+    expect(settled).toEqual([]);
+    control.holds = false;
+    release();
+    await settle(system);
+    expect(offsets(settled)).toEqual([1]);
+  });
+
+  it('X2: Kafka away for long: everything waits, is produced once it is back, and a drain is answered only then', async () => {
+    const { system, clock, ref, tell, record, control, sent, settled, calls } = setUp();
+    control.away = true;
+    const drained = probe<{ readonly type: 'drained' }>();
+    tell(record(1));
+    await settle(system);
+    tell(record(2), record(3));
+    ref.tell({ type: 'drain', replyTo: drained });
+    await pass(system, clock, 60_000, 500);
+    expect(settled).toEqual([]);
+    expect(drained.messages).toEqual([]);
+    expect(calls.length).toBeLessThan(25); // it backs off
+    control.away = false;
+    await pass(system, clock, 6_000, 500);
+    expect(offsets(settled)).toEqual([1, 2, 3]);
+    expect(sent).toHaveLength(3);
+    expect(drained.messages).toEqual([{ type: 'drained' }]);
+  });
+
+  it('X3: records of a lost partition are left out', async () => {
+    const { system, clock, tell, record, control, sent, settled, revoke, ref } = setUp();
+    control.away = true;
+    tell(record(1));
+    await settle(system);
+    revoke();
+    control.away = false;
+    await pass(system, clock, 1_000, 100);
+    expect([sent, settled]).toEqual([[], []]);
+    const drained = probe<{ readonly type: 'drained' }>();
+    ref.tell({ type: 'drain', replyTo: drained } satisfies DeadLetterMessage);
+    await settle(system);
+    expect(drained.messages).toHaveLength(1);
+  });
+
+  it('X4: a value longer than the limit is cut and says so', async () => {
+    const { system, tell, record, sent, settled } = setUp();
+    tell(record(1, 'x'.repeat(1_000_000)));
+    await settle(system);
+    expect(sent[0]?.value).toHaveLength(900_000);
+    expect(sent[0]?.headers).toMatchObject({ dlq_truncated: 'true' });
+    expect(offsets(settled)).toEqual([1]);
+  });
+
+  it('X4: a topic with a smaller limit gets the one large record in pieces it can hold, the others whole, all in order', async () => {
+    const { system, tell, record, sent, settled, control } = setUp();
+    control.limitBytes = 2_000;
+    tell(record(1), record(2, 'y'.repeat(5_000)), record(3));
+    await settle(system);
+    expect(offsets(settled)).toEqual([1, 2, 3]);
+    expect(sent.map((one) => one.value.length)).toEqual([5, 1_250, 5]);
+    expect(sent.map((one) => one.headers?.['dlq_truncated'])).toEqual([undefined, 'true', undefined]);
+  });
+
+  it('X4: headers that alone are too large are the last to go', async () => {
+    const { system, tell, record, sent, settled, control } = setUp();
+    control.limitBytes = 2_000;
+    tell(record(1, 'value', { headers: { huge: Buffer.alloc(5_000) } }));
+    await settle(system);
+    expect(offsets(settled)).toEqual([1]);
+    expect(sent[0]?.headers).toMatchObject({ dlq_truncated: 'true', dlq_offset: '1' });
+    expect(sent[0]?.headers).not.toHaveProperty('huge');
+  });
+
+  it('states what it produced by reason, and shows the last ones without keys and values', async () => {
+    const facts: unknown[] = [];
+    const stop = observe('dead-letter-produced', (fact) => facts.push(fact));
+    const { system, tell, record } = setUp();
+    tell(record(1), record(2), record(3, 'v', { reason: 'row_refused' }));
+    await settle(system);
+    stop();
+    expect(facts).toEqual([
+      { reason: 'failed_parse_message', count: 2 },
+      { reason: 'row_refused', count: 1 },
+    ]);
+    const shown = JSON.stringify(system.inspect.list());
+    expect(shown).toContain('row_refused');
+    expect(shown).not.toContain('bytes');
+  });
+});
