@@ -1,6 +1,7 @@
 import { state as stateFact } from '../observe/facts.ts';
-import type { RefusalReason, StopReason } from './actor.ts';
+import type { StopReason } from './actor.ts';
 import { rareOf, THROUGHPUT_COUNT, type Cell, type CellPhase, type CellStatus } from './cell.ts';
+import { noteCrash, refuseRest, settleFailed, warnOfLimit } from './leftovers.ts';
 import { nextRestart, noCrashes } from './strategy.ts';
 import { cancelTimers } from './timers.ts';
 import { endWatches, tellWatchers } from './watch.ts';
@@ -199,7 +200,7 @@ function endLife(cell: Cell, reason: StopReason, limitMs: number | undefined, th
       limitMs === undefined
         ? undefined
         : cell.core.deadlines.add(limitMs, () => {
-            warn(cell, 'An actor took too long to stop and was given up.', limitMs);
+            warnOfLimit(cell, limitMs);
             giveUpWaiting(cell);
             setPhase(cell, 'running');
             cell.state = undefined;
@@ -256,7 +257,7 @@ export function finishStop(cell: Cell): void {
 
 function abandon(cell: Cell, limitMs: number): void {
   if (cell.status === 'stopped') return;
-  warn(cell, 'An actor took too long to stop and was given up.', limitMs);
+  warnOfLimit(cell, limitMs);
   const unfinished = cell.rare?.pending?.message;
   giveUpWaiting(cell);
   if (unfinished !== undefined) settleFailed(cell, unfinished, new Error('Given up at the limit of a stop.'));
@@ -289,55 +290,4 @@ function end(cell: Cell): void {
   cell.place.remove(cell);
   tellWatchers(cell);
   for (const onEnd of stop?.onEnd ?? []) onEnd();
-}
-
-function settleFailed(cell: Cell, message: unknown, error: unknown): void {
-  try {
-    if (cell.spec.failed === undefined) cell.core.deadLetters.add(cell, message, 'failed');
-    else cell.spec.failed(cell.state, message, error, cell);
-  } catch (second) {
-    noteCrash(cell, second);
-    cell.core.deadLetters.add(cell, message, 'failed');
-  }
-  cell.core.asks.reject(message, 'failed', error);
-}
-
-/** Empties the mailbox: each message to the spec's `refused`, or to the dead letters. */
-export function refuseRest(cell: Cell, reason: RefusalReason): void {
-  const { mailbox } = cell;
-  while (mailbox !== undefined && mailbox.depth > 0) {
-    const message = mailbox.take();
-    cell.trace = mailbox.takenTrace;
-    try {
-      if (cell.spec.refused === undefined) cell.core.deadLetters.add(cell, message, reason === 'stopped' ? 'stopped' : 'failed');
-      else cell.spec.refused(message, reason, cell.rare?.lastError, cell);
-    } catch (error) {
-      noteCrash(cell, error);
-      cell.core.deadLetters.add(cell, message, 'failed');
-    }
-    cell.core.asks.reject(message, 'stopped', cell.rare?.lastError);
-  }
-  cell.trace = undefined;
-}
-
-function noteCrash(cell: Cell, error: unknown): void {
-  const code = codeOf(error);
-  const rare = rareOf(cell);
-  rare.lastError = error;
-  rare.lastErrorCode = code;
-  stateFact('runtime-actor-crashed', {
-    kind: cell.kind,
-    path: cell.path,
-    code,
-    message: error instanceof Error ? error.message : String(error),
-  });
-}
-
-function codeOf(error: unknown): string {
-  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string') return error.code;
-  return error instanceof Error ? error.name : 'not-an-error';
-}
-
-function warn(cell: Cell, message: string, limitMs: number): void {
-  stateFact('log-written', { level: 'warn', message, fields: { actorKind: cell.kind, actorPath: cell.path, limitMs } });
 }
