@@ -8,7 +8,7 @@ import { kafkaTls } from './config/kafka-tls.ts';
 import type { Config } from './config/schema.ts';
 import { startEmbeddedClickHouse } from './embedded/clickhouse.ts';
 import { openEmbeddedLog } from './embedded/log.ts';
-import { startEmbeddedPostgres } from './embedded/postgres.ts';
+import { keepEmbeddedPostgres } from './embedded/postgres-kept.ts';
 import { createEmbeddedStateStore } from './embedded/state-store.ts';
 import { createKafkaAdmin } from './kafka/admin.ts';
 import type { KafkaConnection } from './kafka/connection.ts';
@@ -177,11 +177,8 @@ async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<Post
   let connectionString = config.postgres.url;
   if (connectionString === undefined) {
     const dataDir = join(resolve(config.server.dataDir), 'postgres');
-    const server = await startEmbeddedPostgres({ dataDir, clock });
+    const server = await keepEmbeddedPostgres({ dataDir, clock });
     closers.push('the embedded PostgreSQL', () => server.stop());
-    void server.exited.then((exit) => {
-      if (!exit.asked) deps.onLost('the embedded PostgreSQL', exit.lastWords);
-    });
     connectionString = server.connectionString;
     summary.push(`PostgreSQL  embedded, ${dataDir}`);
   } else {

@@ -11,7 +11,8 @@
  * R1 Every record read is tracked in the ledger, and is then settled once: here, or by whoever it was dispatched to.
  * R2 A record that the ledger knows as settled (stored by a previous owner) is skipped before it is parsed.
  * R3 Events of one (team, distinct_id) are dispatched in offset order.
- * R4 Events in flight and their bytes stay within credit; no record at or beyond watermark + gapCount is dispatched.
+ * R4 Events in flight and their bytes stay within credit (a slice or a group may overshoot it by itself, never two); no record
+ *    at or beyond watermark + gapCount is dispatched. What the router itself sent to the dead letters is in flight too.
  * R5 'batch-accepted' is told once per batch, after its last record was dispatched, parked or settled.
  * R6 An unknown team, a dropped token, an unreadable value cost that record alone.
  */
@@ -85,13 +86,20 @@ export interface RouterState {
   /** Messages that a full team mailbox refused. */
   refused: { readonly team: Team; readonly groups: EventGroup[] }[];
   wakePending: boolean;
+  /** Told as the reason of the wait; undefined while records flow. */
+  waitsFor: WaitReason | undefined;
+  /** What the router's own dead letters are settled through: they hold credit as well, and free it. */
+  own: Settlement | undefined;
   skippedCount: number;
 }
 
-/** A record that has passed the outer checks. */
+type WaitReason = 'credit' | 'gap' | 'full';
+
+/** A record that has passed the outer checks. `team` undefined: not yet looked up; null: there is no such team. */
 interface Arrival {
   readonly record: KafkaRecord;
   readonly envelope: Envelope;
+  team: Team | null | undefined;
 }
 
 export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMessage> {
@@ -108,6 +116,8 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       spentBytes: 0,
       refused: [],
       wakePending: false,
+      waitsFor: undefined,
+      own: undefined,
       skippedCount: 0,
     };
   }
@@ -140,8 +150,8 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       }
       const slice = take(state, waiting);
       if (slice.length === 0 && waiting.position < waiting.batch.records.length) break; // R4: wait for credit
-      const arrivals = admit(slice);
-      await resolveTeams(arrivals, ctx);
+      const arrivals = admit(state, slice, ctx);
+      if (!(await resolveTeams(arrivals, ctx))) continue; // revoked meanwhile
       dispatch(state, arrivals, ctx);
       if (waiting.position >= waiting.batch.records.length) finish(state, waiting);
     }
@@ -164,11 +174,14 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       if (record === undefined) break;
       const waits = whyWait(state, record, slice.length, bytes);
       if (waits !== undefined) {
-        if (slice.length === 0) stateFact('router-backpressure-changed', { topic, partition, waiting: true, reason: waits });
+        if (slice.length === 0) noteWait(state, waits);
         break;
       }
       const tracked = ledger.track(toOffset(record.offset));
-      if (tracked === 'full') break;
+      if (tracked === 'full') {
+        if (slice.length === 0) noteWait(state, 'gap');
+        break;
+      }
       waiting.position++;
       if (tracked !== 'pending') {
         state.skippedCount++;
@@ -179,20 +192,30 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     }
     const last = slice.at(-1);
     if (last !== undefined) {
+      noteWait(state, undefined);
       state.spent.push({ upTo: last.offset, bytes });
       state.spentBytes += bytes;
     }
     return slice;
   }
 
+  function noteWait(state: RouterState, reason: WaitReason | undefined): void {
+    const before = state.waitsFor;
+    state.waitsFor = reason;
+    if (reason !== undefined) stateFact('router-backpressure-changed', { topic, partition, waiting: true, reason });
+    else if (before !== undefined) stateFact('router-backpressure-changed', { topic, partition, waiting: false, reason: before });
+  }
+
   /** R4. Undefined when the record may go. */
-  function whyWait(state: RouterState, record: KafkaRecord, takenCount: number, takenBytes: number): 'credit' | 'gap' | 'full' | undefined {
+  function whyWait(state: RouterState, record: KafkaRecord, takenCount: number, takenBytes: number): WaitReason | undefined {
     if (state.refused.length > 0) return 'full';
     const inFlightCount = state.inFlightCount + takenCount;
     if (inFlightCount >= options.creditCount) return 'credit';
     // One record larger than the whole credit still goes, alone.
     if (inFlightCount > 0 && state.spentBytes + takenBytes >= options.creditBytes) return 'credit';
-    if (record.offset >= ledger.watermark() + options.gapCount || state.parkedCount >= options.gapCount) return 'gap';
+    // With nothing pending there is no gap to bound: a log may begin far above the watermark (expired, compacted).
+    if (ledger.pendingCount() > 0 && record.offset >= ledger.watermark() + options.gapCount) return 'gap';
+    if (state.parkedCount >= options.gapCount) return 'gap';
     return undefined;
   }
 
@@ -206,12 +229,12 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
   }
 
   /** R6: unreadable values and dropped tokens end here. */
-  function admit(slice: readonly KafkaRecord[]): Arrival[] {
+  function admit(state: RouterState, slice: readonly KafkaRecord[], ctx: ActorContext<RouterMessage>): Arrival[] {
     const arrivals: Arrival[] = [];
     for (const record of slice) {
       const parsed = parseEnvelope(record.value);
       if (!parsed.ok) {
-        deadLetter(record, parsed.reason, parsed.detail);
+        deadLetter(state, record, parsed.reason, parsed.detail, ctx);
         continue;
       }
       const { envelope } = parsed;
@@ -220,17 +243,24 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
         drop(envelope, toOffset(record.offset), reason);
         continue;
       }
-      arrivals.push({ record, envelope });
+      arrivals.push({ record, envelope, team: undefined });
     }
     return arrivals;
   }
 
-  function deadLetter(record: KafkaRecord, reason: DeadLetterReason, detail: string): void {
-    deps.deadLetter.tell({
+  function deadLetter(
+    state: RouterState,
+    record: KafkaRecord,
+    reason: DeadLetterReason,
+    detail: string,
+    ctx: ActorContext<RouterMessage>,
+  ): void {
+    state.inFlightCount++;
+    const told = deps.deadLetter.tell({
       type: 'dead-letter',
       records: [
         {
-          settlement: ledger.settlement,
+          settlement: ownSettlement(state, ctx),
           offset: toOffset(record.offset),
           key: record.key,
           value: record.value,
@@ -242,21 +272,53 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
         },
       ],
     });
+    // 'stopped' is a tree that is being torn down: the record comes again.
+    if (told === 'full') throw new Error('the mailbox of the dead-letter actor is full although it is sized for all credit');
   }
 
-  /** One query for all tokens and ids of the slice that the cache does not know. PostgreSQL away: the partition waits. */
-  async function resolveTeams(arrivals: readonly Arrival[], ctx: ActorContext<RouterMessage>): Promise<void> {
+  function ownSettlement(state: RouterState, ctx: ActorContext<RouterMessage>): Settlement {
+    const below = ledger.settlement;
+    return (state.own ??= {
+      topic,
+      partition,
+      generation: below.generation,
+      get active() {
+        return below.active;
+      },
+      settle(offset, outcome) {
+        const counts = below.active && !ledger.isSettled(offset);
+        below.settle(offset, outcome);
+        if (counts) freed(state, ctx);
+      },
+    });
+  }
+
+  /** One event less in flight: whoever waits for credit, or for the watermark, looks again. */
+  function freed(state: RouterState, ctx: ActorContext<RouterMessage>): void {
+    state.inFlightCount--;
+    if ((state.waiting === undefined && state.parkedCount === 0) || state.wakePending) return;
+    state.wakePending = true;
+    ctx.after(0, { type: 'self:credit-freed' });
+  }
+
+  /**
+   * Gives each arrival its team: from the cache, or by one query for all that it does not know. PostgreSQL away: the
+   * partition waits. False when it was revoked meanwhile.
+   */
+  async function resolveTeams(arrivals: readonly Arrival[], ctx: ActorContext<RouterMessage>): Promise<boolean> {
+    const unknown: Arrival[] = [];
     const tokens = new Set<string>();
     const ids = new Set<number>();
-    for (const { envelope } of arrivals) {
-      if (options.trustTeamId && envelope.teamId !== undefined) {
-        if (deps.teams.byId(envelope.teamId) === undefined) ids.add(envelope.teamId);
-      } else if (envelope.token !== undefined) {
-        const token = lookupToken(envelope.token);
-        if (deps.teams.byToken(token) === undefined) tokens.add(token);
-      }
+    for (const arrival of arrivals) {
+      const { teamId, token } = namedBy(arrival.envelope);
+      if (teamId !== undefined) arrival.team = deps.teams.byId(teamId);
+      else if (token !== undefined) arrival.team = deps.teams.byToken(token);
+      if (arrival.team !== undefined) continue;
+      unknown.push(arrival);
+      if (teamId !== undefined) ids.add(teamId);
+      else if (token !== undefined) tokens.add(token);
     }
-    if (tokens.size === 0 && ids.size === 0) return;
+    if (tokens.size === 0 && ids.size === 0) return true;
     const patience = {
       clock: ctx.clock,
       random: ctx.random,
@@ -265,18 +327,37 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       minMs: 50,
       maxMs: 2000,
     };
-    await untilAvailable(patience, () => deps.teams.resolve([...tokens], [...ids]));
+    try {
+      const found = await untilAvailable(patience, () => deps.teams.resolve([...tokens], [...ids]));
+      for (const arrival of unknown) {
+        const { teamId, token } = namedBy(arrival.envelope);
+        if (teamId !== undefined) arrival.team = found.byId.get(teamId);
+        else if (token !== undefined) arrival.team = found.byToken.get(token);
+      }
+    } catch (error) {
+      if (ledger.settlement.active) throw error;
+    }
+    return ledger.settlement.active;
+  }
+
+  /** Rules T-2, T-3: what the record may name its team by. */
+  function namedBy({ teamId, token }: Envelope): { readonly teamId: number | undefined; readonly token: string | undefined } {
+    if (options.trustTeamId && teamId !== undefined) return { teamId, token: undefined };
+    return { teamId: undefined, token: token === undefined || token === '' ? undefined : lookupToken(token) };
   }
 
   function dispatch(state: RouterState, arrivals: readonly Arrival[], ctx: ActorContext<RouterMessage>): void {
-    const byLane = new Map<Lane, Map<string, EventGroup & { readonly settlement: Settlement }>>();
-    for (const { record, envelope } of arrivals) {
+    type Groups = Map<string, EventGroup & { readonly settlement: Settlement }>;
+    const byLane = new Map<Lane, Groups>();
+    for (const { record, envelope, team } of arrivals) {
       const offset = toOffset(record.offset);
-      const team = teamOf(envelope, offset);
-      if (team === undefined) continue;
+      if (team === undefined || team === null) {
+        drop(envelope, offset, team === undefined ? 'no_token' : 'invalid_token');
+        continue;
+      }
       const lane = laneOf(state, team, ctx);
-      let groups = byLane.get(lane);
-      if (groups === undefined) byLane.set(lane, (groups = new Map()));
+      const groups = byLane.get(lane) ?? (new Map() as Groups);
+      byLane.set(lane, groups);
       let group = groups.get(envelope.distinctId);
       if (group === undefined) {
         group = { teamId: team.id, distinctId: envelope.distinctId, events: [], settlement: lane.settlementFor(envelope.distinctId) };
@@ -298,22 +379,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     for (const [lane, groups] of byLane) send(state, lane, [...groups.values()], ctx);
   }
 
-  /** Rules T-2, T-3. A record that names no team it may name is settled here. */
-  function teamOf(envelope: Envelope, offset: Offset): Team | undefined {
-    if (options.trustTeamId && envelope.teamId !== undefined) {
-      const team = deps.teams.byId(envelope.teamId);
-      if (team) return team;
-      return drop(envelope, offset, 'invalid_token');
-    }
-    if (envelope.token === undefined || envelope.token === '') {
-      return drop(envelope, offset, 'no_token');
-    }
-    const team = deps.teams.byToken(lookupToken(envelope.token));
-    if (team) return team;
-    return drop(envelope, offset, 'invalid_token');
-  }
-
-  function drop(envelope: Envelope, offset: Offset, reason: DropReason): undefined {
+  function drop(envelope: Envelope, offset: Offset, reason: DropReason): void {
     ledger.settlement.settle(offset, dropped(reason));
     if (typeof envelope.uuid === 'string') {
       stateFact('event-ended', { uuid: envelope.uuid, teamId: undefined, topic, partition, offset, outcome: 'dropped', reason });
@@ -328,14 +394,8 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
         below: ledger.settlement,
         creditCount: options.teamCreditCount,
         distinctIdCreditCount: options.distinctIdCreditCount,
-        freed: (freed) => {
-          state.inFlightCount--;
-          const wanted = state.waiting !== undefined || freed.parkedCount > 0;
-          if (wanted && !state.wakePending) {
-            state.wakePending = true;
-            ctx.after(0, { type: 'self:credit-freed' });
-          }
-        },
+        isSettled: (offset) => ledger.isSettled(offset),
+        freed: () => freed(state, ctx),
       });
       state.lanes.set(team.id, lane);
     }
@@ -353,8 +413,10 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
   function unpark(state: RouterState, ctx: ActorContext<RouterMessage>): void {
     for (const lane of state.lanes.values()) {
       if (lane.parkedCount === 0) continue;
+      const roomCount = options.creditCount - state.inFlightCount;
+      if (roomCount <= 0) break;
       const parkedBefore = lane.parkedCount;
-      const leaving = lane.unpark();
+      const leaving = lane.unpark(roomCount);
       state.parkedCount += lane.parkedCount - parkedBefore;
       dispatchGroups(state, lane, leaving, ctx);
     }

@@ -8,6 +8,7 @@ import type { Team } from '../../src/domain/team.ts';
  *
  * Invariants
  * L1 `inFlightCount` is the number of events dispatched through this lane and not yet settled; a queue's is that of its distinct_id.
+ *    An offset that is settled twice is counted once: a sloppy sink must not mint credit.
  * L2 Groups of one distinct_id leave in the order they came: while one is parked, later ones park behind it.
  * L3 A lane, or a distinct_id, that is over its credit parks; the others go on (a plugin that hangs, a hot key: delivery.md section 4).
  * L4 A distinct_id with nothing in flight and nothing parked takes no memory.
@@ -20,18 +21,20 @@ export interface Lane {
   settlementFor(distinctId: string): Settlement;
   /** Takes groups in and gives back those that may be dispatched now. */
   offer(groups: readonly EventGroup[]): EventGroup[];
-  /** Those of the parked groups that may be dispatched now. */
-  unpark(): EventGroup[];
+  /** Those of the parked groups that may be dispatched now: until they are `roomCount` events or more. */
+  unpark(roomCount: number): EventGroup[];
 }
 
 export interface LaneOptions {
   readonly team: Team;
   /** The partition's own settlement. */
   readonly below: Settlement;
+  /** Whether the partition has this offset settled already. */
+  readonly isSettled: (offset: Offset) => boolean;
   readonly creditCount: number;
   readonly distinctIdCreditCount: number;
-  /** Called at each settle, after the counts were lowered. */
-  readonly freed: (lane: Lane) => void;
+  /** Called at each settle that counts, after the counts were lowered. */
+  readonly freed: () => void;
 }
 
 /** One distinct_id of the lane while it has events in flight; the Settlement of those events. */
@@ -40,7 +43,7 @@ interface Queue extends Settlement {
   readonly parked: EventGroup[];
 }
 
-export function createLane({ team, below, creditCount, distinctIdCreditCount, freed }: LaneOptions): Lane {
+export function createLane({ team, below, isSettled, creditCount, distinctIdCreditCount, freed }: LaneOptions): Lane {
   const queues = new Map<string, Queue>();
   /** Queues with something parked, in the order in which they began to park. */
   const parking = new Set<string>();
@@ -58,11 +61,12 @@ export function createLane({ team, below, creditCount, distinctIdCreditCount, fr
           return below.active;
         },
         settle(offset: Offset, outcome: Outcome) {
+          if (!below.active || isSettled(offset)) return below.settle(offset, outcome);
           made.inFlightCount--;
           inFlightCount--;
           if (made.inFlightCount === 0 && made.parked.length === 0) queues.delete(distinctId); // L4
           below.settle(offset, outcome);
-          freed(lane);
+          freed();
         },
         inFlightCount: 0,
         parked: [],
@@ -108,14 +112,16 @@ export function createLane({ team, below, creditCount, distinctIdCreditCount, fr
       }
       return leaving;
     },
-    unpark() {
+    unpark(roomCount) {
       const leaving: EventGroup[] = [];
+      let room = roomCount;
       for (const distinctId of parking) {
-        if (inFlightCount >= creditCount) break;
+        if (inFlightCount >= creditCount || room <= 0) break;
         const queue = queueOf(distinctId);
-        for (let group = queue.parked[0]; group !== undefined && mayLeave(queue); group = queue.parked[0]) {
+        for (let group = queue.parked[0]; group !== undefined && room > 0 && mayLeave(queue); group = queue.parked[0]) {
           queue.parked.shift();
           parkedCount -= group.events.length;
+          room -= group.events.length;
           leaving.push(leave(queue, group));
         }
         if (queue.parked.length === 0) parking.delete(distinctId);

@@ -6,14 +6,23 @@ import type { Clock } from '../../src/runtime/clock.ts';
  * Tokens and ids to teams, shared by all routers of a process (rule T-5). Negative answers are kept too: a token made
  * after a failed look-up may be refused for up to `tokenTtlMs`.
  *
- * Invariants: C1 never more than `capacityCount` entries a map (oldest out first); C2 one query for what a batch needs.
+ * Invariants
+ * C1 Never more than `capacityCount` entries a map (oldest out first).
+ * C2 One query for what a batch needs.
+ * C3 What `resolve` found is in its answer: the cache may have let go of it again before the caller looks, and "forgotten" must
+ *    never read as "no such team".
  */
 export interface TeamCache {
   /** undefined: not known here, `resolve` first. null: there is no such team. */
   byToken(token: string): Team | null | undefined;
   byId(id: number): Team | null | undefined;
-  /** Loads what is missing. @throws PostgresError */
-  resolve(tokens: readonly string[], ids: readonly number[]): Promise<void>;
+  /** Loads these; null in the answer: there is no such team. @throws PostgresError */
+  resolve(tokens: readonly string[], ids: readonly number[]): Promise<ResolvedTeams>;
+}
+
+export interface ResolvedTeams {
+  readonly byToken: ReadonlyMap<string, Team | null>;
+  readonly byId: ReadonlyMap<number, Team | null>;
 }
 
 interface Entry {
@@ -37,13 +46,13 @@ export function createTeamCache(
     return undefined;
   }
 
-  function keep<Key>(map: Map<Key, Entry>, key: Key, team: Team | undefined, ttlMs: number): void {
+  function keep<Key>(map: Map<Key, Entry>, key: Key, team: Team | null, ttlMs: number): void {
+    map.delete(key);
     if (map.size >= options.capacityCount) {
       const oldest = map.keys().next().value;
       if (oldest !== undefined) map.delete(oldest);
     }
-    map.delete(key);
-    map.set(key, { team: team ?? null, untilMs: clock.monotonic() + ttlMs });
+    map.set(key, { team, untilMs: clock.monotonic() + ttlMs });
   }
 
   return {
@@ -54,8 +63,13 @@ export function createTeamCache(
         wantedTokens.length > 0 ? store.byToken(wantedTokens) : [],
         wantedIds.length > 0 ? store.byId(wantedIds) : [],
       ]);
-      wantedTokens.forEach((token, index) => keep(tokens, token, byToken[index], options.tokenTtlMs));
-      wantedIds.forEach((id, index) => keep(ids, id, byId[index], options.idTtlMs));
+      const found = {
+        byToken: new Map(wantedTokens.map((token, index) => [token, byToken[index] ?? null])),
+        byId: new Map(wantedIds.map((id, index) => [id, byId[index] ?? null])),
+      };
+      found.byToken.forEach((team, token) => keep(tokens, token, team, options.tokenTtlMs));
+      found.byId.forEach((team, id) => keep(ids, id, team, options.idTtlMs));
+      return found;
     },
   };
 }

@@ -1,0 +1,57 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Linux counts CPU in ticks of 10 ms. */
+const TICK_US = 10_000;
+
+function statOf(pid: number): { readonly ownUs: number; readonly deadChildrenUs: number; readonly parent: number } | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return undefined; // it ended between the listing and the look
+  }
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const at = (index: number): number => Number(fields[index] ?? 0);
+  return { parent: at(1), ownUs: (at(11) + at(12)) * TICK_US, deadChildrenUs: (at(13) + at(14)) * TICK_US };
+}
+
+/** CPU microseconds of a process and of all its children, dead ones included, since they started. */
+export function treeCpuUs(pid: number): number {
+  const root = statOf(pid);
+  if (root === undefined) return 0;
+  let sum = root.ownUs + root.deadChildrenUs;
+  for (const child of childrenOf(pid)) sum += treeCpuUs(child);
+  return sum;
+}
+
+/** CPU microseconds of one process without its children. */
+export function ownCpuUs(pid: number): number {
+  return statOf(pid)?.ownUs ?? 0;
+}
+
+export function childrenOf(pid: number): number[] {
+  const children: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    const child = Number(name);
+    if (Number.isInteger(child) && statOf(child)?.parent === pid) children.push(child);
+  }
+  return children;
+}
+
+/** The process whose command line holds `text`. @throws Error when there is none or there are several. */
+export function pidOf(text: string): number {
+  const pids = execFileSync('pgrep', ['-f', text], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .map(Number)
+    .filter((pid) => pid !== process.pid);
+  const [pid, ...others] = pids;
+  if (pid === undefined || others.length > 0) throw new Error(`pgrep -f ${text} found ${pids.join(', ') || 'nothing'}`);
+  return pid;
+}
+
+export function rssMb(pid: number): number {
+  const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Math.round(Number(match?.[1] ?? 0) / 1024);
+}
