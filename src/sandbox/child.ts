@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { IsolateError, loadIsolate, type PluginIsolate } from './isolate.ts';
+import { readSource } from './source.ts';
 import { CATASTROPHE_MARK, type ChildLimits, type FromSandbox, type ToSandbox } from './protocol.ts';
 
 /**
@@ -44,8 +45,10 @@ answer({ type: 'ready' });
 async function load(message: Extract<ToSandbox, { type: 'load' }>): Promise<void> {
   const { request, isolateId } = message;
   drop(isolateId);
+  const source = readSource(message.name, message.files);
+  if (source.type === 'unusable') return answer({ type: 'refused', request, message: source.message });
   const abandoned = abandonment(request);
-  const loading = loadIsolate(message, limits, {
+  const loading = loadIsolate({ config: message.config, code: source.code, timeoutMs: message.timeoutMs }, limits, {
     catastrophe(reason) {
       writeSync(2, `\n${CATASTROPHE_MARK} ${isolateId} ${reason}\n`);
       die();

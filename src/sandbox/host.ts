@@ -1,7 +1,6 @@
 import { SandboxError, type InvocationResult, type LoadResult, type PluginSource, type Sandbox } from './port.ts';
 import { readAnswer, type CheckedAnswer } from './answer.ts';
 import { spawnChild, type Child } from './process.ts';
-import { readSource } from './source.ts';
 import type { FromSandbox, ToSandbox } from './protocol.ts';
 import type { PluginEvent } from '../domain/event.ts';
 import { state } from '../observe/facts.ts';
@@ -140,8 +139,6 @@ export function createSandbox(options: SandboxOptions): Sandbox {
   return {
     async load(plugin: PluginSource): Promise<LoadResult> {
       if (closed) throw new SandboxError('died', 'the sandbox is closed');
-      const source = readSource(plugin.name, plugin.files);
-      if (source.type === 'unusable') return { type: 'refused', message: source.message };
       const running = (current ??= start());
       await running.ready;
       const isolateId = plugin.isolateId ?? plugin.pluginConfigId;
@@ -154,7 +151,8 @@ export function createSandbox(options: SandboxOptions): Sandbox {
           request: id,
           isolateId,
           config: JSON.stringify(plugin.config),
-          code: source.code,
+          name: plugin.name,
+          files: plugin.files,
           timeoutMs: loadTimeoutMs,
         })),
       );

@@ -10,8 +10,9 @@ export type ToSandbox =
       readonly isolateId: number;
       /** JSON text of `meta.config`. */
       readonly config: string;
-      /** JavaScript: types are already stripped. */
-      readonly code: string;
+      readonly name: string;
+      /** As stored. Even reading an author's source is left to the child: nobody knows how long a parser takes over it. */
+      readonly files: Readonly<Record<string, string>>;
       readonly timeoutMs: number;
     }
   | {
