@@ -102,15 +102,20 @@ export class Cell implements ActorRef<unknown>, ActorContext<unknown>, Occupant 
 
   tell(message: unknown, trace?: TraceContext): TellResult {
     const status = this.status;
-    if (status !== 'active') {
-      if (status === 'stopping' || status === 'stopped') return 'stopped';
-      if (status === 'quarantined' && this.spec.refused === undefined) return 'stopped';
-    }
-    return this.accept(message, trace);
+    if (status === 'active') return this.accept(message, trace);
+    if (status === 'stopping' || status === 'stopped') return 'stopped';
+    if (status === 'quarantined' && this.spec.refused === undefined) return 'stopped';
+    return this.hold(message, trace);
   }
 
-  /** {@link tell} without looking at the status: an entity's group holds messages for one that is passivating. */
-  accept(message: unknown, trace: TraceContext | undefined): TellResult {
+  /** Takes a message that the present status cannot handle; the place counts it. */
+  hold(message: unknown, trace: TraceContext | undefined): TellResult {
+    const told = this.accept(message, trace);
+    if (told === 'accepted') this.place.holds(this);
+    return told;
+  }
+
+  private accept(message: unknown, trace: TraceContext | undefined): TellResult {
     const core = this.place.core;
     if (core.killed) return 'stopped';
     const mailbox = (this.mailbox ??= core.mailboxes.take());

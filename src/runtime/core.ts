@@ -44,6 +44,8 @@ export interface Place {
   admits(cell: Cell): boolean;
   /** Told after each change of status. */
   changed(cell: Cell, from: CellStatus): void;
+  /** Told after a message was accepted in a status other than active. */
+  holds(cell: Cell): void;
   /** Takes what is left in the mailbox of an ended cell over to a successor; false when there is none. */
   inherits(cell: Cell): boolean;
   escalated(cell: Cell, error: unknown): void;

@@ -133,6 +133,9 @@ export function createEntities<K extends string, S, M>(
         sweeper.resume();
       }
     },
+    holds(cell) {
+      if (isHeld(cell.status)) heldCount++;
+    },
     inherits: (cell) => succeed(cell as EntityCell),
     remove(cell) {
       const entity = cell as EntityCell;
@@ -236,13 +239,11 @@ export function createEntities<K extends string, S, M>(
         cell = create(key);
       } else if (cell.usedEpoch !== recency.epoch) recency.touch(cell);
       const { status } = cell;
-      if (status === 'active' || status === 'new') return cell.accept(message, trace);
       if (!isHeld(status)) return cell.tell(message, trace);
-      if (status === 'stopping' && cell.rare?.stop?.reason !== 'passivated') return 'stopped';
+      const isPassivating = status === 'stopping' && cell.rare?.stop?.reason === 'passivated';
+      if (status === 'stopping' && !isPassivating) return 'stopped';
       if (heldCount >= options.bufferCount) return 'full';
-      const told = cell.accept(message, trace);
-      if (told === 'accepted') heldCount++;
-      return told;
+      return cell.hold(message, trace);
     },
     passivate(key) {
       const cell = cells.get(key);

@@ -210,6 +210,7 @@ function createHome(core: Core, name: string, node: Node | undefined): Home {
     nextIncarnation: (previous) => previous + 1,
     admits: () => true,
     changed: () => undefined,
+    holds: () => undefined,
     inherits: () => false,
     escalated: () => undefined,
   };

@@ -3,7 +3,7 @@
  * any order. A failing seed reproduces: SEED=<n> vitest run --project unit entities-interleaving.
  */
 import { expect, test } from 'vitest';
-import type { TellResult } from '../../../src/runtime/ref.ts';
+import type { ActorRef, TellResult } from '../../../src/runtime/ref.ts';
 import { createActorSystem } from '../../../src/runtime/system.ts';
 import { gate, pass, restarting, settle, type Gate } from '../../kit/actors.ts';
 import { manualClock, seededRandom, type SeededRandom } from '../../kit/clock.ts';
@@ -32,6 +32,8 @@ async function run(seed: number): Promise<void> {
   const fates = new Map<string, string[]>();
   const accepted: string[] = [];
   const nextNumber = new Map<string, number>();
+  /** Refs that an actor outside may still hold: answers come by them. */
+  const selves = new Map<string, ActorRef<Numbered>>();
   let inFlight = 0;
   let mostInFlight = 0;
 
@@ -87,6 +89,7 @@ async function run(seed: number): Promise<void> {
         alone(key, () =>
           inFlightWork(async () => {
             claim(!openLives.has(key), `I5: ${key} starts before the flush of its last life has ended`);
+            selves.set(key, ctx.self);
             await wait();
             if (random.below(12) === 0) throw new Error('start fails');
             openLives.set(key, ctx.incarnation);
@@ -132,7 +135,9 @@ async function run(seed: number): Promise<void> {
         const key = random.pick(KEYS);
         const number = (nextNumber.get(key) ?? 0) + 1;
         nextNumber.set(key, number);
-        const told: TellResult = people.tell(key, { key, number });
+        const message: Numbered = { key, number };
+        const self = random.below(4) === 0 ? selves.get(key) : undefined;
+        const told: TellResult = self === undefined ? people.tell(key, message) : self.tell(message);
         if (told === 'accepted') accepted.push(`${key}${String(number)}`);
         break;
       }
