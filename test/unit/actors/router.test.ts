@@ -1,0 +1,488 @@
+import { describe, expect, it } from 'vitest';
+import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts';
+import { createRouter, createTeamCache, type RouterOptions } from '../../../actors/router/index.ts';
+import type { BatchAccepted } from '../../../actors/router/messages.ts';
+import type { TeamMessage } from '../../../actors/team/messages.ts';
+import type { PendingEvent } from '../../../src/domain/event.ts';
+import { deadLettered, STORED } from '../../../src/domain/outcome.ts';
+import type { Team } from '../../../src/domain/team.ts';
+import { parseDropList } from '../../../src/domain/token.ts';
+import { createLedger } from '../../../src/kafka/ledger.ts';
+import type { KafkaRecord } from '../../../src/kafka/port.ts';
+import { observe, type Facts } from '../../../src/observe/facts.ts';
+import { PostgresError, type TeamStore } from '../../../src/postgres/port.ts';
+import type { TellResult } from '../../../src/runtime/ref.ts';
+import { gate, pass, probe, settle } from '../../kit/actors.ts';
+import { createFakeTeamStore } from '../../kit/fake-person-store.ts';
+import { aBatch, aRecord, aTeam, type RecordParts } from '../../kit/pipeline.ts';
+import { systemsOf } from '../../kit/systems.ts';
+
+const open = systemsOf();
+
+interface SetUp extends Partial<RouterOptions> {
+  readonly teams?: readonly Team[];
+  readonly store?: TeamStore;
+  readonly drop?: { readonly byToken?: string; readonly byTokenDistinctId?: string };
+  readonly replayedBelow?: number;
+  readonly stored?: readonly { readonly from: number; readonly to: number }[];
+  readonly cacheCount?: number;
+  readonly tokenTtlMs?: number;
+  readonly ledgerCount?: number;
+}
+
+/** A router between a ledger and a team that only notes what it is handed. */
+function setUp(parts: SetUp = {}) {
+  const { system, clock } = open();
+  const ledger = createLedger({ topic: 'events', partition: 0, generation: 1, watermark: 0, capacityCount: parts.ledgerCount ?? 4_096 });
+  ledger.seedSettled(parts.stored ?? []);
+  const deadLetter = probe<DeadLetterMessage>('dead-letter');
+  const accepted = probe<BatchAccepted>('accepted');
+  const dispatched: PendingEvent[] = [];
+  const told: TeamMessage[] = [];
+  const control = { answer: 'accepted' as TellResult };
+  const cacheOptions = { tokenTtlMs: parts.tokenTtlMs ?? 60_000, idTtlMs: 60_000, capacityCount: parts.cacheCount ?? 100 };
+  const spec = createRouter({
+    ledger,
+    teams: createTeamCache(parts.store ?? createFakeTeamStore(parts.teams ?? [aTeam(1), aTeam(2)]), clock, cacheOptions),
+    tellTeam(_team, message) {
+      if (control.answer !== 'accepted') return control.answer;
+      told.push(message);
+      if (message.type === 'groups') for (const group of message.groups) dispatched.push(...group.events);
+      return 'accepted';
+    },
+    deadLetter,
+    dropList: parseDropList({ byToken: parts.drop?.byToken ?? '', byTokenDistinctId: parts.drop?.byTokenDistinctId ?? '' }),
+    replayedBelow: parts.replayedBelow ?? 0,
+    options: {
+      creditCount: 100,
+      creditBytes: 1_000_000,
+      teamCreditCount: 100,
+      distinctIdCreditCount: 100,
+      gapCount: 1_000,
+      sliceCount: 50,
+      trustTeamId: false,
+      traceSampleRatio: 0,
+      ...parts,
+    },
+    strategy: { directive: 'escalate' },
+  });
+  const crashes: unknown[] = [];
+  const ref = system.spawn(spec, 'router', undefined, (_ref, error) => void crashes.push(error));
+  const offsets = (): number[] => dispatched.map(({ offset }) => offset);
+  return {
+    system,
+    clock,
+    ledger,
+    deadLetter,
+    accepted,
+    dispatched,
+    told,
+    control,
+    crashes,
+    offsets,
+    rest: () => pass(system, clock, 1),
+    hand: async (records: readonly KafkaRecord[]) => {
+      expect(ref.tell({ type: 'batch', batch: aBatch(records), replyTo: accepted })).toBe('accepted');
+      await settle(system);
+    },
+    /** Settles dispatched events as stored, and lets the router hear of it. */
+    store: async (...which: readonly number[]) => {
+      for (const one of dispatched) if (which.includes(one.offset)) one.settlement.settle(one.offset, STORED);
+      await pass(system, clock, 1);
+    },
+    inspect: () => system.inspect.one('/router')?.details ?? {},
+  };
+}
+
+const records = (count: number, parts: (index: number) => RecordParts = () => ({}), from = 0): KafkaRecord[] =>
+  Array.from({ length: count }, (_, index) => aRecord(from + index, parts(index)));
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+describe('a batch', () => {
+  it('R5: is accepted once, after its last record was dispatched', async () => {
+    const { hand, accepted, offsets } = setUp({ sliceCount: 3 });
+    await hand(records(8));
+    expect(offsets()).toEqual(upTo(8));
+    expect(accepted.messages).toEqual([{ type: 'batch-accepted' }]);
+  });
+
+  it('R5: without records is accepted', async () => {
+    const { hand, accepted } = setUp();
+    await hand([]);
+    expect(accepted.messages).toHaveLength(1);
+  });
+
+  it('R3: becomes one group of each distinct_id, in offset order inside', async () => {
+    const { hand, told } = setUp();
+    await hand(records(6, (index) => ({ distinctId: index % 2 === 0 ? 'even' : 'odd' })));
+    const groups = told.flatMap((message) => (message.type === 'groups' ? message.groups : []));
+    expect(groups.map(({ distinctId, events }) => [distinctId, events.map(({ offset }) => offset)])).toEqual([
+      ['even', [0, 2, 4]],
+      ['odd', [1, 3, 5]],
+    ]);
+  });
+
+  it('R2: what an earlier owner stored is skipped unparsed and counted as such', async () => {
+    const { hand, offsets, ledger, deadLetter, inspect } = setUp({ stored: [{ from: 1, to: 3 }] });
+    const unreadable = { ...aRecord(2), value: Buffer.from('{') };
+    await hand([aRecord(0), aRecord(1), unreadable, aRecord(3)]);
+    expect(offsets()).toEqual([0, 3]);
+    expect(deadLetter.messages).toEqual([]);
+    expect(ledger.snapshot()).toMatchObject({ readCount: 4, alreadyStoredCount: 2, pendingCount: 2 });
+    expect(inspect()).toMatchObject({ alreadyStored: 2 });
+  });
+
+  it('R2: a record that comes a second time in one generation is not dispatched again', async () => {
+    const { hand, offsets } = setUp();
+    await hand(records(3));
+    await hand(records(4));
+    expect(offsets()).toEqual([0, 1, 2, 3]);
+  });
+
+  it('marks what a previous owner may have worked on', async () => {
+    const { hand, dispatched } = setUp({ replayedBelow: 2 });
+    await hand(records(4));
+    expect(dispatched.map(({ maybeReplayed }) => maybeReplayed)).toEqual([true, true, false, false]);
+  });
+});
+
+describe('R6: one record is at fault', () => {
+  it('an unreadable one goes to the dead letters with its bytes; its neighbours are dispatched', async () => {
+    const { hand, offsets, deadLetter, ledger } = setUp();
+    const value = Buffer.from('not JSON');
+    await hand([aRecord(0), { ...aRecord(1), value }, { ...aRecord(2), value: null }, aRecord(3)]);
+    expect(offsets()).toEqual([0, 3]);
+    const poison = deadLetter.messages.flatMap((message) => (message.type === 'dead-letter' ? message.records : []));
+    expect(poison.map(({ offset, reason, origin }) => [offset, reason, origin])).toEqual([
+      [1, 'failed_parse_message', 'router'],
+      [2, 'failed_parse_message', 'router'],
+    ]);
+    expect(poison[0]?.value).toBe(value);
+    expect(ledger.isSettled(poison[0]!.offset)).toBe(false);
+  });
+
+  it.each([
+    ['an unknown token', { token: 'nobody' }, 'invalid_token'],
+    ['no token', { token: undefined }, 'no_token'],
+    ['an empty token', { token: '' }, 'no_token'],
+    ['a token longer than any', { token: 'x'.repeat(5_000) }, 'invalid_token'],
+    ['a token of half a surrogate pair', { token: '\ud83d' }, 'invalid_token'],
+    ['a team_id that nobody may name', { token: 'nobody', outer: { team_id: 1 } }, 'invalid_token'],
+  ] as const)('%s ends as dropped; its neighbours are dispatched', async (_name, parts, reason) => {
+    const ended: Facts['event-ended'][] = [];
+    const end = observe('event-ended', (fact) => void ended.push(fact));
+    const { hand, offsets, ledger, accepted } = setUp();
+    await hand([aRecord(0), aRecord(1, parts), aRecord(2)]);
+    end();
+    expect(offsets()).toEqual([0, 2]);
+    expect(ledger.snapshot().outcomes).toEqual([{ outcome: 'dropped', reason, count: 1 }]);
+    expect(ended).toMatchObject([{ offset: 1, outcome: 'dropped', reason }]);
+    expect(accepted.messages).toHaveLength(1);
+  });
+
+  it('tokens and pairs on the drop lists are dropped before anybody looks them up', async () => {
+    let asked = 0;
+    const store: TeamStore = {
+      ...createFakeTeamStore([aTeam(1)]),
+      byToken: (tokens) => ((asked += 1), Promise.resolve(tokens.map(() => aTeam(1)))),
+    };
+    const { hand, offsets, ledger } = setUp({ store, drop: { byToken: 'blocked', byTokenDistinctId: 'token-1:bad,other:*' } });
+    await hand([aRecord(0, { token: 'blocked' }), aRecord(1, { distinctId: 'bad' }), aRecord(2, { token: 'other' })]);
+    expect(asked).toBe(0);
+    await hand([aRecord(3, { distinctId: 'good' })]);
+    expect(offsets()).toEqual([3]);
+    expect(ledger.snapshot().outcomes).toEqual([
+      { outcome: 'dropped', reason: 'blocked_token', count: 1 },
+      { outcome: 'dropped', reason: 'disallowed', count: 2 },
+    ]);
+  });
+
+  it('T-2: a team_id counts only where producers are trusted, and then without a token', async () => {
+    const { hand, dispatched, ledger } = setUp({ trustTeamId: true });
+    await hand([
+      aRecord(0, { token: undefined, outer: { team_id: 2 } }),
+      aRecord(1, { token: 'nobody', outer: { team_id: 1 } }),
+      aRecord(2, { outer: { team_id: 99 } }),
+      aRecord(3),
+    ]);
+    expect(dispatched.map(({ offset, teamId }) => [offset, teamId]).sort()).toEqual([
+      [0, 2],
+      [1, 1],
+      [3, 1],
+    ]);
+    expect(ledger.snapshot().outcomes).toEqual([{ outcome: 'dropped', reason: 'invalid_token', count: 1 }]);
+  });
+});
+
+describe('teams', () => {
+  it('C2: are asked for once a slice, and then not until their time is over', async () => {
+    const asked: string[][] = [];
+    const store: TeamStore = {
+      byToken: (tokens) => (asked.push([...tokens]), Promise.resolve(tokens.map((token) => (token === 'token-1' ? aTeam(1) : undefined)))),
+      byId: () => Promise.resolve([]),
+    };
+    const { hand, system, clock } = setUp({ store, tokenTtlMs: 1_000 });
+    await hand(records(4, (index) => ({ token: index % 2 === 0 ? 'token-1' : 'nobody' })));
+    await hand(records(4, (index) => ({ token: index % 2 === 0 ? 'token-1' : 'nobody' }), 4));
+    expect(asked).toEqual([['token-1', 'nobody']]);
+    await pass(system, clock, 1_001);
+    await hand(records(1, () => ({}), 8));
+    expect(asked).toEqual([['token-1', 'nobody'], ['token-1']]);
+  });
+
+  it('C3: a team whose time ends while another is looked up is not taken for unknown', async () => {
+    const waits = gate();
+    const store: TeamStore = {
+      async byToken(tokens) {
+        if (tokens.includes('late')) await waits.promise;
+        return tokens.map((token) => (token === 'token-1' ? aTeam(1) : undefined));
+      },
+      byId: () => Promise.resolve([]),
+    };
+    const { hand, system, clock, offsets, ledger } = setUp({ store, tokenTtlMs: 1_000 });
+    await hand([aRecord(0)]);
+    await pass(system, clock, 999);
+    await hand([aRecord(1), aRecord(2, { token: 'late' }), aRecord(3)]);
+    clock.advance(10);
+    waits.open();
+    await settle(system);
+    expect(offsets()).toEqual([0, 1, 3]);
+    expect(ledger.snapshot().outcomes).toEqual([{ outcome: 'dropped', reason: 'invalid_token', count: 1 }]);
+  });
+
+  it('C1, C3: a flood of unknown tokens pushes a team out of the cache, never its events out of the pipeline', async () => {
+    const { hand, offsets } = setUp({ cacheCount: 3 });
+    await hand([aRecord(0)]);
+    await hand([...records(20, (index) => ({ token: `junk-${index}` }), 1), aRecord(21), aRecord(22, { token: 'token-2' })]);
+    expect(offsets()).toEqual([0, 21, 22]);
+  });
+
+  it('PostgreSQL away: the partition waits, and nothing is dropped', async () => {
+    let away = true;
+    const teams = createFakeTeamStore([aTeam(1)]);
+    const store: TeamStore = {
+      ...teams,
+      byToken: (tokens) => (away ? Promise.reject(new PostgresError('unavailable', 'away')) : teams.byToken(tokens)),
+    };
+    const { hand, system, clock, offsets, accepted, crashes } = setUp({ store });
+    await hand(records(3));
+    await pass(system, clock, 60_000, 2_500);
+    expect([offsets(), accepted.messages, crashes]).toEqual([[], [], []]);
+    away = false;
+    await pass(system, clock, 3_000, 500);
+    expect(offsets()).toEqual([0, 1, 2]);
+    expect(accepted.messages).toHaveLength(1);
+  });
+
+  it('revoked while PostgreSQL is away: the router gives the batch up and does not crash', async () => {
+    const store: TeamStore = { byToken: () => Promise.reject(new PostgresError('unavailable', 'away')), byId: () => Promise.resolve([]) };
+    const { hand, system, clock, ledger, accepted, crashes } = setUp({ store });
+    await hand(records(3));
+    ledger.close();
+    await pass(system, clock, 10_000, 1_000);
+    expect(crashes).toEqual([]);
+    expect(accepted.messages).toHaveLength(1);
+    expect(ledger.snapshot().outcomes).toEqual([]);
+  });
+});
+
+describe('R4: credit', () => {
+  it('no more events are in flight than credit; each settle lets the next go', async () => {
+    const { hand, offsets, accepted, store } = setUp({ creditCount: 3 });
+    await hand(records(5));
+    expect(offsets()).toEqual([0, 1, 2]);
+    expect(accepted.messages).toHaveLength(0);
+    await store(1);
+    expect(offsets()).toEqual([0, 1, 2, 3]);
+    await store(0);
+    expect(offsets()).toEqual([0, 1, 2, 3, 4]);
+    expect(accepted.messages).toHaveLength(1);
+  });
+
+  it('bytes are credit too, and are free again when the watermark has passed them', async () => {
+    const bytes = aRecord(0).value!.length;
+    const { hand, offsets, store, inspect } = setUp({ creditBytes: 2 * bytes, sliceCount: 1 });
+    await hand(records(4));
+    expect(offsets()).toEqual([0, 1]);
+    await store(1);
+    expect(offsets()).toEqual([0, 1]);
+    await store(0);
+    expect(offsets()).toEqual([0, 1, 2, 3]);
+    expect(inspect()).toMatchObject({ inFlight: 2, inFlightBytes: 2 * bytes });
+  });
+
+  it('a record larger than all credit goes alone', async () => {
+    const { hand, offsets, store } = setUp({ creditBytes: 100 });
+    await hand([aRecord(0, { properties: { long: 'x'.repeat(10_000) } }), aRecord(1)]);
+    expect(offsets()).toEqual([0]);
+    await store(0);
+    expect(offsets()).toEqual([0, 1]);
+  });
+
+  it('nothing at or beyond the watermark and the gap goes, whatever was settled in between', async () => {
+    const waits: Facts['router-backpressure-changed'][] = [];
+    const end = observe('router-backpressure-changed', (fact) => void waits.push(fact));
+    const { hand, offsets, store } = setUp({ gapCount: 4 });
+    await hand(records(6));
+    await store(1, 2, 3);
+    expect(offsets()).toEqual([0, 1, 2, 3]);
+    await store(0);
+    end();
+    expect(offsets()).toEqual(upTo(6));
+    expect(waits[0]).toMatchObject({ waiting: true, reason: 'gap' });
+    expect(waits.at(-1)).toMatchObject({ waiting: false, reason: 'gap' });
+  });
+
+  it('a ledger that is full holds the partition as the gap does', async () => {
+    const { hand, offsets, store, accepted } = setUp({ ledgerCount: 4, gapCount: 1_000 });
+    await hand(records(6));
+    expect(offsets()).toEqual([0, 1, 2, 3]);
+    await store(0, 1);
+    expect(offsets()).toEqual(upTo(6));
+    expect(accepted.messages).toHaveLength(1);
+  });
+
+  it("the router's own dead letters hold credit, and their acknowledgement lets the partition go on", async () => {
+    const { hand, deadLetter, offsets, store, system, clock, inspect } = setUp({ gapCount: 4 });
+    await hand([{ ...aRecord(0), value: Buffer.from('{') }, ...records(5, () => ({}), 1)]);
+    expect(inspect()).toMatchObject({ inFlight: 4 });
+    await store(1, 2, 3);
+    expect(offsets()).toEqual([1, 2, 3]);
+    const [first] = deadLetter.messages.flatMap((message) => (message.type === 'dead-letter' ? message.records : []));
+    first?.settlement.settle(first.offset, deadLettered(first.reason));
+    await pass(system, clock, 1);
+    expect(offsets()).toEqual([1, 2, 3, 4, 5]);
+    expect(inspect()).toMatchObject({ inFlight: 2 });
+  });
+
+  it('unreadable records alone cannot fill the memory: they wait for credit like the others', async () => {
+    const { hand, deadLetter } = setUp({ creditCount: 5 });
+    await hand(Array.from({ length: 20 }, (_, index) => ({ ...aRecord(index), value: Buffer.from('{') })));
+    expect(deadLetter.messages).toHaveLength(5);
+  });
+
+  it('L1: an offset that is settled twice frees credit once', async () => {
+    const { hand, offsets, store, inspect } = setUp({ creditCount: 2 });
+    await hand(records(6));
+    await store(0);
+    await store(0);
+    await store(0);
+    expect(offsets()).toEqual([0, 1, 2]);
+    expect(inspect()).toMatchObject({ inFlight: 2 });
+  });
+});
+
+describe('L3: a team or a distinct_id over its share', () => {
+  it('parks; the others pass it; the batch is accepted all the same', async () => {
+    const { hand, offsets, accepted, store, inspect } = setUp({ teamCreditCount: 2, sliceCount: 1 });
+    await hand(records(6, (index) => ({ token: index < 4 ? 'token-1' : 'token-2' })));
+    expect(offsets()).toEqual([0, 1, 4, 5]);
+    expect(inspect()).toMatchObject({ parked: 2, inFlight: 4 });
+    expect(accepted.messages).toHaveLength(1);
+    await store(0);
+    expect(offsets()).toEqual([0, 1, 4, 5, 2]);
+    await store(1, 2);
+    expect(offsets()).toEqual([0, 1, 4, 5, 2, 3]);
+    expect(inspect()).toMatchObject({ parked: 0 });
+  });
+
+  it('L2, R3: a hot distinct_id parks behind itself, in order, over batches', async () => {
+    const { hand, offsets, store } = setUp({ distinctIdCreditCount: 1, sliceCount: 1 });
+    await hand(records(3, () => ({ distinctId: 'hot' })));
+    await hand([aRecord(3, { distinctId: 'cold' }), aRecord(4, { distinctId: 'hot' })]);
+    expect(offsets()).toEqual([0, 3]);
+    for (const next of [0, 1, 2, 4]) await store(next);
+    expect(offsets()).toEqual([0, 3, 1, 2, 4]);
+  });
+
+  it('R4: what leaves the parking of several teams at once stays within the credit of the router', async () => {
+    const { hand, dispatched, store, inspect } = setUp({ creditCount: 6, teamCreditCount: 3, sliceCount: 50 });
+    const two = (index: number): RecordParts => ({ token: index % 2 === 0 ? 'token-1' : 'token-2', distinctId: `d${index}` });
+    await hand(records(6, two));
+    await hand(records(6, two, 6));
+    let most = 0;
+    for (let round = 0; round < 20; round++) {
+      most = Math.max(most, inspect()['inFlight'] as number);
+      const next = dispatched[round];
+      if (next !== undefined) await store(next.offset);
+    }
+    expect(most).toBeLessThanOrEqual(6);
+    expect(dispatched).toHaveLength(12);
+  });
+
+  it('no record is lost or reordered in its distinct_id, whatever the order of settles', async () => {
+    const { hand, dispatched, store, ledger, accepted } = setUp({
+      creditCount: 7,
+      teamCreditCount: 4,
+      distinctIdCreditCount: 2,
+      gapCount: 20,
+      sliceCount: 3,
+    });
+    const key = (index: number): RecordParts => ({ token: index % 3 === 0 ? 'token-2' : 'token-1', distinctId: `d${(index * 7) % 5}` });
+    await hand(records(60, key));
+    const done = new Set<number>();
+    for (let round = 0; done.size < 60 && round < 500; round++) {
+      const open = dispatched.filter(({ offset }) => !done.has(offset));
+      const one = open[(round * 13) % Math.max(1, open.length)];
+      if (one === undefined) break;
+      done.add(one.offset);
+      await store(one.offset);
+    }
+    expect(ledger.snapshot()).toMatchObject({ watermark: 60, pendingCount: 0, duplicateCount: 0 });
+    expect(accepted.messages).toHaveLength(1);
+    const byKey = Map.groupBy(dispatched, ({ teamId, envelope }) => `${teamId}:${envelope.distinctId}`);
+    for (const events of byKey.values()) {
+      const offsets = events.map(({ offset }) => offset);
+      expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+    }
+  });
+});
+
+describe('a team that does not take', () => {
+  it('R3: is offered the same again, in order, and the rest of the partition waits meanwhile', async () => {
+    const { hand, control, offsets, system, clock, accepted } = setUp({ sliceCount: 2 });
+    control.answer = 'full';
+    await hand(records(6));
+    await pass(system, clock, 100, 20);
+    expect([offsets(), accepted.messages]).toEqual([[], []]);
+    control.answer = 'accepted';
+    await pass(system, clock, 40, 20);
+    expect(offsets()).toEqual(upTo(6));
+    expect(accepted.messages).toHaveLength(1);
+  });
+
+  it('is not offered anything of a partition that was lost meanwhile', async () => {
+    const { hand, control, offsets, system, clock, ledger } = setUp();
+    control.answer = 'stopped';
+    await hand(records(2));
+    ledger.close();
+    control.answer = 'accepted';
+    await pass(system, clock, 100, 20);
+    expect(offsets()).toEqual([]);
+  });
+});
+
+describe('revoked in the middle of a batch', () => {
+  it('R5: the batch is accepted once, and the rest of it is left to the new owner', async () => {
+    const { hand, ledger, offsets, accepted, store, system, clock } = setUp({ creditCount: 2 });
+    await hand(records(5));
+    ledger.close();
+    await store(0);
+    await pass(system, clock, 1_000, 100);
+    expect(offsets()).toEqual([0, 1]);
+    expect(accepted.messages.length).toBeLessThanOrEqual(1);
+    expect(ledger.snapshot()).toMatchObject({ readCount: 2, staleCount: 1 });
+  });
+});
+
+describe('traces', () => {
+  it('go on where the producer sampled, and are made for a share of the rest', async () => {
+    const traceId = 'a'.repeat(32);
+    const sampled = { traceparent: Buffer.from(`00-${traceId}-${'b'.repeat(16)}-01`) };
+    const unsampled = { traceparent: Buffer.from(`00-${traceId}-${'b'.repeat(16)}-00`) };
+    const { hand, dispatched } = setUp({ traceSampleRatio: 1 });
+    await hand([aRecord(0, { headers: sampled }), aRecord(1, { headers: unsampled }), aRecord(2)]);
+    expect(dispatched.map(({ trace }) => trace?.traceId === traceId)).toEqual([true, false, false]);
+    expect(dispatched.map(({ trace }) => trace !== undefined)).toEqual([true, false, true]);
+  });
+});
