@@ -1,4 +1,5 @@
 import ivm from 'isolated-vm';
+import { answerService } from './globals.ts';
 import { METHOD_NAMES, PRELUDE } from './prelude.ts';
 import type { ChildLimits } from './protocol.ts';
 
@@ -44,9 +45,9 @@ export async function loadIsolate(
   const timeout = plugin.timeoutMs;
   try {
     const context = await isolate.createContext();
-    const functions: unknown = await context.evalClosure(PRELUDE, [plugin.config, limits.maxResultChars, limits.maxConsoleLines], {
-      result: { reference: true },
-    });
+    const service = new ivm.Callback(answerService, { sync: true });
+    const given = [plugin.config, limits.maxResultChars, limits.maxConsoleLines, service];
+    const functions: unknown = await context.evalClosure(PRELUDE, given, { result: { reference: true } });
     const { adopt, setUp, invoke } = await members(functions as ivm.Reference<Functions>);
 
     const namespace = await evaluate(isolate, context, plugin.code, timeout);
@@ -112,16 +113,22 @@ async function evaluate(
   return undefined;
 }
 
-/** Authors import these types without the word `type`; a module must export every name that is asked of it. */
+/** Authors import types without the word `type`, and a module must export every name that is asked of it. */
 const SCAFFOLD_TYPES =
   'Plugin PluginEvent PluginMeta PluginInput PluginAttachment PluginConfigSchema PluginConfigStructure PluginConfigChoice PluginConfigDefault PluginJobs PluginSettings Properties Meta BasePluginMeta CacheExtension StorageExtension GeoIPExtension UtilsExtension JobsExtension ApiExtension ConsoleExtension ProcessedPluginEvent PostHogEvent Webhook Response Element';
-const SCAFFOLD = `export const RetryError = globalThis.RetryError; ${SCAFFOLD_TYPES.split(' ')
-  .map((name) => `export const ${name} = undefined;`)
-  .join(' ')}`;
+
+/** What `import` finds: the same objects as `require`, by these names. */
+const MODULES = new Map([
+  ['@posthog/plugin-scaffold', `RetryError ${SCAFFOLD_TYPES}`],
+  ['crypto', 'createHash createHmac randomUUID'],
+  ['url', 'URL URLSearchParams'],
+]);
 
 function provideModule(isolate: ivm.Isolate, specifier: string): Promise<ivm.Module> {
-  if (specifier === '@posthog/plugin-scaffold') return isolate.compileModule(SCAFFOLD);
-  throw new Error(`Cannot import '${specifier}'! This package is not provided by PostHog in plugins.`);
+  const names = MODULES.get(specifier);
+  if (names === undefined) throw new Error(`Cannot import '${specifier}'! This package is not provided by PostHog in plugins.`);
+  const exported = names.split(' ').map((name) => `export const ${name} = own.${name};`);
+  return isolate.compileModule(`const own = globalThis.require('${specifier}'); export default own; ${exported.join(' ')}`);
 }
 
 /** The isolate's two ways to be stopped by its limits; isolated-vm has no codes, only these messages. */

@@ -1,6 +1,9 @@
+import { GLOBALS } from './globals.ts';
+
 /**
  * JavaScript that runs FIRST in every plugin's context, as a closure (isolated-vm `evalClosure`; $0 = JSON text of the
- * config, $1 = greatest length of one result in characters, $2 = greatest number of console lines a batch may send).
+ * config, $1 = greatest length of one result in characters, $2 = greatest number of console lines a batch may send, $3 = the child's
+ * services, text in and text out).
  * It resolves to an object of functions that only the child holds; the plugin can reach none of them.
  *
  * Invariants (test/contract/sandbox.test.ts attacks each):
@@ -64,8 +67,15 @@ class RetryError extends Error {
 scope.RetryError = RetryError;
 scope.exports = {};
 scope.module = { exports: {} };
+const modules = create(null);
+modules['@posthog/plugin-scaffold'] = { RetryError };
+{
+  const offered = ${GLOBALS}($3);
+  modules.crypto = offered.crypto;
+  modules.url = offered.url;
+}
 scope.require = (name) => {
-  if (name === '@posthog/plugin-scaffold') return { RetryError };
+  if (typeof name === 'string' && modules[name] !== undefined) return modules[name];
   throw new Error("Cannot import '" + name + "'! This package is not provided by PostHog in plugins.");
 };
 

@@ -1,3 +1,4 @@
+import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSandbox } from '../../src/sandbox/host.ts';
 import type { PluginEvent } from '../../src/domain/event.ts';
@@ -173,12 +174,53 @@ describe('one batch', () => {
   });
 });
 
+describe('what a plugin may use (V-10, V-11)', () => {
+  const evaluate = async (expression: string, head = ''): Promise<unknown> => {
+    const [result] = await run(
+      `${head}; export function processEvent(event) { event.properties = { value: ${expression} }; return event }`,
+    );
+    return result?.type === 'event' ? result.event.properties['value'] : result;
+  };
+  // each is run by Node too: the two must agree
+  const urls = [
+    `new URL('https://u:p@ex.org:8080/a/b?x=1&y=%20z#h').href`,
+    `(() => { const u = new URL('/p?q=1', 'https://ex.org'); return [u.origin, u.host, u.pathname, u.search, u.hash, u.protocol, String(u), JSON.stringify({ u })] })()`,
+    `(() => { const u = new URL('https://ex.org/?a=1&b=2&a=3'); u.searchParams.delete('a'); u.searchParams.append('c d', 'ü&='); u.hash = 'x'; return u.href })()`,
+    `(() => { const u = new URL('https://ex.org/?a=1'); const s = u.searchParams; u.search = ''; u.pathname = '/neu'; u.port = '99'; return [u.href, u.searchParams.size] })()`,
+    `[...new URLSearchParams('?a=1&b=+%2B&a=%E0%A4%A')]`,
+    `(() => { const s = new URLSearchParams({ b: 2, a: 1 }); s.set('b', 3); s.sort(); return [s.toString(), s.get('a'), s.get('none'), s.getAll('b'), s.has('a'), [...s.keys()]] })()`,
+    `URL.canParse('nonsense')`,
+    `(() => { try { new URL('nonsense') } catch (e) { return e instanceof TypeError } })()`,
+  ];
+  for (const expression of urls)
+    it(expression, async () => {
+      const expected: unknown = JSON.parse(JSON.stringify((0, eval)(expression)));
+      expect(await evaluate(expression)).toEqual(expected);
+    });
+  it('hashes, by import and by require', async () => {
+    const sha = createHash('sha256').update('ab').digest('hex');
+    const hmac = createHmac('sha1', 'key').update('a').digest('base64');
+    expect(await evaluate(`createHash('sha256').update('a').update('b').digest('hex')`, `import { createHash } from 'crypto'`)).toBe(sha);
+    expect(await evaluate(`crypto.createHmac('sha1', 'key').update('a').digest('base64')`, `import crypto from 'crypto'`)).toBe(hmac);
+    expect(
+      await run(
+        `const { createHash } = require('crypto'); exports.processEvent = (e) => ({ ...e, distinct_id: createHash('sha256').update('ab').digest('hex') })`,
+      ),
+    ).toMatchObject([{ event: { distinct_id: sha } }]);
+    expect(await evaluate(`createHash('nonsense').digest('hex')`, `import { createHash } from 'crypto'`)).toMatchObject({
+      type: 'failed',
+      message: 'Digest method not supported',
+    });
+  });
+});
+
 describe('attacks', () => {
   const endless: Record<string, string> = {
     'while (true)': 'export function processEvent() { while (true); }',
     'for (;;) await null': 'export async function processEvent() { for (;;) await null; }',
     'a promise that never resolves': 'export function processEvent() { return new Promise(() => {}) }',
     'a thenable that never calls back': 'export function processEvent() { return { then() {} } }',
+    'endless questions to the child': 'export function processEvent() { for (;;) new URL("https://a.b") }',
     'a regular expression that backtracks for ever': 'export function processEvent() { return /^(a+)+$/.test("a".repeat(60) + "b") }',
     'a getter that loops in the result': 'export function processEvent(e) { return { ...e, get x() { for (;;); } } }',
     'a thrown Proxy whose every trap loops':
@@ -238,13 +280,19 @@ describe('attacks', () => {
           seek(() => meta.config.constructor.constructor('return typeof process')()),
           seek(() => console.log.constructor('return typeof process')()),
           seek(() => require.constructor('return typeof process')()),
+          seek(() => URL.constructor('return typeof process')()),
+          seek(() => require('crypto').createHash.constructor('return typeof process')()),
           seek(() => typeof fetch + typeof setTimeout + typeof WebAssembly + typeof SharedArrayBuffer + typeof Atomics + typeof ivm),
           seek(() => new Error().stack.includes('/')),
           seek(() => Object.getOwnPropertyNames(globalThis).filter((name) => /ivm|isolate|process|binding/i.test(name))),
         ]; return event }`;
     const [result] = await run(code);
     expect(result).toMatchObject({
-      event: { properties: { found: ['undefinedfunction', 'undefined', 'undefined', 'undefined', 'undefined'.repeat(6), 'false', ''] } },
+      event: {
+        properties: {
+          found: ['undefinedfunction', 'undefined', 'undefined', 'undefined', 'undefined', 'undefined', 'undefined'.repeat(6), 'false', ''],
+        },
+      },
     });
   });
 
