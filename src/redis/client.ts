@@ -34,16 +34,20 @@ export function createRedisStateStore(options: RedisOptions): StateStore {
   }
 
   /** All commands in one round trip; every reply is looked at, since an error inside a pipeline rejects nothing. */
-  async function pipelined(name: string, fill: (pipeline: ReturnType<Redis['pipeline']>) => void): Promise<readonly unknown[]> {
+  async function whole(name: string, pipeline: ReturnType<Redis['pipeline']>): Promise<readonly unknown[]> {
     return guarded(name, async () => {
-      const pipeline = redis.pipeline();
-      fill(pipeline);
       const replies = (await pipeline.exec()) ?? [];
       return replies.map(([error, reply]) => {
         if (error !== null) throw error;
         return reply;
       });
     });
+  }
+
+  function pipelined(name: string, fill: (pipeline: ReturnType<Redis['pipeline']>) => void): Promise<readonly unknown[]> {
+    const pipeline = redis.pipeline();
+    fill(pipeline);
+    return whole(name, pipeline);
   }
 
   return {
@@ -82,7 +86,8 @@ export function createRedisStateStore(options: RedisOptions): StateStore {
       return ranked;
     },
     async increment(key, by, ttlMs) {
-      const [count] = await pipelined('INCRBY', (pipeline) => pipeline.incrby(key, by).pexpire(key, ttlMs, 'NX'));
+      // SET NX and not PEXPIRE NX, which Redis 6.2 does not know; one transaction, so that the ttl is never missing
+      const [, count] = await whole('INCRBY', redis.multi().set(key, '0', 'PX', ttlMs, 'NX').incrby(key, by));
       return Number(count);
     },
     close: () =>
