@@ -169,7 +169,10 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
       const isEmpty = isEmptyLoad(state.filling) && state.queue.length === 0;
       const isDue = state.isDue || state.drains.length > 0 || state.queue.length > 0 || isFullLoad(state.filling);
       if (isEmpty) tellDrained(state);
-      else if (isDue) launch(state, ctx);
+      else if (isDue) {
+        state.flight = launch(state);
+        attempt(state, ctx);
+      }
     }
     if (state.age === undefined && !state.isDue && !isEmptyLoad(state.filling))
       state.age = ctx.after(options.maxAgeMs, { type: 'self:age-reached' });
@@ -179,15 +182,16 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
     return isFull(block, limits) || side.byteCount >= limits.maxBytes;
   }
 
-  function launch(state: ClickHouseWriterState, ctx: Context): void {
+  /** Takes the filling load off, and begins the next one with the rows that waited. */
+  function launch(state: ClickHouseWriterState): Flight {
     state.age?.cancel();
     state.age = undefined;
     state.isDue = false;
-    state.flight = takeOff(state.filling, clock);
+    const flight = takeOff(state.filling, clock);
     state.filling = state.spare ?? newLoad(clickhouse);
     state.spare = undefined;
     refill(state);
-    attempt(state, ctx);
+    return flight;
   }
 
   /** Moves rows that waited into the new block, as far as it has room. */
@@ -258,7 +262,7 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
   // ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Stores what is left when asked to stop; after a crash the same rows come again from Kafka, so nothing is tried. */
-  async function stopping(state: ClickHouseWriterState, reason: StopReason, ctx: Context): Promise<void> {
+  async function stopping(state: ClickHouseWriterState, reason: StopReason): Promise<void> {
     const limit = clock.after(options.stopFlushMs ?? 10_000, () => {
       state.isGivenUp = true;
     });
@@ -267,15 +271,14 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
     while (!state.isGivenUp) {
       if (state.flight === undefined) {
         if (isEmptyLoad(state.filling) && state.queue.length === 0) break;
-        launch(state, ctx);
-      } else {
-        try {
-          await store(state, state.flight);
-          finish(state, state.flight);
-        } catch (error) {
-          if (!(error instanceof ClickHouseError) && !(error instanceof NotFreshError)) throw error;
-          await sleep(clock, RETRY_MS.first);
-        }
+        state.flight = launch(state);
+      }
+      try {
+        await store(state, state.flight);
+        finish(state, state.flight);
+      } catch (error) {
+        if (!(error instanceof ClickHouseError) && !(error instanceof NotFreshError)) throw error;
+        await sleep(clock, RETRY_MS.first);
       }
     }
     limit.cancel();

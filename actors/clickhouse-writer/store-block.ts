@@ -190,10 +190,18 @@ function rowAt(storage: Storage, index: number): EventRow {
   return row;
 }
 
+/** One per partition and generation, of which a block has a handful; each distinct_id has a settlement of its own. */
 function sourcesOf(storage: Storage, indexes: readonly number[]): readonly Settlement[] {
-  const sources = new Set<Settlement>();
-  for (const index of indexes) sources.add(rowAt(storage, index).pending.settlement);
-  return [...sources];
+  const sources: Settlement[] = [];
+  for (const index of indexes) {
+    const { settlement } = rowAt(storage, index).pending;
+    if (!sources.some((known) => isSameSource(known, settlement))) sources.push(settlement);
+  }
+  return sources;
+}
+
+function isSameSource(a: Settlement, b: Settlement): boolean {
+  return a.partition === b.partition && a.generation === b.generation && a.topic === b.topic;
 }
 
 /** W7: a hash of the offsets, and of the one insert that carries them. */
