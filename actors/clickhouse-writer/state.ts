@@ -1,6 +1,10 @@
 /**
  * The block that is being filled: rows, their bytes, and what the engine would make of them together. Pure but for the
  * buffer behind the builder.
+ *
+ * B1 Rows of one distinct_id in a block are of one table partition. The engine stores a block partition by partition, so a
+ *    later event could be stored and an earlier one not, when the engine or we die in between; the next owner would then
+ *    replay the earlier event alone, after the later one (delivery.md section 2: stored offsets are a prefix).
  */
 import type { TraceContext } from '../../src/domain/event.ts';
 import type { EventRow } from '../../src/domain/rows.ts';
@@ -33,12 +37,23 @@ export interface OpenBlock {
   readonly fullKeys: Set<string>;
   readonly days: Set<number>;
   readonly months: Set<number>;
+  /** The table partition of each distinct_id's rows; made when the block has a second one (B1). */
+  monthOfId: Map<string, number> | undefined;
   /** Of sampled events. */
   readonly traces: TraceContext[];
 }
 
 export function openBlock(builder: BlockBuilder<EventRow>): OpenBlock {
-  return { builder, rows: [], indexOfUuid: new Map(), fullKeys: new Set(), days: new Set(), months: new Set(), traces: [] };
+  return {
+    builder,
+    rows: [],
+    indexOfUuid: new Map(),
+    fullKeys: new Set(),
+    days: new Set(),
+    months: new Set(),
+    monthOfId: undefined,
+    traces: [],
+  };
 }
 
 /** Empties the block for the next rows; its buffer stays. */
@@ -49,6 +64,7 @@ export function clearBlock(block: OpenBlock): void {
   block.fullKeys.clear();
   block.days.clear();
   block.months.clear();
+  block.monthOfId = undefined;
   block.traces.length = 0;
 }
 
@@ -59,9 +75,10 @@ export function offerRow(block: OpenBlock, row: EventRow, limits: BlockLimits): 
   if (isFull(block, limits)) return { type: 'no-room' };
   if (isDuplicate(block, row)) return { type: 'duplicate' };
   const day = dayOf(row.timestampMs);
-  if (!block.days.has(day)) {
+  if (!block.days.has(day) || block.months.size > 1) {
     const month = monthOf(row.timestampMs);
     if (!block.months.has(month) && block.months.size >= limits.maxTablePartitionsCount) return { type: 'no-room' };
+    if (isOfAnotherMonth(block, row, month)) return { type: 'no-room' };
     block.days.add(day);
     block.months.add(month);
   }
@@ -79,6 +96,17 @@ export function offerRow(block: OpenBlock, row: EventRow, limits: BlockLimits): 
 export function isFull(block: OpenBlock, limits: BlockLimits): boolean {
   return block.builder.rowCount >= limits.maxRowsCount || block.builder.byteCount >= limits.maxBytes;
 }
+
+/** B1. Nearly all blocks are of one month and cost nothing here. Notes the row's month: the caller takes it, or empties the block. */
+function isOfAnotherMonth(block: OpenBlock, row: EventRow, month: number): boolean {
+  if (block.months.size === 0 || (block.months.size === 1 && block.months.has(month))) return false;
+  block.monthOfId ??= new Map(block.rows.map((one) => [idOf(one), monthOf(one.timestampMs)]));
+  const known = block.monthOfId.get(idOf(row));
+  block.monthOfId.set(idOf(row), known ?? month);
+  return known !== undefined && known !== month;
+}
+
+const idOf = ({ teamId, distinctId }: EventRow): string => `${teamId}:${distinctId}`;
 
 /** What DateTime64 holds: 1900-01-01 to 2299-12-31. */
 const EARLIEST_MS = Date.UTC(1900, 0, 1);
