@@ -1,0 +1,279 @@
+/**
+ * The invariants of delivery.md section 1, looked at while a seed runs and at its end. Each has a name, by which planted bugs and
+ * README.md refer to it:
+ *
+ * one-outcome     every record ended as it must, once: a row, a drop, or a dead letter; no record is left
+ * early-commit    a watermark moved past a record that is not settled, or moved back
+ * duplicate       an offset, or a uuid that was sent once, is visible twice without FINAL
+ * order           rows of one distinct_id became visible in another order than that of their offsets
+ * row-before-person  a row became visible before its person was in PostgreSQL, or before ClickHouse knew of it
+ * persons         the persons in PostgreSQL are not those of the oracle
+ * resolve         a row does not lead to the person that survived
+ * person-rows     ClickHouse's newest row of a person differs from PostgreSQL's, or a person that is gone still shows
+ * account         read ≠ already stored + outcomes + abandoned + in flight; or a record was settled twice
+ * bounds          more is in flight than credit allows
+ * crash           an actor crashed, or the tree had to be built anew
+ * stuck           after all trouble had ended, the work did not
+ */
+import type { TopicPartition } from '../../../src/domain/ids.ts';
+import { personUuid } from '../../../src/domain/uuid.ts';
+import type { BinaryRow } from '../../kit/row-binary-reader.ts';
+import { expectedPersons } from './oracle.ts';
+import { DEAD_LETTERS, GROUP, TOPIC } from './settings.ts';
+import type { Systems } from './systems.ts';
+import { sequenceKey, type SentRecord } from './workload.ts';
+
+export type Invariant =
+  | 'one-outcome'
+  | 'early-commit'
+  | 'duplicate'
+  | 'order'
+  | 'row-before-person'
+  | 'persons'
+  | 'resolve'
+  | 'person-rows'
+  | 'account'
+  | 'bounds'
+  | 'crash'
+  | 'stuck';
+
+export interface Violation {
+  readonly invariant: Invariant;
+  readonly detail: string;
+  readonly atMs: number;
+}
+
+export interface Checks {
+  readonly violations: readonly Violation[];
+  report(invariant: Invariant, detail: string): void;
+  /** Tells where a record was appended. */
+  sent(record: SentRecord, of: TopicPartition & { readonly offset: number }): void;
+  /** Looks at what became visible since the last call. */
+  look(): void;
+  /** Everything is settled, and the group has committed the end of every partition. */
+  isDrained(): boolean;
+  atTheEnd(): void;
+}
+
+/** Violations that are kept: the first ones tell the story. */
+const KEPT_COUNT = 20;
+
+const placeOf = (partition: number | string | undefined, offset: number | string | undefined): string => `${partition}/${offset}`;
+
+export function createChecks(systems: Systems, nowMs: () => number): Checks {
+  const { kafka, clickhouse, persons } = systems;
+  const violations: Violation[] = [];
+  const records = new Map<string, SentRecord>();
+  const inOrder: SentRecord[] = [];
+  const visible = new Set<string>();
+  const deadLettered = new Set<string>();
+  const lastVisible = new Map<string, number>();
+  const committed = new Map<number, number>();
+  /** Per `team:distinct id`: what ClickHouse's person rows know of it. */
+  const sequenceInRows = new Map<string, number>();
+  const mappedInRows = new Set<string>();
+  const seen = { events: 0, person: 0, person_distinct_id2: 0, [DEAD_LETTERS]: 0 };
+
+  function report(invariant: Invariant, detail: string): void {
+    if (violations.length < KEPT_COUNT) violations.push({ invariant, detail, atMs: Math.round(nowMs()) });
+  }
+
+  kafka.group(GROUP).onCommit(({ partition }, offset) => {
+    look();
+    const before = committed.get(partition) ?? 0;
+    if (offset < before) report('early-commit', `the watermark of ${partition} moved back from ${before} to ${offset}`);
+    for (let at = before; at < offset; at++) {
+      const place = placeOf(partition, at);
+      const ending = records.get(place)?.ending;
+      if (ending === 'stored' && !visible.has(place)) report('early-commit', `${place} is below the watermark ${offset} and not stored`);
+      if (ending === 'dead-lettered' && !deadLettered.has(place))
+        report('early-commit', `${place} is below ${offset} and not dead-lettered`);
+    }
+    committed.set(partition, Math.max(before, offset));
+  });
+
+  function look(): void {
+    const letters = kafka.log({ topic: DEAD_LETTERS, partition: 0 });
+    for (; seen[DEAD_LETTERS] < letters.length; seen[DEAD_LETTERS]++) {
+      const { headers = {} } = letters[seen[DEAD_LETTERS]] ?? {};
+      deadLettered.add(placeOf(headers['dlq_partition']?.toString(), headers['dlq_offset']?.toString()));
+    }
+    fresh('person', (row) => {
+      const properties = JSON.parse(String(row['properties'])) as Record<string, unknown>;
+      for (const [name, value] of Object.entries(properties)) {
+        if (!name.endsWith('/seq')) continue;
+        const key = `${row['team_id']}:${name.slice(0, -'/seq'.length)}`;
+        sequenceInRows.set(key, Math.max(sequenceInRows.get(key) ?? 0, Number(value)));
+      }
+    });
+    fresh('person_distinct_id2', (row) => void mappedInRows.add(`${row['team_id']}:${row['distinct_id']}`));
+    fresh('events', becameVisible);
+  }
+
+  function fresh(table: 'events' | 'person' | 'person_distinct_id2', visit: (row: BinaryRow) => void): void {
+    const rows = clickhouse.tables.get(table) ?? [];
+    for (; seen[table] < rows.length; seen[table]++) {
+      const row = rows[seen[table]];
+      if (row !== undefined) visit(row);
+    }
+  }
+
+  function becameVisible(row: BinaryRow): void {
+    const place = placeOf(row['_partition'], row['_offset']);
+    const record = records.get(place);
+    if (record === undefined) return report('one-outcome', `a row of ${place}, which was never sent`);
+    if (visible.has(place)) report('duplicate', `${place} (${record.event} of ${record.distinctId}) is visible twice`);
+    visible.add(place);
+    if (row['uuid'] !== record.uuid) report('one-outcome', `the row of ${place} has the uuid ${row['uuid']} instead of ${record.uuid}`);
+    const id = `${record.team}:${record.distinctId}`;
+    const offset = Number(row['_offset']);
+    const last = lastVisible.get(id) ?? -1;
+    if (offset < last) report('order', `${place} of ${id} became visible after offset ${last}`);
+    lastVisible.set(id, Math.max(last, offset));
+    personIsThere(record, row, place, id);
+  }
+
+  function personIsThere(record: SentRecord, row: BinaryRow, place: string, id: string): void {
+    const { sequence, person, distinctId, team } = record;
+    if (sequence === undefined) return;
+    const rowId = persons.mappings.get(id)?.rowId;
+    const stored = rowId === undefined ? undefined : persons.persons.get(rowId);
+    const reached = stored === undefined ? undefined : (JSON.parse(stored.properties) as Record<string, unknown>)[sequenceKey(distinctId)];
+    if (!(Number(reached) >= sequence))
+      report('row-before-person', `${place}: PostgreSQL has ${id} at ${String(reached)}, the event is ${sequence}`);
+    if (!((sequenceInRows.get(id) ?? 0) >= sequence)) {
+      report('row-before-person', `${place}: ClickHouse has ${id} at ${sequenceInRows.get(id)}, the event is ${sequence}`);
+    }
+    for (const one of [id, ...(person?.other === undefined ? [] : [`${team}:${person.other}`])]) {
+      if (!mappedInRows.has(one)) report('row-before-person', `${place}: ClickHouse does not know the id ${one}`);
+    }
+    const snapshot = JSON.parse(String(row['person_properties'])) as Record<string, unknown>;
+    if (Number(snapshot[sequenceKey(distinctId)]) < sequence)
+      report('row-before-person', `${place}: person_properties are older than the event`);
+  }
+
+  function isDrained(): boolean {
+    return kafka.partitionsOf(TOPIC).every((of) => kafka.log(of).length === (kafka.group(GROUP).committed(of) ?? 0));
+  }
+
+  function atTheEnd(): void {
+    look();
+    for (const [place, { ending, event, distinctId }] of records) {
+      const what = `${place} (${event} of ${distinctId.slice(0, 20)})`;
+      const isVisible = visible.has(place);
+      const isDead = deadLettered.has(place);
+      if (isVisible && isDead) report('one-outcome', `${what} is stored and dead-lettered`);
+      if (ending === 'stored' && !isVisible) report('one-outcome', `${what} is lost${isDead ? ': dead-lettered' : ''}`);
+      if (ending === 'dropped' && isVisible) report('one-outcome', `${what} should be dropped and is stored`);
+      if (ending === 'dead-lettered' && (isVisible || !isDead)) report('one-outcome', `${what} should be dead-lettered`);
+      if (ending !== 'dead-lettered' && isDead) report('one-outcome', `${what} is dead-lettered`);
+    }
+    personsAreRight();
+  }
+
+  function personsAreRight(): void {
+    const survivorOf = new Map<string, string>();
+    const rowIds = new Set<string>();
+    const idsOf = Map.groupBy(persons.mappings.values(), ({ rowId }) => rowId);
+    for (const expected of expectedPersons(inOrder)) {
+      const [first = ''] = expected.distinctIds;
+      const name = `${expected.team}:${first}`;
+      const rowId = persons.mappings.get(name)?.rowId ?? '';
+      const stored = persons.persons.get(rowId);
+      if (stored === undefined) {
+        report('persons', `${name} has no person`);
+        continue;
+      }
+      rowIds.add(rowId);
+      const ids = (idsOf.get(rowId) ?? []).map(({ distinctId }) => distinctId).sort();
+      const wanted = [...expected.distinctIds].sort();
+      if (ids.join() !== wanted.join()) report('persons', `${name} has the ids ${ids.join()} instead of ${wanted.join()}`);
+      const { $creator_event_uuid: _creator, ...properties } = JSON.parse(stored.properties) as Record<string, unknown>;
+      const difference = differenceOf(properties, expected.properties);
+      if (difference !== undefined) report('persons', `${name}: ${difference}`);
+      if (stored.isIdentified !== expected.isIdentified) report('persons', `${name} is identified: ${stored.isIdentified}`);
+      for (const id of expected.distinctIds) survivorOf.set(`${expected.team}:${id}`, stored.uuid);
+    }
+    for (const [rowId, { uuid }] of persons.persons) if (!rowIds.has(rowId)) report('persons', `${uuid} should not exist`);
+    rowsLeadToPersons(survivorOf);
+    personRowsAreRight();
+  }
+
+  function rowsLeadToPersons(survivorOf: ReadonlyMap<string, string>): void {
+    const overrides = newest('person_distinct_id_overrides', (row) => `${row['team_id']}:${row['distinct_id']}`);
+    for (const row of clickhouse.events()) {
+      const id = `${row['team_id']}:${row['distinct_id']}`;
+      const leadsTo = overrides.get(id)?.['person_id'] ?? row['person_id'];
+      const expected = survivorOf.get(id) ?? personUuid(Number(row['team_id']), String(row['distinct_id']));
+      if (leadsTo !== expected)
+        report('resolve', `${placeOf(row['_partition'], row['_offset'])} of ${id} leads to ${leadsTo} instead of ${expected}`);
+    }
+    const mappings = newest('person_distinct_id2', (row) => `${row['team_id']}:${row['distinct_id']}`);
+    for (const [id, { rowId, version }] of persons.mappings) {
+      const uuid = persons.persons.get(rowId)?.uuid;
+      const row = mappings.get(id);
+      if (row?.['person_id'] !== uuid || row?.['version'] !== version) {
+        report('resolve', `ClickHouse maps ${id} to ${row?.['person_id']} (${row?.['version']}), PostgreSQL to ${uuid} (${version})`);
+      }
+    }
+  }
+
+  function personRowsAreRight(): void {
+    const rows = newest('person', (row) => `${row['team_id']}:${row['id']}`);
+    const alive = new Set<string>();
+    for (const { teamId, uuid, version, properties, isIdentified } of persons.persons.values()) {
+      const id = `${teamId}:${uuid}`;
+      alive.add(id);
+      const row = rows.get(id);
+      if (row === undefined) {
+        report('person-rows', `ClickHouse has no row of ${id}`);
+        continue;
+      }
+      const difference = differenceOf(
+        JSON.parse(String(row['properties'])) as Record<string, unknown>,
+        JSON.parse(properties) as Record<string, unknown>,
+      );
+      if (
+        row['version'] !== version ||
+        row['is_deleted'] !== 0 ||
+        row['is_identified'] !== Number(isIdentified) ||
+        difference !== undefined
+      ) {
+        report(
+          'person-rows',
+          `${id}: version ${row['version']} instead of ${version}, deleted ${row['is_deleted']}, ${difference ?? 'same properties'}`,
+        );
+      }
+    }
+    for (const [id, row] of rows) if (!alive.has(id) && row['is_deleted'] !== 1) report('person-rows', `${id} is gone and still shows`);
+  }
+
+  /** The rows that a ReplacingMergeTree(version) would leave. */
+  function newest(table: string, keyOf: (row: BinaryRow) => string): Map<string, BinaryRow> {
+    const rows = new Map<string, BinaryRow>();
+    for (const row of clickhouse.tables.get(table) ?? []) {
+      const known = rows.get(keyOf(row));
+      if (known === undefined || Number(row['version']) >= Number(known['version'])) rows.set(keyOf(row), row);
+    }
+    return rows;
+  }
+
+  return {
+    violations,
+    report,
+    sent(record, { partition, offset }) {
+      records.set(placeOf(partition, offset), record);
+      inOrder.push(record);
+    },
+    look,
+    isDrained,
+    atTheEnd,
+  };
+}
+
+function differenceOf(actual: Readonly<Record<string, unknown>>, expected: Readonly<Record<string, unknown>>): string | undefined {
+  for (const name of new Set([...Object.keys(actual), ...Object.keys(expected)])) {
+    if (actual[name] !== expected[name]) return `${name} is ${JSON.stringify(actual[name])} instead of ${JSON.stringify(expected[name])}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,128 @@
+/**
+ * One seed: some processes, a load, a while of trouble, then peace until everything is settled; the invariants along the way.
+ * Virtual time moves only when nothing can happen without it, so a seed gives the same run every time.
+ */
+import { observe } from '../../../src/observe/facts.ts';
+import { manualClock, seededRandom } from '../../kit/clock.ts';
+import { createChecks, type Checks, type Violation } from './checks.ts';
+import { createDirector } from './director.ts';
+import { createNetwork } from './network.ts';
+import { startProcess, type Plant, type SimulatedProcess } from './simulated-process.ts';
+import { createSystems, type Systems } from './systems.ts';
+import { TOPIC } from './settings.ts';
+import { createWorkload } from './workload.ts';
+
+export interface SeedOptions {
+  readonly plant?: Plant | undefined;
+  /** @defaultValue 150..300 by the seed */
+  readonly recordCount?: number;
+}
+
+export interface SeedResult {
+  readonly seed: number;
+  readonly violations: readonly Violation[];
+  /** Equal for equal runs. */
+  readonly traceHash: string;
+  readonly trace: readonly string[];
+  readonly virtualMs: number;
+  readonly counts: { readonly records: number; readonly rows: number; readonly crashes: number; readonly generations: number };
+}
+
+/** Trouble lasts so long; load comes during the first part of it. */
+const TROUBLE_MS = 25_000;
+const LOAD_MS = 15_000;
+/** In peace, everything must be settled within this. */
+const PEACE_LIMIT_MS = 180_000;
+const STOP_LIMIT_MS = 60_000;
+const CHECK_EVERY_MS = 500;
+
+export async function runSeed(seed: number, options: SeedOptions = {}): Promise<SeedResult> {
+  const random = seededRandom(seed);
+  const clock = manualClock();
+  const network = createNetwork(random, clock);
+  const recordCount = options.recordCount ?? 150 + random.below(150);
+  const workload = createWorkload({ random: seededRandom(seed ^ 0x5eed), startMs: clock.now(), recordCount, spreadMs: LOAD_MS });
+  const systems = createSystems(network, workload);
+  const checks = createChecks(systems, () => clock.monotonic());
+  const processes: SimulatedProcess[] = [];
+  const start = (): SimulatedProcess => {
+    const started = startProcess(`p${processes.length + 1}`, network, systems, checks, options.plant);
+    processes.push(started);
+    return started;
+  };
+  const ears = listen(checks);
+  try {
+    for (const record of workload.records) {
+      clock.after(record.atMs, () => checks.sent(record, systems.kafka.append(TOPIC, record)));
+    }
+    const director = createDirector(network, processes, systems, start);
+    const look = (): void => {
+      checks.look();
+      for (const one of processes) one.check();
+      clock.after(CHECK_EVERY_MS, look);
+    };
+    look();
+
+    await runUntil(() => clock.monotonic() >= TROUBLE_MS);
+    director.makePeace();
+    const drainedInTime = await runUntil(() => checks.isDrained(), PEACE_LIMIT_MS);
+    if (!drainedInTime) checks.report('stuck', `not everything is settled: ${stuckAt(systems)}`);
+    for (const one of processes) one.stop();
+    const stoppedInTime = await runUntil(() => processes.every((one) => !one.host.isAlive), STOP_LIMIT_MS);
+    if (!stoppedInTime) checks.report('stuck', 'a process does not stop');
+    if (drainedInTime) checks.atTheEnd();
+  } finally {
+    for (const one of processes) one.host.die();
+    for (const end of ears) end();
+  }
+  return {
+    seed,
+    violations: checks.violations,
+    traceHash: network.trace.hash(),
+    trace: network.trace.lines,
+    virtualMs: Math.round(clock.monotonic()),
+    counts: {
+      records: recordCount,
+      rows: systems.clickhouse.events().length,
+      crashes: processes.length - 1,
+      generations: systems.kafka.group('troupe').generation,
+    },
+  };
+
+  /** False when the limit was reached first. */
+  async function runUntil(holds: () => boolean, limitMs = Infinity): Promise<boolean> {
+    const deadline = clock.monotonic() + limitMs;
+    while (!holds()) {
+      if (clock.monotonic() > deadline) return false;
+      await settle(processes);
+      clock.step();
+      checks.look();
+    }
+    return true;
+  }
+}
+
+/** Lets everything happen that needs no time. */
+async function settle(processes: readonly SimulatedProcess[]): Promise<void> {
+  for (let restingTurns = 0; restingTurns < 2;) {
+    await new Promise((resolve) => setImmediate(resolve));
+    restingTurns = processes.every((one) => one.isQuiescent()) ? restingTurns + 1 : 0;
+  }
+}
+
+function stuckAt({ kafka }: Systems): string {
+  return kafka
+    .partitionsOf(TOPIC)
+    .map((of) => `${of.partition} at ${kafka.group('troupe').committed(of) ?? 0} of ${kafka.log(of).length}`)
+    .join(', ');
+}
+
+/** Crashes that the tree survives are violations all the same: every failure of an outside system has an answer here. */
+function listen(checks: Checks): (() => void)[] {
+  return [
+    observe('runtime-actor-crashed', ({ path, message }) => checks.report('crash', `${path}: ${message}`)),
+    observe('log-written', ({ level, message, fields }) => {
+      if (level === 'error') checks.report('crash', `${message} ${JSON.stringify(fields)}`);
+    }),
+  ];
+}

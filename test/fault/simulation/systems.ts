@@ -1,0 +1,220 @@
+/** The outside of all processes of a seed, and each process's ports to it. */
+import { EMPTY_DROP_LIST } from '../../../src/domain/token.ts';
+import { ClickHouseError, type ClickHouse } from '../../../src/clickhouse/port.ts';
+import type { Team } from '../../../src/domain/team.ts';
+import { teamId } from '../../../src/domain/ids.ts';
+import { PostgresError, type GroupStore, type PluginConfigStore, type TeamStore } from '../../../src/postgres/port.ts';
+import { StateStoreError, type StateStore } from '../../../src/redis/port.ts';
+import type { Sandbox } from '../../../src/sandbox/port.ts';
+import type { Accounts } from '../../../src/telemetry/account.ts';
+import type { TroupeDeps } from '../../../supervisors/root.ts';
+import {
+  createFakeClickHouse,
+  createFakeClickHouseServer,
+  type ClickHouseFate,
+  type FakeClickHouseServer,
+  type InsertCall,
+} from '../../kit/fake-clickhouse.ts';
+import { createFakeKafka, type FakeKafka } from '../../kit/fake-kafka.ts';
+import {
+  createFakeGroupStore,
+  createFakePersonDatabase,
+  createFakePersonStore,
+  createFakePluginConfigStore,
+  createFakeTeamStore,
+  type FakePersonDatabase,
+} from '../../kit/fake-person-store.ts';
+import type { Call, Host } from './host.ts';
+import type { Network, System } from './network.ts';
+import {
+  DEAD_LETTERS,
+  GROUP,
+  HEARTBEAT_INTERVAL_MS,
+  PARTITIONS_COUNT,
+  REBALANCE_TIMEOUT_MS,
+  SESSION_TIMEOUT_MS,
+  SETTINGS,
+  TOPIC,
+} from './settings.ts';
+import { BAD_ROW, type Workload } from './workload.ts';
+
+export interface Systems {
+  readonly kafka: FakeKafka;
+  readonly clickhouse: FakeClickHouseServer;
+  readonly persons: FakePersonDatabase;
+  readonly groups: GroupStore;
+  readonly teams: readonly Team[];
+  readonly debounced: Set<string>;
+}
+
+export function createSystems(network: Network, workload: Workload): Systems {
+  const kafka = createFakeKafka({ clock: network.clock, sessionTimeoutMs: SESSION_TIMEOUT_MS, rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS });
+  kafka.createTopic(TOPIC, PARTITIONS_COUNT);
+  kafka.createTopic(DEAD_LETTERS, 1);
+  return {
+    kafka,
+    clickhouse: createFakeClickHouseServer(),
+    persons: createFakePersonDatabase(),
+    groups: createFakeGroupStore(),
+    teams: workload.teams.map(({ id, token }) => ({ id: teamId(id), token, name: token, anonymizeIps: false, ingestedEvent: true })),
+    debounced: new Set(),
+  };
+}
+
+/** Everything a process takes from outside, over its host's links. */
+export function portsOf(host: Host, systems: Systems, network: Network, accounts: Accounts, onFatal: (error: Error) => void): TroupeDeps {
+  let memberCount = 0;
+  const postgresAway = (): Error => new PostgresError('unavailable', 'the connection was cut');
+  return {
+    clock: host.clock,
+    random: network.random,
+    clickhouse: clickhouseOf(host, systems, network),
+    persons: personsOf(host, systems, postgresAway),
+    groups: over<GroupStore>(host, 'postgres', systems.groups, postgresAway),
+    teams: over<TeamStore>(host, 'postgres', createFakeTeamStore(systems.teams), postgresAway),
+    pluginConfigs: over<PluginConfigStore>(host, 'postgres', createFakePluginConfigStore([PLUGIN]), postgresAway),
+    sandbox: sandboxOf(host),
+    stateStore: stateStoreOf(host, systems.debounced),
+    producer: systems.kafka.producer({ link: host.link('producer') }),
+    createConsumer: () =>
+      systems.kafka.consumer({
+        groupId: GROUP,
+        topics: [TOPIC],
+        memberId: `${host.name}-${++memberCount}`,
+        clock: host.clock,
+        link: host.link('kafka'),
+        heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
+        sessionTimeoutMs: SESSION_TIMEOUT_MS,
+        handlerLimitMs: REBALANCE_TIMEOUT_MS,
+        maxBatchCount: () => 1 + network.random.below(30),
+        redeliver: { random: network.random, ratio: 0.05, upToCount: 8 },
+      }),
+    dropList: EMPTY_DROP_LIST,
+    accounts,
+    settings: SETTINGS,
+    onFatal,
+  };
+}
+
+/** Every method of a port over the link: slow both ways, and away or unheard with the port's own error. */
+function over<Port extends object>(host: Host, system: System, port: Port, error: () => Error): Port {
+  const link = host.link(system);
+  return Object.fromEntries(
+    Object.entries(port).map(([name, method]: [string, unknown]) => [
+      name,
+      (...args: unknown[]) =>
+        link.call(name, () => (method as (...given: unknown[]) => Promise<unknown>)(...args), { away: error, lost: error }),
+    ]),
+  ) as Port;
+}
+
+function personsOf(host: Host, { persons }: Systems, away: () => Error): TroupeDeps['persons'] {
+  const ways = new WeakMap<object, Call>();
+  return createFakePersonStore(persons, {
+    arrive(call) {
+      const way = host.call('postgres', call.operation);
+      ways.set(call, way);
+      return way.outward(away);
+    },
+    answer: (call) => ways.get(call)?.homeward(away),
+  });
+}
+
+/** Deadline of an insert, as the real client has one; the insert itself goes on. */
+const INSERT_TIMEOUT_MS = 5_000;
+
+function clickhouseOf(host: Host, { clickhouse: server }: Systems, network: Network): ClickHouse {
+  const { random } = network;
+  const ways = new WeakMap<object, Call>();
+  const away = (): Error => new ClickHouseError('unavailable', 'the connection was refused');
+  const lost = (): Error => new ClickHouseError('unknown', 'the connection was cut');
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => void network.clock.after(ms, resolve));
+  const fate: ClickHouseFate = {
+    arrive(call: InsertCall) {
+      const way = host.call('clickhouse', `insert ${call.block.table} ${call.rows.length}`);
+      ways.set(call, way);
+      return way.outward(away);
+    },
+    refuses: (row, table) => (table === 'events' && String(row['properties']).includes(BAD_ROW) ? 'this row is refused' : undefined),
+    async part(call, index) {
+      const { lostRatio, slowRatio, slowMs } = network.trouble;
+      await sleep(random.next() < slowRatio ? random.next() * slowMs : random.next() * 5);
+      const chance = random.next();
+      if (chance < lostRatio / 3) {
+        network.note(`engine dies at part ${index} of ${call.block.table}`);
+        server.crash();
+        return 'lost';
+      }
+      if (chance < (lostRatio / 3) * 2) throw new ClickHouseError('unavailable', 'Code: 252. Too many parts', 252);
+      if (chance < lostRatio) throw new ClickHouseError('unknown', 'Code: 209. Timeout', 209);
+      return undefined;
+    },
+    answer: (call) => ways.get(call)?.homeward(lost),
+    abandon: () =>
+      new Promise((_resolve, reject) => {
+        host.clock.after(INSERT_TIMEOUT_MS, () => reject(new ClickHouseError('unknown', 'no answer in time')));
+      }),
+  };
+  const inner = createFakeClickHouse(server, fate);
+  const link = host.link('clickhouse');
+  return {
+    ...inner,
+    storedOffsets: (...args) => link.call('stored-offsets', () => inner.storedOffsets(...args), { away, lost }),
+    storedAmong: (...args) => link.call('stored-among', () => inner.storedAmong(...args), { away, lost }),
+    killInserts: (...args) => link.call('kill-inserts', () => inner.killInserts(...args), { away, lost }),
+  };
+}
+
+/** The plugin of team 1: marks every event, and drops those that ask for it. */
+const PLUGIN = {
+  pluginConfigId: 1,
+  teamId: teamId(1),
+  pluginId: 1,
+  pluginName: 'marker',
+  order: 1,
+  config: {},
+  files: {},
+  fingerprint: '1',
+};
+
+function sandboxOf(host: Host): Sandbox {
+  const link = host.link('sandbox');
+  return {
+    load: () => link.call('load', () => ({ type: 'loaded', methods: ['processEvent'] })),
+    invoke: (_isolate, events) =>
+      link.call('invoke', () =>
+        events.map((event) => {
+          if (event.event === 'drop me') return { type: 'dropped' };
+          return { type: 'event', event: { ...event, properties: { ...event.properties, marked: true } } };
+        }),
+      ),
+    unload: () => Promise.resolve(),
+    pid: () => 1,
+    close: () => Promise.resolve(),
+  };
+}
+
+function stateStoreOf(host: Host, debounced: Set<string>): StateStore {
+  const link = host.link('state-store');
+  const error = (): Error => new StateStoreError('the store is away');
+  const call = <Answer>(what: string, apply: () => Answer): Promise<Answer> =>
+    link.call(what, apply, { away: error, lost: error }) as Promise<Answer>;
+  return {
+    ping: () => call('ping', () => undefined),
+    get: () => call('get', () => undefined),
+    set: () => call('set', () => undefined),
+    setIfAbsent: (entries) =>
+      call('set-if-absent', () =>
+        entries.map(({ key }) => {
+          const isFirst = !debounced.has(key);
+          debounced.add(key);
+          return isFirst;
+        }),
+      ),
+    delete: () => call('delete', () => undefined),
+    rankAdd: () => call('rank-add', () => undefined),
+    rankFrom: () => call('rank-from', () => []),
+    increment: () => call('increment', () => 1),
+    close: () => Promise.resolve(),
+  };
+}
