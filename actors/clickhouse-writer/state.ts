@@ -33,8 +33,8 @@ export interface OpenBlock {
   readonly rows: EventRow[];
   /** Index of the first row with each uuid. */
   readonly indexOfUuid: Map<string, number>;
-  /** Whole sorting keys, only of rows whose uuid was met before. */
-  readonly fullKeys: Set<string>;
+  /** Index of the newest row with each whole sorting key, only of rows whose uuid was met before. */
+  readonly fullKeys: Map<string, number>;
   readonly days: Set<number>;
   readonly months: Set<number>;
   /** The table partition of each distinct_id's rows; made when the block has a second one (B1). */
@@ -48,7 +48,7 @@ export function openBlock(builder: BlockBuilder<EventRow>): OpenBlock {
     builder,
     rows: [],
     indexOfUuid: new Map(),
-    fullKeys: new Set(),
+    fullKeys: new Map(),
     days: new Set(),
     months: new Set(),
     monthOfId: undefined,
@@ -145,17 +145,22 @@ function sortingKey(row: EventRow): string {
   return `${row.uuid.toLowerCase()}\0${row.teamId}\0${dayOf(row.timestampMs)}\0${row.event}\0${row.distinctId}`;
 }
 
-/** Nearly every uuid is met once, so the whole key is built only for one that is met again. */
+/**
+ * Nearly every uuid is met once, so the whole key is built only for one that is met again. A row of a partition that was lost will
+ * not be stored (W9), so it stands in nobody's way: after a rebalance its own record comes again.
+ */
 function isDuplicate(block: OpenBlock, row: EventRow): boolean {
   const first = block.indexOfUuid.get(row.uuid.toLowerCase());
   if (first === undefined) return false;
-  const firstRow = block.rows[first];
   const key = sortingKey(row);
-  return block.fullKeys.has(key) || (firstRow !== undefined && sortingKey(firstRow) === key);
+  return [first, block.fullKeys.get(key)].some((index) => {
+    const known = index === undefined ? undefined : block.rows[index];
+    return known !== undefined && known.pending.settlement.active && sortingKey(known) === key;
+  });
 }
 
 function noteKey(block: OpenBlock, row: EventRow): void {
   const uuid = row.uuid.toLowerCase();
-  if (block.indexOfUuid.has(uuid)) block.fullKeys.add(sortingKey(row));
+  if (block.indexOfUuid.has(uuid)) block.fullKeys.set(sortingKey(row), block.rows.length);
   else block.indexOfUuid.set(uuid, block.rows.length);
 }
