@@ -105,6 +105,8 @@ export function createEntities<K extends string, S, M>(
   const recency: Recency<EntityCell> = createRecency();
   /** Cells without a permit to start, oldest first; a Set, because one may be stopped meanwhile. */
   const waiting = new Set<Cell>();
+  /** Cells that got their permit after waiting and have a turn coming: nobody may overtake them. */
+  const granted = new Set<Cell>();
   let lives = 0;
   let inFlightCount = 0;
   let heldCount = 0;
@@ -117,7 +119,7 @@ export function createEntities<K extends string, S, M>(
     wake: (cell) => turn.wake(cell),
     nextIncarnation: () => ++lives,
     admits(cell) {
-      if (inFlightCount < options.inFlightLimitCount) return true;
+      if (granted.delete(cell) || inFlightCount + granted.size < options.inFlightLimitCount) return true;
       waiting.add(cell);
       return false;
     },
@@ -126,6 +128,7 @@ export function createEntities<K extends string, S, M>(
       if (isHeld(from)) heldCount -= cell.depth;
       if (isHeld(to)) heldCount += cell.depth;
       if (from === 'waiting') waiting.delete(cell);
+      if (to === 'stopping' && granted.delete(cell)) admitNext();
       if (isInFlight(to) && !isInFlight(from)) inFlightCount++;
       else if (isInFlight(from) && !isInFlight(to)) {
         inFlightCount--;
@@ -148,9 +151,10 @@ export function createEntities<K extends string, S, M>(
 
   function admitNext(): void {
     for (const cell of waiting) {
+      if (inFlightCount + granted.size >= options.inFlightLimitCount) return;
       waiting.delete(cell);
+      granted.add(cell);
       launch(cell);
-      return;
     }
   }
 
@@ -174,7 +178,7 @@ export function createEntities<K extends string, S, M>(
   }
 
   function tryPassivate(cell: EntityCell): boolean {
-    if (cell.status !== 'active' || cell.phase !== 'idle' || inFlightCount >= options.inFlightLimitCount) return false;
+    if (cell.status !== 'active' || cell.phase !== 'idle' || inFlightCount + granted.size >= options.inFlightLimitCount) return false;
     if (!mayGo(cell)) return false;
     requestStop(cell, 'passivated', undefined, undefined);
     return true;
@@ -206,7 +210,7 @@ export function createEntities<K extends string, S, M>(
     idleMs: options.idleMs,
     sweepEveryMs: options.sweepEveryMs,
     isOverLimit: () => cells.size > options.activeLimitCount,
-    mayStart: () => inFlightCount < options.inFlightLimitCount,
+    mayStart: () => inFlightCount + granted.size < options.inFlightLimitCount,
     tryPassivate,
   });
 
