@@ -49,8 +49,13 @@ export async function runMergeRound(deps: RoundDeps, requests: readonly MergeReq
     const { now, later } = independent(await load(deps, open));
     const again = await settleCases(deps, now);
     deps.counts.conflicts += again.length;
-    open = [...again, ...later];
+    open = [...again.map(inDoubt), ...later];
   }
+}
+
+/** M4: what clashed may be our own statement, stored with its answer lost: from here on it is treated as a replay. */
+function inDoubt(request: MergeRequest): MergeRequest {
+  return request.command.maybeReplayed ? request : { ...request, command: { ...request.command, maybeReplayed: true } };
 }
 
 async function load(deps: RoundDeps, requests: readonly MergeRequest[]): Promise<Case[]> {
@@ -120,12 +125,12 @@ async function settleCases(deps: RoundDeps, cases: readonly Case[]): Promise<Mer
       case 'illegal': {
         const warning = decision.type === 'illegal' ? decision.warning : undefined;
         if (into === undefined) toCreate.push({ request, ids: [command.into], identified: false, warning });
-        else pending.push({ request, person: into.person, rows: [], warning, identify: false });
+        else pending.push({ request, person: into.person, rows: rowsAgain(command, into), warning, identify: false });
         break;
       }
       case 'refused':
         if (into === undefined) throw new Error('a refused merge has both persons');
-        pending.push({ request, person: into.person, rows: [], warning: decision.warning, identify: true });
+        pending.push({ request, person: into.person, rows: rowsAgain(command, into), warning: decision.warning, identify: true });
         break;
       case 'already-same':
         if (into === undefined) throw new Error('the same person exists');
@@ -150,11 +155,16 @@ async function settleCases(deps: RoundDeps, cases: readonly Case[]): Promise<Mer
   return again;
 }
 
-/** M4: what a previous owner may have committed without telling ClickHouse. */
+/** M4: the event's own person, which a previous owner may have stored without telling ClickHouse. */
+function rowsAgain({ maybeReplayed, into: distinctId }: MergeEventCommand, { person, mappingVersion }: FoundPerson): SideRow[] {
+  return maybeReplayed ? [personRow(person), distinctIdRow(person, distinctId, mappingVersion)] : [];
+}
+
+/** M4: a whole merge that a previous owner may have committed without telling ClickHouse. */
 function replayedRows(command: MergeEventCommand, into: FoundPerson, other: FoundPerson | undefined): SideRow[] {
   if (!command.maybeReplayed) return [];
   const { person } = into;
-  const rows = [personRow(person), distinctIdRow(person, command.into, into.mappingVersion)];
+  const rows = rowsAgain(command, into);
   if (other !== undefined) rows.push(distinctIdRow(person, command.other, other.mappingVersion));
   // The person that was merged away is gone from PostgreSQL; its uuid is a function of the id that made it (P-1), and
   // the survivor's version is above its own, so this row hides it whatever its last version was.

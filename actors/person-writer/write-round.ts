@@ -9,7 +9,8 @@
  * W3 A request whose partition is no longer ours is left out before every statement: a zombie's late fold could undo
  *    what the new owner has written after it.
  * W4 Each request gets exactly one answer.
- * W5 A repeat after a lost answer changes nothing twice: it meets 'exists' or 'conflict' and refolds to no change.
+ * W5 A repeat after a lost answer changes nothing twice: it meets 'exists' or 'conflict' and refolds to no change. ClickHouse is
+ *    told of person and mapping all the same, because the answer that was lost would have said so.
  */
 import { foldPerson, newPerson } from '../../src/domain/person-fold.ts';
 import type { PersonUpdate } from '../../src/domain/person-fold.ts';
@@ -43,6 +44,8 @@ export interface RoundCounts {
 /** What one person's writes have become so far. */
 interface Unit {
   requests: WriteRequest[];
+  /** Mappings that somebody has stored without, perhaps, having told ClickHouse (W5). */
+  readonly mappings: SideRow[];
   base: Person | undefined;
   current: Person | undefined;
   /** False when the updates touch nothing that is worth a write (P-34, P-35). */
@@ -82,7 +85,7 @@ function unite(requests: readonly WriteRequest[]): Unit[] {
     const key = base === undefined ? keyOf(teamId, distinctId) : `#${base.rowId}`;
     const unit = units.get(key);
     if (unit === undefined) {
-      units.set(key, { requests: [request], base, current: result, changed: true });
+      units.set(key, { requests: [request], mappings: [], base, current: result, changed: true });
     } else if (unit.base !== undefined && base !== undefined && base.version > unit.base.version) {
       // A younger base: what was folded on the older one is folded again on it (W1).
       unit.requests.push(request);
@@ -154,7 +157,8 @@ function birthOf(unit: Unit): NewPerson {
 }
 
 function settle(deps: RoundDeps, unit: Unit, person: Person, rows: readonly SideRow[]): void {
-  if (rows.length > 0) deps.sideRows(rows);
+  const all = [...rows, ...unit.mappings];
+  if (all.length > 0) deps.sideRows(all);
   for (const request of unit.requests) request.answer({ type: 'written', person });
 }
 
@@ -217,8 +221,12 @@ async function reload(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
     const key = stored === undefined ? keyOf(teamId, distinctId) : `#${stored.person.rowId}`;
     let unit = next.get(key);
     if (unit === undefined)
-      next.set(key, (unit = { requests: [], base: stored?.person, current: stored?.person, changed: stored === undefined }));
+      next.set(key, (unit = { requests: [], mappings: [], base: stored?.person, current: stored?.person, changed: stored === undefined }));
     unit.requests.push(request);
+    // It met 'exists': our own create with a lost answer, or somebody's who may have died before ClickHouse knew the id.
+    if (stored !== undefined && request.command.base === undefined) {
+      unit.mappings.push(distinctIdRow(stored.person, distinctId, stored.mappingVersion));
+    }
     foldInto(unit, request.command.updates);
   });
   const open: Unit[] = [];

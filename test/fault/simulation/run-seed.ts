@@ -50,7 +50,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     processes.push(started);
     return started;
   };
-  const ears = listen(checks);
+  const ears = listen(checks, (line) => network.note(line));
   try {
     for (const record of workload.records) {
       clock.after(record.atMs, () => checks.sent(record, systems.kafka.append(TOPIC, record)));
@@ -118,10 +118,15 @@ function stuckAt({ kafka }: Systems): string {
 }
 
 /** Crashes that the tree survives are violations all the same: every failure of an outside system has an answer here. */
-function listen(checks: Checks): (() => void)[] {
+function listen(checks: Checks, note: (line: string) => void): (() => void)[] {
   return [
     observe('runtime-actor-crashed', ({ path, message }) => checks.report('crash', `${path}: ${message}`)),
+    observe('router-partition-assigned', (fact) => note(`assigned ${JSON.stringify(fact)}`)),
+    observe('router-partition-revoked', (fact) => note(`revoked ${JSON.stringify(fact)}`)),
+    observe('router-watermark-committed', ({ partition, offset }) => note(`committed ${partition} ${offset}`)),
+    observe('outcome-settled', (fact) => note(`settled ${JSON.stringify(fact)}`)),
     observe('log-written', ({ level, message, fields }) => {
+      note(`${level} ${message} ${JSON.stringify(fields)}`);
       if (level === 'error') checks.report('crash', `${message} ${JSON.stringify(fields)}`);
     }),
   ];
