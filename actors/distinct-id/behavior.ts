@@ -56,8 +56,11 @@ type Ctx = ActorContext<DistinctIdMessage>;
 /** One spec serves all distinct_id actors: nothing in it belongs to a key. */
 export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdState, DistinctIdMessage> {
   let nextTicket = 1;
+  /** What the receive under way has begun: if it crashes, these know best which of their events have ended. */
+  const begun: Work[] = [];
 
   function receive(state: DistinctIdState, message: DistinctIdMessage, ctx: Ctx): DistinctIdState {
+    begun.length = 0;
     if (message.type === 'group') {
       if (state.work !== undefined) return { work: state.work, waiting: [...state.waiting, message] };
       return begin(message, state.waiting, ctx);
@@ -78,6 +81,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     const nowMs = ctx.clock.now();
     const work: Work = {
       message,
+      preparedCount: 0,
       items: [],
       stage: 'plugins',
       tickets: new Map(),
@@ -87,13 +91,13 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       oneByOne: false,
       people: new Map(),
       groupTypes: undefined,
-      warnings: [],
       startedMs: nowMs,
       stageStartedMs: nowMs,
     };
+    begun.push(work);
     for (const pending of message.group.events) {
-      if (!pending.settlement.active) continue;
-      guard(work, pending, 'prepare', () => {
+      guard(pending, 'prepare', () => {
+        if (!pending.settlement.active) return;
         const prepared = prepare(pending);
         if (prepared.type === 'poison') return void deadLetter(pending, prepared.reason, 'prepare', prepared.detail);
         if (prepared.warning !== undefined) warn(work, prepared.warning, ctx);
@@ -110,6 +114,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
           failed: undefined,
         });
       });
+      work.preparedCount++;
     }
     return proceed({ work, waiting }, work, ctx);
   }
@@ -213,7 +218,6 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     for (const item of work.items) {
       if (item.ended) continue;
       guard(
-        work,
         item.pending,
         'normalise',
         () => {
@@ -238,7 +242,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     const types = new Set<string>();
     for (const item of work.items) {
       if (item.ended || item.mode === 'personless') continue;
-      guard(work, item.pending, 'group-types', () => groupTypesOf(item.event).forEach((type) => types.add(type)), item);
+      guard(item.pending, 'group-types', () => groupTypesOf(item.event).forEach((type) => types.add(type)), item);
     }
     if (types.size === 0) return false;
     ask(work, undefined, ctx, (ticket) => ({
@@ -256,6 +260,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
   /** Folds item after item; stops, and answers true, where something has to be loaded, written or merged first. */
   function foldPeople(work: Work, ctx: Ctx): boolean {
     while (work.position < work.items.length) {
+      if (work.oneByOne && write(work, ctx)) return true;
       const item = work.items[work.position];
       if (item === undefined || item.ended) {
         work.position++;
@@ -272,10 +277,9 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
         load(work, ctx);
         return true;
       }
-      guard(work, item.pending, 'fold', () => fold(work, item, local), item);
+      guard(item.pending, 'fold', () => fold(work, item, local), item);
       work.position++;
       if (upsertGroup(work, item, ctx)) return true;
-      if (work.oneByOne && write(work, ctx)) return true;
     }
     return write(work, ctx);
   }
@@ -372,18 +376,20 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
 
   function written(work: Work, local: LocalPerson, person: Person, ctx: Ctx): void {
     const segment = work.items.slice(work.segmentStart, work.position);
-    if (local.current !== undefined && local.current.id !== person.id) {
-      // The person was merged away while we wrote: the events belong to the survivor (M-7).
+    const folded = local.current;
+    if (folded !== undefined && (folded.id !== person.id || folded.createdAtMs !== person.createdAtMs)) {
+      // The person was merged away while we wrote, or somebody else made it first: the events belong to the one that is (M-7).
       for (const item of segment) {
-        if (item.person?.id === local.current.id) item.person = { ...item.person, id: person.id, createdAtMs: person.createdAtMs };
+        if (item.person?.id === folded.id) item.person = { ...item.person, id: person.id, createdAtMs: person.createdAtMs };
       }
     }
+    // Only a birth tells ClickHouse the mapping too; a replayed one may never have got there (see `announce`).
+    if (local.base === undefined) local.announced = true;
     local.base = person;
     local.current = person;
     local.updates = [];
     local.dirty = false;
     local.birth = undefined;
-    local.announced = true;
     traceStage(work, segment, 'person write', ctx);
     if (work.tickets.size === 0) work.segmentStart = work.position;
   }
@@ -456,10 +462,12 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     const rows: EventRow[] = [];
     for (const item of work.items) {
       if (item.ended) continue;
-      guard(work, item.pending, 'row', () => rows.push(rowOf(work, item)), item);
+      guard(item.pending, 'row', () => rows.push(rowOf(work, item)), item);
     }
     announce(work);
     if (rows.length > 0) taken(deps.clickhouseWriter.tell({ type: 'store-events', rows }), 'the ClickHouse writer');
+    // From here on they are the writer's: a crash of what comes next must not bury them as well (D3).
+    for (const item of work.items) item.ended = true;
     traceStage(work, work.items, 'distinct-id', ctx, work.startedMs);
   }
 
@@ -497,7 +505,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** D4: a rule that throws is a bug on this event; its bytes are kept and its neighbours go on. */
-  function guard(_work: Work, pending: PendingEvent, origin: string, run: () => void, item?: Item): void {
+  function guard(pending: PendingEvent, origin: string, run: () => void, item?: Item): void {
     try {
       run();
     } catch (error) {
@@ -583,10 +591,11 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     receive,
     failed(state, message, error) {
       const detail = error instanceof Error ? error.message : 'not an Error was thrown';
-      // Items not in work.items were settled while preparing; those told as rows are the writer's.
-      const begun = state.work?.items.filter((item) => !item.ended).map((item) => item.pending) ?? [];
-      bury([...begun, ...state.waiting.flatMap((one) => one.group.events)], detail);
-      if (message.type === 'group') bury(message.group.events, detail);
+      const works = state.work === undefined ? begun : [state.work, ...begun];
+      const untouched = [...state.waiting, ...(message.type === 'group' ? [message] : [])].filter(
+        (one) => !works.some((work) => work.message === one),
+      );
+      bury([...works.flatMap(unendedOf), ...untouched.flatMap((one) => one.group.events)], detail);
     },
     refused(message, reason) {
       if (message.type === 'group') bury(message.group.events, `the actor is ${reason}`);
@@ -600,6 +609,11 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       waitingGroups: state.waiting.length,
     }),
   };
+}
+
+/** Events of a work that nobody has settled, dead-lettered or told as a row. */
+function unendedOf({ items, preparedCount, message }: Work): readonly PendingEvent[] {
+  return [...items.filter((item) => !item.ended).map((item) => item.pending), ...message.group.events.slice(preparedCount)];
 }
 
 function localPerson(distinctId: string, person: Person | undefined, mappingVersion: number, announced = false): LocalPerson {

@@ -1,3 +1,4 @@
+import { asJsonObject } from '../../src/domain/json.ts';
 import type { PluginHandle } from './messages.ts';
 import type { Item } from './state.ts';
 
@@ -10,7 +11,8 @@ const labelOf = (plugin: PluginHandle): string => `${plugin.name} (${plugin.plug
 export function notePlugin(item: Item, plugin: PluginHandle, what: 'seen-before' | 'succeeded' | 'failed'): boolean {
   const label = labelOf(plugin);
   if (what === 'seen-before') {
-    const { $plugins_succeeded: succeeded, $plugins_failed: failed } = item.event.properties;
+    // a plugin before it may have returned an event without properties
+    const { $plugins_succeeded: succeeded, $plugins_failed: failed } = asJsonObject(item.event.properties) ?? {};
     return [succeeded, failed].some((names) => Array.isArray(names) && names.includes(label));
   }
   if (what === 'succeeded') (item.succeeded ??= []).push(label);
@@ -23,7 +25,7 @@ export function notePlugin(item: Item, plugin: PluginHandle, what: 'seen-before'
  * plugin returns a new one; a reader of the row wants them either way.
  */
 export function markPlugins(item: Item): void {
-  const { properties } = item.event;
+  const properties = asJsonObject(item.event.properties) ?? (item.event.properties = {});
   const { $plugins_succeeded: succeeded, $plugins_failed: failed } = properties;
   properties['$plugins_succeeded'] = [...(Array.isArray(succeeded) ? (succeeded as unknown[]) : []), ...(item.succeeded ?? [])];
   properties['$plugins_failed'] = [...(Array.isArray(failed) ? (failed as unknown[]) : []), ...(item.failed ?? [])];

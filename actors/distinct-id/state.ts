@@ -1,7 +1,6 @@
 import type { PendingEvent, PluginEvent } from '../../src/domain/event.ts';
 import type { PersonUpdate } from '../../src/domain/person-fold.ts';
 import type { Person } from '../../src/domain/person.ts';
-import type { IngestionWarning } from '../../src/domain/warnings.ts';
 import type { GroupMessage } from './messages.ts';
 
 /** One event of the group in work. */
@@ -13,7 +12,7 @@ export interface Item {
   /** The person as this event left it; undefined until folded. */
   person: Person | undefined;
   forceUpgrade: boolean;
-  /** Settled or dead-lettered: no row will be made. */
+  /** Settled, dead-lettered or told as a row: nothing is left to do. */
   ended: boolean;
   /** Names for $plugins_succeeded and $plugins_failed (PE-5). */
   succeeded: string[] | undefined;
@@ -42,6 +41,8 @@ export type Stage = 'plugins' | 'group-types' | 'loading' | 'writing' | 'merging
 
 export interface Work {
   readonly message: GroupMessage;
+  /** Events of the group that have become an item, or have ended while they were prepared. */
+  preparedCount: number;
   readonly items: Item[];
   stage: Stage;
   /** The answers that the stage still waits for, by ticket. */
@@ -56,7 +57,6 @@ export interface Work {
   readonly people: Map<string, LocalPerson>;
   /** Index of each group type of the team that the items name; filled in one go. */
   groupTypes: ReadonlyMap<string, number | undefined> | undefined;
-  readonly warnings: IngestionWarning[];
   readonly startedMs: number;
   stageStartedMs: number;
 }
