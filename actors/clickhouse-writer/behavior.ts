@@ -16,42 +16,18 @@
 import { newSpanId } from '../../src/domain/trace.ts';
 import { dropped } from '../../src/domain/outcome.ts';
 import type { EventRow } from '../../src/domain/rows.ts';
-import { ClickHouseError, type ClickHouse } from '../../src/clickhouse/port.ts';
+import { ClickHouseError } from '../../src/clickhouse/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/actor.ts';
-import type { Clock, Timer } from '../../src/runtime/clock.ts';
+import type { Timer } from '../../src/runtime/clock.ts';
 import { sleep } from '../../src/runtime/patience.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
-import type { Strategy } from '../../src/runtime/strategy.ts';
-import { poison, type DeadLetterMessage } from '../dead-letter/messages.ts';
+import { poison } from '../dead-letter/messages.ts';
 import type { ClickHouseWriterMessage } from './messages.ts';
+import type { ClickHouseWriterDeps } from './options.ts';
 import { isFull, offerRow, type BlockLimits, type OpenBlock } from './state.ts';
 import { fly, isEmptyLoad, newLoad, takeOff, unload, type Flight, type Load } from './flight.ts';
 import { GivenUpError, NotFreshError } from './store-block.ts';
-
-export interface ClickHouseWriterDeps {
-  readonly clickhouse: ClickHouse;
-  readonly clock: Clock;
-  readonly deadLetter: ActorRef<DeadLetterMessage>;
-  /** False when the last heartbeat of the partition's owner is older than the margin, or the generation is over. */
-  readonly mayInsert: (topic: string, partition: number, generation: number) => boolean;
-  readonly options: ClickHouseWriterOptions;
-  readonly strategy: Strategy;
-}
-
-export interface ClickHouseWriterOptions {
-  /** A block is stored when it has so many rows, so many bytes, or a row this old. */
-  readonly maxRowsCount: number;
-  readonly maxBytes: number;
-  readonly maxAgeMs: number;
-  readonly mailboxCapacityCount: number;
-  /** @defaultValue 16 MiB */
-  readonly maxRowBytes?: number;
-  /** @defaultValue 100, as max_partitions_per_insert_block */
-  readonly maxTablePartitionsCount?: number;
-  /** How long a stop may go on trying to store what is left. @defaultValue 10,000 ms */
-  readonly stopFlushMs?: number;
-}
 
 export interface ClickHouseWriterState {
   filling: Load;
@@ -166,9 +142,8 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
 
   function launchIfDue(state: ClickHouseWriterState, ctx: Context): void {
     if (state.flight === undefined) {
-      const isEmpty = isEmptyLoad(state.filling) && state.queue.length === 0;
       const isDue = state.isDue || state.drains.length > 0 || state.queue.length > 0 || isFullLoad(state.filling);
-      if (isEmpty) tellDrained(state);
+      if (!hasWork(state)) tellDrained(state);
       else if (isDue) {
         state.flight = launch(state);
         attempt(state, ctx);
@@ -229,13 +204,13 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
     if (flight === undefined) return; // the stop has finished it
     if (error === undefined) {
       finish(state, flight);
-    } else if (error instanceof NotFreshError) {
-      state.isWaiting = true;
-      ctx.after(NOT_FRESH_RETRY_MS, { type: 'self:retry' });
+    } else if (!isPassing(error)) {
+      throw error instanceof Error ? error : new Error('the writer failed', { cause: error }); // a bug of ours: begin anew from Kafka
     } else if (error instanceof ClickHouseError) {
       waitToRetry(state, error, ctx);
-    } else if (!(error instanceof GivenUpError)) {
-      throw error instanceof Error ? error : new Error('the writer failed', { cause: error }); // a bug of ours: crash and begin anew from Kafka
+    } else {
+      state.isWaiting = true;
+      ctx.after(NOT_FRESH_RETRY_MS, { type: 'self:retry' });
     }
   }
 
@@ -268,22 +243,19 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
     });
     if (reason === 'restarted' || reason === 'budget-spent') state.isGivenUp = true;
     if (!state.isWaiting) await state.attempt;
-    while (!state.isGivenUp) {
-      if (state.flight === undefined) {
-        if (isEmptyLoad(state.filling) && state.queue.length === 0) break;
-        state.flight = launch(state);
-      }
+    while (!state.isGivenUp && hasWork(state)) {
+      state.flight ??= launch(state);
       try {
         await store(state, state.flight);
         finish(state, state.flight);
       } catch (error) {
-        if (!(error instanceof ClickHouseError) && !(error instanceof NotFreshError)) throw error;
+        if (!isPassing(error)) throw error;
         await sleep(clock, RETRY_MS.first);
       }
     }
     limit.cancel();
+    if (!hasWork(state)) tellDrained(state);
     state.isGivenUp = true;
-    tellDrained(state);
   }
 
   return {
@@ -303,4 +275,14 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
       inserts: state.insertCount,
     }),
   };
+}
+
+/** Something is on its way, being filled or waiting. */
+function hasWork({ flight, filling, queue }: ClickHouseWriterState): boolean {
+  return flight !== undefined || !isEmptyLoad(filling) || queue.length > 0;
+}
+
+/** Ours or ClickHouse's to wait out, and no bug. */
+function isPassing(error: unknown): boolean {
+  return error instanceof ClickHouseError || error instanceof NotFreshError || error instanceof GivenUpError;
 }

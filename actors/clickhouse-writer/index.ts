@@ -1,1 +1,2 @@
-export { createClickHouseWriter, type ClickHouseWriterDeps, type ClickHouseWriterOptions } from './behavior.ts';
+export { createClickHouseWriter } from './behavior.ts';
+export type { ClickHouseWriterDeps, ClickHouseWriterOptions } from './options.ts';
