@@ -125,16 +125,12 @@ const INSERT_TIMEOUT_MS = 5_000;
 
 function clickhouseOf(host: Host, { clickhouse: server }: Systems, network: Network): ClickHouse {
   const { random } = network;
-  const ways = new WeakMap<object, Call>();
+  const ways = new Map<string, Call>();
   const away = (): Error => new ClickHouseError('unavailable', 'the connection was refused');
   const lost = (): Error => new ClickHouseError('unknown', 'the connection was cut');
   const sleep = (ms: number): Promise<void> => new Promise((resolve) => void network.clock.after(ms, resolve));
   const fate: ClickHouseFate = {
-    arrive(call: InsertCall) {
-      const way = host.call('clickhouse', `insert ${call.block.table} ${call.rows.length}`);
-      ways.set(call, way);
-      return way.outward(away);
-    },
+    arrive: (call: InsertCall) => ways.get(call.block.queryId)?.outward(away),
     refuses: (row, table) => (table === 'events' && String(row['properties']).includes(BAD_ROW) ? 'this row is refused' : undefined),
     async part(call, index) {
       const { lostRatio, slowRatio, slowMs } = network.trouble;
@@ -149,16 +145,25 @@ function clickhouseOf(host: Host, { clickhouse: server }: Systems, network: Netw
       if (chance < lostRatio) throw new ClickHouseError('unknown', 'Code: 209. Timeout', 209);
       return undefined;
     },
-    answer: (call) => ways.get(call)?.homeward(lost),
-    abandon: () =>
-      new Promise((_resolve, reject) => {
-        host.clock.after(INSERT_TIMEOUT_MS, () => reject(new ClickHouseError('unknown', 'no answer in time')));
-      }),
   };
   const inner = createFakeClickHouse(server, fate);
   const link = host.link('clickhouse');
   return {
     ...inner,
+    // The insert ends on the server whether or not anybody is left to hear of it.
+    insert(block) {
+      const way = host.call('clickhouse', `insert ${block.table} ${block.rowCount}`);
+      ways.set(block.queryId, way);
+      const answered = inner.insert(block).then(
+        () => way.homeward(lost),
+        (error: unknown) => way.fail(error),
+      );
+      answered.catch(() => undefined); // heard by nobody after the deadline
+      const late = new Promise<never>((_resolve, reject) => {
+        host.clock.after(INSERT_TIMEOUT_MS, () => reject(new ClickHouseError('unknown', 'no answer in time')));
+      });
+      return Promise.race([answered, late]);
+    },
     storedOffsets: (...args) => link.call('stored-offsets', () => inner.storedOffsets(...args), { away, lost }),
     storedAmong: (...args) => link.call('stored-among', () => inner.storedAmong(...args), { away, lost }),
     killInserts: (...args) => link.call('kill-inserts', () => inner.killInserts(...args), { away, lost }),
