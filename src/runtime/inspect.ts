@@ -32,7 +32,23 @@ export interface TreeSnapshot {
   /** Children in all; more than `children` when there were too many to list. */
   readonly childCount: number;
 }
+/** All actors of one kind, added up. */
+export interface KindSnapshot {
+  readonly kind: string;
+  readonly actorCount: number;
+  readonly byStatus: Readonly<Partial<Record<CellStatus, number>>>;
+  /** Messages that wait, over all of them. */
+  readonly mailboxDepth: number;
+  readonly deepestMailbox: number;
+  readonly oldestAgeMs: number;
+  /** How many wait for a promise of their handler, and the longest of these waits. */
+  readonly awaitingCount: number;
+  readonly longestCurrentMs: number;
+  readonly handledCount: number;
+}
 export interface ActorInspector {
+  /** One row per kind, over ALL actors: it makes no snapshot of each, so it also suits a million of them. */
+  kinds(): readonly KindSnapshot[];
   /** Actors in tree order, at most `limitCount`. */
   list(filter?: { readonly kind?: string; readonly limitCount?: number }): readonly ActorSnapshot[];
   /** The whole tree, with at most `childLimitCount` children listed per parent. @defaultValue 100 */
@@ -68,6 +84,16 @@ export function createInspector(core: Core): ActorInspector {
   }
 
   return {
+    kinds() {
+      const nowMs = core.clock.monotonic();
+      const totals = new Map<string, Totals>();
+      for (const cell of cells(core.tree.children)) {
+        let total = totals.get(cell.kind);
+        if (total === undefined) totals.set(cell.kind, (total = emptyTotals(cell.kind)));
+        addTo(total, cell, nowMs);
+      }
+      return [...totals.values()];
+    },
     list({ kind, limitCount = LIST_LIMIT_COUNT } = {}) {
       const found: ActorSnapshot[] = [];
       for (const cell of cells(core.tree.children)) {
@@ -99,10 +125,44 @@ export function createInspector(core: Core): ActorInspector {
   };
 }
 
+type Totals = { -readonly [Key in keyof KindSnapshot]: KindSnapshot[Key] } & { byStatus: Partial<Record<CellStatus, number>> };
+
+const emptyTotals = (kind: string): Totals => ({
+  kind,
+  actorCount: 0,
+  byStatus: {},
+  mailboxDepth: 0,
+  deepestMailbox: 0,
+  oldestAgeMs: 0,
+  awaitingCount: 0,
+  longestCurrentMs: 0,
+  handledCount: 0,
+});
+
+function addTo(total: Totals, cell: Cell, nowMs: number): void {
+  const depth = cell.depth + (cell.rare?.urgent?.depth ?? 0);
+  total.actorCount++;
+  total.byStatus[cell.status] = (total.byStatus[cell.status] ?? 0) + 1;
+  total.handledCount += cell.handledCount;
+  if (depth > 0) {
+    total.mailboxDepth += depth;
+    total.deepestMailbox = Math.max(total.deepestMailbox, depth);
+    total.oldestAgeMs = Math.max(total.oldestAgeMs, oldestAgeMs(cell, nowMs));
+  }
+  if (cell.rare?.pending !== undefined) {
+    total.awaitingCount++;
+    total.longestCurrentMs = Math.max(total.longestCurrentMs, nowMs - cell.rare.pending.sinceMs);
+  }
+}
+
+function oldestAgeMs(cell: Cell, nowMs: number): number {
+  const oldestAtMs = Math.min(cell.mailbox?.oldestAtMs() ?? Infinity, cell.rare?.urgent?.oldestAtMs() ?? Infinity);
+  return oldestAtMs === Infinity ? 0 : Math.max(0, nowMs - oldestAtMs);
+}
+
 function snapshot(cell: Cell): ActorSnapshot {
   const { rare, core } = cell;
   const nowMs = core.clock.monotonic();
-  const oldestAtMs = Math.min(cell.mailbox?.oldestAtMs() ?? Infinity, rare?.urgent?.oldestAtMs() ?? Infinity);
   const pending = rare?.pending;
   const { supervision } = cell.spec;
   const periodMs = supervision.directive === 'restart' ? supervision.budget.periodMs : 0;
@@ -113,7 +173,7 @@ function snapshot(cell: Cell): ActorSnapshot {
     status: cell.status,
     mailboxDepth: cell.depth + (rare?.urgent?.depth ?? 0),
     mailboxCapacity: cell.spec.mailbox.capacityCount,
-    oldestAgeMs: oldestAtMs === Infinity ? 0 : Math.max(0, nowMs - oldestAtMs),
+    oldestAgeMs: oldestAgeMs(cell, nowMs),
     currentMessageType: pending?.message === undefined ? undefined : messageTypeOf(pending.message),
     currentForMs: pending === undefined ? undefined : Math.max(0, nowMs - pending.sinceMs),
     restartsInWindow: rare?.crashes.grantedAtMs.filter((atMs) => atMs > nowMs - periodMs).length ?? 0,

@@ -91,3 +91,49 @@ test('the tree lists parents and actors, and says how many children it left out'
   expect(system.inspect.one('/people/nobody')).toBeUndefined();
   expect(system.inspect.list({ limitCount: 10 })).toHaveLength(10);
 });
+
+test('kinds add up all actors, also those that a list leaves out', async () => {
+  const { system, clock } = open();
+  const people = system.entities<string, null, string>({
+    parent: 'people',
+    kind: 'person',
+    idleMs: 60_000,
+    sweepEveryMs: 10_000,
+    activeLimitCount: 5_000,
+    inFlightLimitCount: 1,
+    bufferCount: 10,
+    spec: () => specOf({ kind: 'person', start: () => null, receive: (state) => state }),
+  });
+  for (let i = 0; i < 2_000; i++) people.tell(String(i), 'hello');
+  const held = gate<null>();
+  const writer = system.spawn<null, string>(specOf({ kind: 'writer', start: () => null, receive: () => held.promise }), 'writer');
+  for (const message of ['a', 'b', 'c']) writer.tell(message);
+  await settle(system);
+  await pass(system, clock, 250);
+  expect(system.inspect.kinds()).toEqual([
+    {
+      kind: 'person',
+      actorCount: 2_000,
+      byStatus: { active: 2_000 },
+      mailboxDepth: 0,
+      deepestMailbox: 0,
+      oldestAgeMs: 0,
+      awaitingCount: 0,
+      longestCurrentMs: 0,
+      handledCount: 2_000,
+    },
+    {
+      kind: 'writer',
+      actorCount: 1,
+      byStatus: { active: 1 },
+      mailboxDepth: 2,
+      deepestMailbox: 2,
+      oldestAgeMs: 250,
+      awaitingCount: 1,
+      longestCurrentMs: 250,
+      handledCount: 1,
+    },
+  ]);
+  held.open(null);
+  await settle(system);
+});
