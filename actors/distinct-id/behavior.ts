@@ -22,6 +22,7 @@ import { foldPerson, newPerson, personPropertiesOf, personUpdateOf } from '../..
 import { isForceUpgrade, storedPersonMode, SYNTHETIC_PERSON_CREATED_AT_MS } from '../../src/domain/person-mode.ts';
 import type { PendingEvent } from '../../src/domain/event.ts';
 import type { Person } from '../../src/domain/person.ts';
+import { propertiesText } from '../../src/domain/properties-text.ts';
 import { buildEventRow } from '../../src/domain/row.ts';
 import type { EventRow, SideRow } from '../../src/domain/rows.ts';
 import { distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
@@ -450,6 +451,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       groupKey: group.groupKey,
       set: group.set,
       createdAtMs: item.timestampMs,
+      settlement: item.pending.settlement,
       replyTo: ctx.self,
     }));
     return true;
@@ -482,7 +484,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       createdAtMs: work.startedMs,
       personId: person.id,
       personCreatedAtMs: person.createdAtMs,
-      personProperties: mode === 'full' ? JSON.stringify(personPropertiesOf(person, asJsonObject(event.properties['$set']))) : '{}',
+      personProperties: mode === 'full' ? propertiesText(personPropertiesOf(person, asJsonObject(event.properties['$set']))) : '{}',
       personMode: storedPersonMode(mode, item),
       processing: mode,
       anonymizeIps: work.message.team.anonymizeIps,

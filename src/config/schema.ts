@@ -247,18 +247,18 @@ export const SCHEMA = {
   },
 
   router: {
-    creditCount: integer('TROUPE_ROUTER_CREDIT_COUNT', 'count', 20_000, {
+    creditCount: integer('TROUPE_ROUTER_CREDIT_COUNT', 'count', 5_000, {
       prose: 'Events one partition may have unsettled; then it waits.',
       raise: 'More memory (about 1 kB and the event itself each); a crash replays more.',
       lower: 'Blocks do not fill; throughput falls to credit over latency.',
       min: 1,
     }),
     creditBytes: integer('TROUPE_ROUTER_CREDIT_BYTES', 'bytes', 64 * MiB, { prose: 'The same, in bytes of Kafka values.', min: 1 * MiB }),
-    teamCreditCount: integer('TROUPE_ROUTER_TEAM_CREDIT_COUNT', 'count', 10_000, {
+    teamCreditCount: integer('TROUPE_ROUTER_TEAM_CREDIT_COUNT', 'count', 3_000, {
       prose: 'Events of one team that one partition may have unsettled, so that a stuck team lets the others pass.',
       min: 1,
     }),
-    distinctIdCreditCount: integer('TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT', 'count', 2_000, {
+    distinctIdCreditCount: integer('TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT', 'count', 1_000, {
       prose: 'Events of one distinct_id that one partition may have unsettled, so that a hot key lets the rest of its team pass.',
       min: 1,
     }),
@@ -285,7 +285,7 @@ export const SCHEMA = {
       min: 1,
       max: 10_000,
     }),
-    flushLingerMs: integer('TROUPE_PERSON_FLUSH_LINGER_MS', 'ms', 5, {
+    flushLingerMs: integer('TROUPE_PERSON_FLUSH_LINGER_MS', 'ms', 10, {
       prose: 'How long a person update may wait for others to share its statement.',
       max: 10_000,
     }),

@@ -1,3 +1,4 @@
+import { propertiesText } from './properties-text.ts';
 import type { SideRow } from './rows.ts';
 import type { Person } from './person.ts';
 
@@ -8,7 +9,7 @@ export function personRow(person: Person): SideRow {
     id: person.id,
     teamId: person.teamId,
     createdAtMs: person.createdAtMs,
-    properties: JSON.stringify(person.properties),
+    properties: propertiesText(person.properties),
     isIdentified: person.isIdentified,
     isDeleted: false,
     version: person.version,

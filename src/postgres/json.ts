@@ -10,7 +10,11 @@ const BACKSLASH_OR_LONE_SURROGATE = /\\\\|\\u[dD][89a-fA-F][0-9a-fA-F]{2}/g;
  * characters backslash-u0000 in a string change too, as PostHog's do. Lone surrogates, which jsonb refuses, become U+FFFD.
  */
 export function jsonbText(value: Readonly<Json>): string {
-  const text = JSON.stringify(value);
+  return asJsonb(JSON.stringify(value));
+}
+
+/** As {@link jsonbText}, of an object whose text is there already. */
+export function asJsonb(text: string): string {
   if (!text.includes('\\u')) return text;
   return text
     .replaceAll(ESCAPED_NULL, REPLACEMENT)

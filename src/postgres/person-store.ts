@@ -3,7 +3,8 @@ import { personId } from '../domain/ids.ts';
 import type { Person } from '../domain/person.ts';
 import { boolArray, float8Array, int4Array, int8Array, textArray, uuidArray, withoutNull } from './arrays.ts';
 import type { PostgresClient, Transaction } from './client.ts';
-import { jsonbText } from './json.ts';
+import { asJsonb, jsonbText } from './json.ts';
+import { propertiesText } from '../domain/properties-text.ts';
 import type {
   AddDistinctIdResult,
   CreateResult,
@@ -169,7 +170,7 @@ function createColumns(persons: readonly NewPerson[]): Buffer[] {
     int4Array(persons.map((person) => person.teamId)),
     uuidArray(persons.map((person) => person.id)),
     float8Array(persons.map((person) => person.createdAtMs)),
-    textArray(persons.map((person) => jsonbText(person.properties))),
+    textArray(persons.map((person) => asJsonb(propertiesText(person.properties)))),
     textArray(persons.map((person) => jsonbText(person.propertiesLastUpdatedAt))),
     textArray(persons.map((person) => jsonbText(person.propertiesLastOperation))),
     boolArray(persons.map((person) => person.isIdentified)),
@@ -184,7 +185,7 @@ function updateColumns(writes: readonly PersonWrite[]): Buffer[] {
     int8Array(writes.map((write) => write.person.rowId)),
     int4Array(writes.map((write) => write.person.teamId)),
     int8Array(writes.map((write) => write.version)),
-    textArray(writes.map((write) => jsonbText(write.person.properties))),
+    textArray(writes.map((write) => asJsonb(propertiesText(write.person.properties)))),
     boolArray(writes.map((write) => write.person.isIdentified)),
   ];
 }
