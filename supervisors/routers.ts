@@ -10,10 +10,12 @@
  * I2 A watermark is committed only under the generation it was reached in.
  * I3 After `revoked` resolved, nothing of that generation is settled, written or inserted any more (the Settlement is inactive).
  * I4 A consumer's batch is accepted or its partition was revoked: no promise is left behind.
+ * I5 A takeover that is still waiting when its generation ends makes no router.
  */
 import { createRouter, createTeamCache } from '../actors/router/index.ts';
 import type { BatchAccepted, RouterMessage } from '../actors/router/messages.ts';
 import type { TopicPartition } from '../src/domain/ids.ts';
+import { insertPrefix } from '../src/domain/insert-id.ts';
 import { createLedger, type Ledger, type LedgerSnapshot } from '../src/kafka/ledger.ts';
 import type { Assignment, RecordBatch, RecordConsumer } from '../src/kafka/port.ts';
 import { state as stateFact } from '../src/observe/facts.ts';
@@ -56,9 +58,6 @@ interface Route {
 
 const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}.${partition}`;
 
-/** Named in every event insert, so that a new owner can look for and end what an old one still has on its way. */
-export const insertPrefix = ({ topic, partition }: TopicPartition): string => `troupe:${topic}:${partition}:`;
-
 export function createIntake(
   system: ActorSystem,
   deps: TroupeDeps,
@@ -78,11 +77,15 @@ export function createIntake(
 
   // ── takeover ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** The generation that may be taken over; a takeover that waits for ClickHouse gives up when it is another one by then. */
+  let current: number | undefined;
+  const isOver = (generation: number): boolean => abandoned || current !== generation;
+
   async function assigned(assignment: Assignment): Promise<void> {
     const { generation, partitions } = assignment;
-    stateFact('kafka-generation-changed', { generation, partitions: partitions.length });
+    current = generation;
     await Promise.all(partitions.map((partition) => takeOver(partition, generation, partition.committed ?? 0)));
-    ready = true;
+    ready = !isOver(generation);
   }
 
   async function takeOver(partition: TopicPartition, generation: number, watermark: number): Promise<void> {
@@ -91,13 +94,20 @@ export function createIntake(
       random,
       // ClickHouse away at takeover: wait. To route without having asked would show rows twice (I1).
       passing: (error: unknown) => error instanceof ClickHouseError && error.kind !== 'misconfigured',
-      givenUp: () => abandoned,
+      givenUp: () => isOver(generation),
       minMs: 100,
       maxMs: 2_000,
     };
-    await untilAvailable(patience, () => deps.clickhouse.killInserts(insertPrefix(partition)));
-    const stored = await untilAvailable(patience, () => deps.clickhouse.storedOffsets(partition, watermark));
-    if (abandoned) return;
+    let stored: readonly OffsetRange[];
+    try {
+      await untilAvailable(patience, () => deps.clickhouse.killInserts(insertPrefix(partition)));
+      stored = await untilAvailable(patience, () => deps.clickhouse.storedOffsets(partition, watermark));
+    } catch (error) {
+      if (isOver(generation)) return;
+      throw error;
+    }
+    // I5: a later generation may have the partition by now, with a router of its own.
+    if (isOver(generation)) return;
     const ledger = createLedger({
       topic: partition.topic,
       partition: partition.partition,
@@ -113,7 +123,9 @@ export function createIntake(
       tellTeam: (team, message) => teams.tellTeam(team, message),
       deadLetter: writers().deadLetter,
       dropList: deps.dropList,
-      replayedBelow: watermark + settings.router.gapCount,
+      // A former owner went no further than its own watermark plus the gap. That watermark was above the committed one when commits
+      // were due or had failed, but not above the last row it stored (but for a run of records that make none).
+      replayedBelow: Math.max(watermark, stored.at(-1)?.to ?? 0) + settings.router.gapCount,
       options: settings.router,
       strategy: ROUTER_STRATEGY,
     });
@@ -152,6 +164,7 @@ export function createIntake(
 
   async function revoked(generation: number): Promise<void> {
     ready = false;
+    if (current === generation) current = undefined;
     const lost = [...routes.values()].filter((route) => route.generation <= generation);
     await settleWithin(lost, settings.revokeDrainMs);
     await commit();
@@ -233,6 +246,7 @@ export function createIntake(
     },
     async stop(limitMs) {
       const all = [...routes.values()];
+      current = undefined; // whatever is still being taken over is given up
       // The consumer keeps its membership while what it has read is settled; then it revokes, which commits.
       consumer.pause(all.map((route) => route.partition));
       await settleWithin(all, limitMs);

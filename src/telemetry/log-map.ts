@@ -47,6 +47,11 @@ const MAPPING: Mapping = {
     fields: fact,
     repeatKey: fact.statement,
   }),
+  'embedded-postgres-ended': ({ lastWords }) => ({
+    level: 'warn',
+    message: 'The embedded PostgreSQL ended; it is started again.',
+    fields: { error: lastWords },
+  }),
   'clickhouse-block-stored': (fact) => ({ level: 'debug', message: 'Block stored.', fields: fact }),
   'clickhouse-insert-failed': (fact) => ({
     level: fact.kind === 'misconfigured' ? 'error' : 'warn',

@@ -5,6 +5,8 @@ import { startOtlpSink, type OtlpSink } from '../../kit/otlp-sink.ts';
 
 const TRACE = '0193f4e1aaaa7bbb8cccdddddddddddd';
 const OTHER_TRACE = '0193f4e1aaaa7bbb8cccdddddddddddf';
+/** As in life: the SDK takes a small number for one of performance.now(), once the process is old enough for it. */
+const WALL_MS = Date.UTC(2026, 0, 1);
 const span = (digit: string): string => digit.repeat(16);
 
 describe('spans over OTLP/HTTP', () => {
@@ -26,30 +28,43 @@ describe('spans over OTLP/HTTP', () => {
       name: 'insert',
       kind: 'client',
       trace: within(span('4')),
-      startMs: 1_060,
-      endMs: 1_090,
+      startMs: WALL_MS + 1_060,
+      endMs: WALL_MS + 1_090,
       attributes: { table: 'events', rows: 7 },
       links: [{ traceId: OTHER_TRACE, spanId: span('9') }],
     });
-    state('stage-ended', { name: 'person', trace: within(span('3')), spanId: span('4'), startMs: 1_040, endMs: 1_050 });
-    state('stage-ended', { name: 'plugin', trace: within(span('3')), startMs: 1_030, endMs: 1_035, error: 'TypeError' });
+    state('stage-ended', { name: 'person', trace: within(span('3')), spanId: span('4'), startMs: WALL_MS + 1_040, endMs: WALL_MS + 1_050 });
+    state('stage-ended', {
+      name: 'plugin',
+      trace: within(span('3')),
+      startMs: WALL_MS + 1_030,
+      endMs: WALL_MS + 1_035,
+      error: 'TypeError',
+    });
     state('stage-ended', {
       name: 'process',
       kind: 'consumer',
       trace: within(span('2')),
       spanId: span('3'),
-      startMs: 1_020,
-      endMs: 1_095,
+      startMs: WALL_MS + 1_020,
+      endMs: WALL_MS + 1_095,
       attributes: { topic: 't', partition: 3, offset: 42 },
     });
-    state('stage-ended', { name: 'publish', kind: 'producer', trace: within(span('1')), spanId: span('2'), startMs: 1_005, endMs: 1_010 });
+    state('stage-ended', {
+      name: 'publish',
+      kind: 'producer',
+      trace: within(span('1')),
+      spanId: span('2'),
+      startMs: WALL_MS + 1_005,
+      endMs: WALL_MS + 1_010,
+    });
     state('stage-ended', {
       name: 'capture',
       kind: 'server',
       trace: within('0000000000000000'),
       spanId: span('1'),
-      startMs: 1_000,
-      endMs: 1_012,
+      startMs: WALL_MS + 1_000,
+      endMs: WALL_MS + 1_012,
     });
   }
   const received = (name: string) => sink.spans.find((candidate) => candidate.name === name);
@@ -70,7 +85,7 @@ describe('spans over OTLP/HTTP', () => {
   });
 
   it('have the times of their facts', () => {
-    expect(received('insert')).toMatchObject({ startMs: 1_060, endMs: 1_090 });
+    expect(received('insert')).toMatchObject({ startMs: WALL_MS + 1_060, endMs: WALL_MS + 1_090 });
   });
 
   it("have OpenTelemetry's attribute names of today", () => {
