@@ -11,11 +11,13 @@
  * I2 'person-written' and 'person-merged' are told after PostgreSQL has it and after the side rows for ClickHouse were
  *    told to its writer: whoever then tells that writer an event row has it stored after them (delivery.md section 2).
  * I3 A distinct_id actor waits for its answer before its next fold, so its own writes never race each other.
- * I4 Writes of a partition that is no longer ours are abandoned, also in the middle of a round (write-round.ts, W3).
+ * I4 Writes of a partition that is no longer ours are abandoned, also in the middle of a round; while our heartbeat is too old
+ *    to know, they wait (write-round.ts, W3). To abandon what is still ours would leave it unsettled for ever.
  * I5 PostgreSQL away: commands wait; nothing is answered, nothing is lost. What waits is bounded by the routers' credit.
  * I6 A failed round that is nobody's fault but ours (misconfigured, a bug) crashes this actor, which restarts the pipeline
  *    from the committed watermarks (supervisors/root.ts).
  */
+import type { Settlement } from '../../src/domain/outcome.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { GroupStore, PersonStore } from '../../src/postgres/port.ts';
 import { PostgresError } from '../../src/postgres/port.ts';
@@ -26,8 +28,8 @@ import type { ClickHouseWriterMessage } from '../clickhouse-writer/messages.ts';
 import { untilAvailable, type Patience } from '../../src/runtime/patience.ts';
 import { isolatingRefusals } from './refusals.ts';
 import { runMergeRound, type MergeRequest } from './merge-round.ts';
-import { runWriteRound, type RoundDeps, type WriteRequest } from './write-round.ts';
-import type { PersonWriterMessage } from './messages.ts';
+import { runWriteRound, untilSure, type RoundDeps, type Standing, type WriteRequest } from './write-round.ts';
+import type { PersonWriterMessage, PersonWriterSelf } from './messages.ts';
 
 type Message<Type extends PersonWriterMessage['type']> = Extract<PersonWriterMessage, { readonly type: Type }>;
 type WriteLaneMessage = Message<'write'> | Message<'merge'> | Message<'upsert-group'>;
@@ -36,7 +38,7 @@ export interface PersonWriterDeps {
   readonly persons: PersonStore;
   readonly groups: GroupStore;
   readonly clickhouseWriter: ActorRef<ClickHouseWriterMessage>;
-  /** False when this process may have lost the partition without knowing it yet (zombies, delivery.md section 3). */
+  /** False while this process may have lost the partition without knowing it yet (zombies, delivery.md section 3). */
   readonly mayWrite: (topic: string, partition: number, generation: number) => boolean;
   readonly options: {
     /** A round starts at once when so many commands wait. */
@@ -103,7 +105,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
         runLoads(state, ctx);
         return state;
       case 'self:load-ended':
-        if (message.error !== undefined) throw message.error;
+        if (message.error !== undefined) throw asError(message.error); // I6
         state.loadLane = 'idle';
         if (state.loads.length > 0 || state.groupTypes.length > 0) kickLoads(state, ctx);
         return state;
@@ -111,7 +113,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
         if (state.writeLane === 'lingering') flush(state, ctx);
         return state;
       case 'self:round-ended':
-        if (message.error !== undefined) throw message.error;
+        if (message.error !== undefined) throw asError(message.error); // I6
         state.writeLane = 'idle';
         if (state.writes.length > 0) flush(state, ctx);
         else tellDrained(state);
@@ -139,7 +141,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
       await load(state, loads, patience(state, ctx));
       await resolveGroupTypes(groupTypes, patience(state, ctx));
     };
-    launch(state, work, (error) => ctx.self.tell({ type: 'self:load-ended', error }));
+    launch(state, work, (error) => tellSelf(ctx, { type: 'self:load-ended', error }));
   }
 
   async function load(state: PersonWriterState, loads: readonly Message<'load'>[], patient: Patience): Promise<void> {
@@ -211,7 +213,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     launch(
       state,
       () => round(commands, patience(state, ctx)),
-      (error) => ctx.self.tell({ type: 'self:round-ended', error }),
+      (error) => tellSelf(ctx, { type: 'self:round-ended', error }),
     );
   }
 
@@ -238,10 +240,16 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     stateFact('person-flushed', { ...counts, durationMs: patient.clock.monotonic() - startedMs });
   }
 
+  /** An inactive settlement is final; a heartbeat that is late may still come (I4). */
+  function standingOf(settlement: Settlement): Standing {
+    if (!settlement.active) return 'lost';
+    return deps.mayWrite(settlement.topic, settlement.partition, settlement.generation) ? 'ours' : 'unsure';
+  }
+
   function writeRequest({ command, settlement, ticket, replyTo }: Message<'write'>): WriteRequest {
     return {
       command,
-      wanted: () => settlement.active && deps.mayWrite(settlement.topic, settlement.partition, settlement.generation),
+      standing: () => standingOf(settlement),
       answer: (answer) => {
         if (answer.type === 'written') replyTo.tell({ type: 'person-written', ticket, person: answer.person });
         else if (answer.type === 'refused') replyTo.tell({ type: 'person-refused', ticket, detail: answer.detail });
@@ -253,7 +261,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
   function mergeRequest({ command, settlement, ticket, replyTo }: Message<'merge'>): MergeRequest {
     return {
       command,
-      wanted: () => settlement.active && deps.mayWrite(settlement.topic, settlement.partition, settlement.generation),
+      standing: () => standingOf(settlement),
       answer: (answer) => {
         if (answer.type === 'merged') replyTo.tell({ type: 'person-merged', ticket, person: answer.person, warning: answer.warning });
         else if (answer.type === 'refused') replyTo.tell({ type: 'person-refused', ticket, detail: answer.detail });
@@ -264,7 +272,12 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
 
   async function upsertGroups(commands: readonly Message<'upsert-group'>[], patient: Patience): Promise<void> {
     for (const command of commands) {
-      const { teamId, groupTypeIndex, groupKey, set, createdAtMs, ticket, replyTo } = command;
+      const { teamId, groupTypeIndex, groupKey, set, createdAtMs, settlement, ticket, replyTo } = command;
+      await untilSure(patient, () => [{ standing: () => standingOf(settlement) }]);
+      if (standingOf(settlement) !== 'ours') {
+        replyTo.tell({ type: 'person-abandoned', ticket });
+        continue;
+      }
       const [result] = await isolatingRefusals([command], async (part) => [
         ...(await Promise.all(
           part.map(() => untilAvailable(patient, () => deps.groups.upsertGroup({ teamId, groupTypeIndex, groupKey, set, createdAtMs }))),
@@ -317,6 +330,11 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     void running.finally(() => (state.running = state.running.filter((one) => one !== running)));
   }
 
+  /** A full mailbox must not swallow the end of a round: the urgent lane takes it. */
+  function tellSelf(ctx: ActorContext<PersonWriterMessage>, message: PersonWriterSelf): void {
+    if (ctx.self.tell(message) === 'full') ctx.after(0, message);
+  }
+
   function tellDrained(state: PersonWriterState): void {
     for (const replyTo of state.drains.splice(0)) replyTo.tell({ type: 'drained' });
   }
@@ -340,3 +358,5 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     }),
   };
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error('not an Error was thrown', { cause: error }));

@@ -21,11 +21,12 @@ import type { MergeEventCommand, MergeWarning } from './messages.ts';
 import { untilAvailable } from '../../src/runtime/patience.ts';
 import { isolatingRefusals } from './refusals.ts';
 import { deletedPersonRow, distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
-import type { RoundDeps } from './write-round.ts';
+import { untilSure, type RoundDeps, type Standing } from './write-round.ts';
 
 export interface MergeRequest {
   readonly command: MergeEventCommand;
-  readonly wanted: () => boolean;
+  /** Asked at the begin of each sub-round. */
+  readonly standing: () => Standing;
   readonly answer: (
     answer:
       | { readonly type: 'merged'; readonly person: Person; readonly warning: MergeWarning | undefined }
@@ -45,7 +46,8 @@ interface Case {
 export async function runMergeRound(deps: RoundDeps, requests: readonly MergeRequest[]): Promise<void> {
   let open = [...requests];
   while (open.length > 0) {
-    open = open.filter((request) => request.wanted() || (request.answer({ type: 'abandoned' }), false));
+    await untilSure(deps.patience, () => open);
+    open = open.filter((request) => request.standing() === 'ours' || (request.answer({ type: 'abandoned' }), false));
     const { now, later } = independent(await load(deps, open));
     const again = await settleCases(deps, now);
     deps.counts.conflicts += again.length;

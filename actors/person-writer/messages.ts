@@ -75,6 +75,7 @@ export type PersonWriterMessage =
       readonly groupKey: string;
       readonly set: Readonly<Json>;
       readonly createdAtMs: number;
+      readonly settlement: Settlement;
       readonly replyTo: ActorRef<PersonWriterAnswer>;
     }
   | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> }

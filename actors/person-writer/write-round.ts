@@ -6,8 +6,8 @@
  * W1 A write lands only on the version it was folded from; on a conflict the updates are folded again on what is stored
  *    now, never dropped and never laid over it (delivery.md section 2; house.md 8.6).
  * W2 Within a round one person is one unit, whatever number of distinct_ids wrote to it: their updates fold in arrival order.
- * W3 A request whose partition is no longer ours is left out before every statement: a zombie's late fold could undo
- *    what the new owner has written after it.
+ * W3 Before every try of a statement, a request whose partition is no longer ours is left out: a zombie's late fold could undo
+ *    what the new owner has written after it. While we cannot know whose it is, nothing is written and nothing given up.
  * W4 Each request gets exactly one answer.
  * W5 A repeat after a lost answer changes nothing twice: it meets 'exists' or 'conflict' and refolds to no change. ClickHouse is
  *    told of person and mapping all the same, because the answer that was lost would have said so.
@@ -17,15 +17,14 @@ import type { PersonUpdate } from '../../src/domain/person-fold.ts';
 import type { Person } from '../../src/domain/person.ts';
 import type { SideRow } from '../../src/domain/rows.ts';
 import type { FoundPerson, NewPerson, PersonStore } from '../../src/postgres/port.ts';
-import { untilAvailable, type Patience } from '../../src/runtime/patience.ts';
+import { sleep, untilAvailable, type Patience } from '../../src/runtime/patience.ts';
 import { isolatingRefusals } from './refusals.ts';
 import { distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
 import type { PersonWriteCommand } from './messages.ts';
 
 export interface WriteRequest {
   readonly command: PersonWriteCommand;
-  /** False once the partition was lost (W3). */
-  readonly wanted: () => boolean;
+  readonly standing: () => Standing;
   readonly answer: (
     answer:
       | { readonly type: 'written'; readonly person: Person }
@@ -33,6 +32,9 @@ export interface WriteRequest {
       | { readonly type: 'abandoned' },
   ) => void;
 }
+
+/** Whose the partition of a request is: 'unsure' when our last heartbeat is so old that it may have been given to another (W3). */
+export type Standing = 'ours' | 'unsure' | 'lost';
 
 export interface RoundCounts {
   created: number;
@@ -63,17 +65,45 @@ export interface RoundDeps {
 /** Runs until every request has its answer. @throws PostgresError 'misconfigured', or 'unavailable' when given up. */
 export async function runWriteRound(deps: RoundDeps, requests: readonly WriteRequest[]): Promise<void> {
   let units = unite(requests);
-  while (units.length > 0) {
+  let waitMs = deps.patience.minMs;
+  for (;;) {
+    await untilSure(deps.patience, () => units.flatMap((unit) => unit.requests));
     units = dropUnwanted(units);
+    if (units.length === 0) return;
     const births = units.filter((unit) => unit.base === undefined);
     const changes = units.filter((unit) => unit.base !== undefined);
-    const [afterBirths, afterChanges] = await Promise.all([create(deps, births), update(deps, changes)]);
-    const again = [...afterBirths, ...afterChanges];
-    if (again.length === 0) return;
-    deps.counts.conflicts += again.length;
-    units = await reload(deps, again);
+    const [born, changed] = await Promise.all([tryOnce(deps, births, create), tryOnce(deps, changes, update)]);
+    const clashed = [...born.clashed, ...changed.clashed];
+    deps.counts.conflicts += clashed.length;
+    const unsent = [...born.unsent, ...changed.unsent];
+    if (unsent.length === 0) waitMs = deps.patience.minMs;
+    else {
+      await sleep(deps.patience.clock, waitMs * (1 + deps.patience.random.next() * 0.2));
+      waitMs = Math.min(waitMs * 2, deps.patience.maxMs);
+    }
+    units = [...unsent, ...(await reload(deps, clashed))];
   }
 }
+
+/** PostgreSQL away: the units stay as they are, and W3 is asked again before the next try. */
+async function tryOnce(
+  deps: RoundDeps,
+  units: readonly Unit[],
+  run: (deps: RoundDeps, units: readonly Unit[]) => Promise<Unit[]>,
+): Promise<{ readonly clashed: readonly Unit[]; readonly unsent: readonly Unit[] }> {
+  try {
+    return { clashed: await run(deps, units), unsent: [] };
+  } catch (error) {
+    if (!deps.patience.passing(error) || deps.patience.givenUp()) throw error;
+    return { clashed: [], unsent: units };
+  }
+}
+
+/** W3: waits while some partition's owner is unknown. An end of the actor ends the wait. */
+export async function untilSure(patience: Patience, requests: () => readonly { readonly standing: () => Standing }[]): Promise<void> {
+  while (!patience.givenUp() && requests().some((request) => request.standing() === 'unsure')) await sleep(patience.clock, UNSURE_MS);
+}
+const UNSURE_MS = 100;
 
 const keyOf = (teamId: number, distinctId: string): string => `${teamId}:${distinctId}`;
 
@@ -118,7 +148,7 @@ function refold(unit: Unit): void {
 function dropUnwanted(units: readonly Unit[]): Unit[] {
   const kept: Unit[] = [];
   for (const unit of units) {
-    const wanted = unit.requests.filter((request) => request.wanted());
+    const wanted = unit.requests.filter((request) => request.standing() === 'ours');
     if (wanted.length < unit.requests.length) {
       for (const request of unit.requests) if (!wanted.includes(request)) request.answer({ type: 'abandoned' });
       unit.requests = wanted;
@@ -166,9 +196,7 @@ function settle(deps: RoundDeps, unit: Unit, person: Person, rows: readonly Side
 async function create(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
   const clashed: Unit[] = [];
   const births = units.map((unit) => ({ unit, born: birthOf(unit) }));
-  const results = await isolatingRefusals(births, (items) =>
-    untilAvailable(deps.patience, () => deps.store.create(items.map((item) => item.born))),
-  );
+  const results = await isolatingRefusals(births, (items) => deps.store.create(items.map((item) => item.born)));
   results.forEach((result, index) => {
     const unit = units[index];
     if (unit === undefined) return;
@@ -191,7 +219,7 @@ async function update(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
   const writes = units.flatMap((unit) =>
     unit.base === undefined || unit.current === undefined ? [] : [{ person: unit.current, version: unit.base.version }],
   );
-  const results = await isolatingRefusals(writes, (items) => untilAvailable(deps.patience, () => deps.store.update(items)));
+  const results = await isolatingRefusals(writes, (items) => deps.store.update(items));
   results.forEach((result, index) => {
     const unit = units[index];
     if (unit?.current === undefined) return;
@@ -210,6 +238,7 @@ async function update(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
 
 /** W1: loads what is stored now and folds again. Units that no longer change anything are answered here. */
 async function reload(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
+  if (units.length === 0) return [];
   const requests = units.flatMap((unit) => unit.requests);
   const found = await untilAvailable(deps.patience, () =>
     deps.store.load(requests.map((request) => ({ teamId: request.command.teamId, distinctId: request.command.distinctId }))),
