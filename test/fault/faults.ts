@@ -9,15 +9,19 @@ export interface Fleet {
   /** Takes it off the list, whichever way it has ended. */
   forget(process: TroupeProcess): void;
   stopAll(): Promise<void>;
+  /** What each process of the run wrote, in the order of their starts. */
+  outputs(): readonly { readonly pid: number; readonly text: string }[];
 }
 
 export function createFleet(env: Readonly<Record<string, string>>): Fleet {
   const processes: TroupeProcess[] = [];
+  const all: TroupeProcess[] = [];
   return {
     processes,
     async start() {
       const started = await startTroupe({ env });
       processes.push(started);
+      all.push(started);
       return started;
     },
     forget(process) {
@@ -27,6 +31,7 @@ export function createFleet(env: Readonly<Record<string, string>>): Fleet {
     async stopAll() {
       await Promise.all(processes.splice(0).map((process) => process.kill()));
     },
+    outputs: () => all.map((process) => ({ pid: process.pid, text: process.output() })),
   };
 }
 

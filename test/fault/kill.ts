@@ -3,10 +3,13 @@
  * Each round breaks one thing under load and mends it. At the end everything is drained and counted. Exit code 1 when an
  * event was lost or doubled, a distinct_id's order broken, or a person differs from the oracle's. See KILL.md.
  */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { seedTeam } from '../../src/postgres/seed.ts';
 import { drained, progressOf, startSurroundings, TOPIC, until } from '../services/surroundings.ts';
-import { createFleet, FAULTS, type Fault } from './faults.ts';
+import { createFleet, FAULTS, type Fault, type Fleet } from './faults.ts';
 import { seededRandom, startLoad } from './load.ts';
 import { describeVerdict, isClean, judge, type Verdict } from './verdict.ts';
 
@@ -67,21 +70,28 @@ export async function runKills(options: KillOptions): Promise<KillResult> {
       await new Promise((resolve) => setTimeout(resolve, random() * 500));
       const fault = choose(faults, round, random);
       const { did, skipped: wasSkipped } = await fault.run({ surroundings, fleet, random });
-      print(`round ${round}: ${wasSkipped === true ? 'SKIPPED: ' : ''}${did}`);
+      print(`${new Date().toISOString().slice(11, 23)} round ${round}: ${wasSkipped === true ? 'SKIPPED: ' : ''}${did}`);
       if (wasSkipped === true) skipped.push(did);
     }
     await load.stop();
     await drained(surroundings, RECOVERY_LIMIT_MS);
     const verdict = await judge(surroundings, load, team);
-    if (!isClean(verdict)) for (const process of fleet.processes) print(process.output().slice(-6_000));
+    if (!isClean(verdict)) print(`the processes' logs: ${keepOutputs(fleet, seed)}`);
     return { verdict, skipped };
   } catch (error) {
-    for (const process of fleet.processes) print(process.output().slice(-6_000));
+    print(`the processes' logs: ${keepOutputs(fleet, seed)}`);
     throw error;
   } finally {
     await fleet.stopAll();
     await surroundings.stop();
   }
+}
+
+/** Writes down what the processes of a failed run said, and returns where. */
+function keepOutputs(fleet: Fleet, seed: number): string {
+  const dir = mkdtempSync(join(tmpdir(), `troupe-kill-${seed}-`));
+  for (const [i, { pid, text }] of fleet.outputs().entries()) writeFileSync(join(dir, `${i + 1}-${pid}.log`), text);
+  return dir;
 }
 
 /** Each fault once, in the order of the list, then by chance: so that few rounds still see many faults. */

@@ -18,6 +18,8 @@ export interface Load {
 }
 
 export interface SentEvent {
+  /** Its number among the events of its distinct_id, from 0. */
+  readonly seq: number;
   readonly uuid: string;
   readonly event: string;
   readonly properties: Readonly<Record<string, unknown>>;
@@ -81,9 +83,11 @@ export function startLoad(options: LoadOptions): Load {
     const sending = producer.send(topic, records).then(
       () => {
         for (const { distinctId, event } of batch) {
-          const own = sent.get(distinctId);
-          if (own === undefined) sent.set(distinctId, [event]);
-          else own.push(event);
+          const own = sent.get(distinctId) ?? [];
+          sent.set(distinctId, own);
+          own.push(event);
+          // Acknowledgements of two batches may come in any order; the log has the order of the sends.
+          own.sort((one, other) => one.seq - other.seq);
         }
         sentCount += batch.length;
       },
@@ -114,7 +118,7 @@ export function startLoad(options: LoadOptions): Load {
 function eventOf(distinctId: string, seq: number, random: () => number): SentEvent {
   const uuid = uuidOf(random);
   const padding = 'x'.repeat(Math.floor(random() * 200));
-  if (distinctId.startsWith('ghost')) return { uuid, event: 'passed', properties: { seq, padding, $process_person_profile: false } };
+  if (distinctId.startsWith('ghost')) return { seq, uuid, event: 'passed', properties: { seq, padding, $process_person_profile: false } };
   const properties: Record<string, unknown> = {
     seq,
     padding,
@@ -124,9 +128,9 @@ function eventOf(distinctId: string, seq: number, random: () => number): SentEve
   if (seq % 7 === 3) properties['$set'] = { [`${distinctId} last`]: seq, [`${distinctId} sometimes`]: seq };
   if (seq % 7 === 5) properties['$unset'] = [`${distinctId} sometimes`];
   if (distinctId.startsWith('user') && seq % 20 === 4) {
-    return { uuid, event: '$identify', properties: { ...properties, $anon_distinct_id: distinctId.replace('user', 'anon') } };
+    return { seq, uuid, event: '$identify', properties: { ...properties, $anon_distinct_id: distinctId.replace('user', 'anon') } };
   }
-  return { uuid, event: 'worked', properties };
+  return { seq, uuid, event: 'worked', properties };
 }
 
 /** Each id has a month of its own out of four, so that blocks span table partitions and are stored part by part. */
