@@ -4,10 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** Linux counts CPU in ticks of 10 ms. */
 const TICK_US = 10_000;
 
-function statOf(pid: number): { readonly ownUs: number; readonly deadChildrenUs: number; readonly parent: number } | undefined {
+function statOf(
+  pid: number,
+  thread?: number,
+): { readonly ownUs: number; readonly deadChildrenUs: number; readonly parent: number } | undefined {
   let text: string;
   try {
-    text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    text = readFileSync(thread === undefined ? `/proc/${pid}/stat` : `/proc/${pid}/task/${thread}/stat`, 'utf8');
   } catch {
     return undefined; // it ended between the listing and the look
   }
@@ -23,6 +26,11 @@ export function treeCpuUs(pid: number): number {
   let sum = root.ownUs + root.deadChildrenUs;
   for (const child of childrenOf(pid)) sum += treeCpuUs(child);
   return sum;
+}
+
+/** CPU microseconds of a process's main thread: the rest of {@link ownCpuUs} is the garbage collector, the compiler and libuv. */
+export function mainThreadCpuUs(pid: number): number {
+  return statOf(pid, pid)?.ownUs ?? 0;
 }
 
 /** CPU microseconds of one process without its children. */

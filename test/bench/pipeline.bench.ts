@@ -25,7 +25,7 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { startKafka } from '../services/kafka.ts';
 import { startPostgres } from '../services/postgres.ts';
 import { freePorts } from '../services/ports.ts';
-import { childrenOf, ownCpuUs, rssMb, treeCpuUs } from './cpu.ts';
+import { childrenOf, mainThreadCpuUs, ownCpuUs, rssMb, treeCpuUs } from './cpu.ts';
 import { knownProperties, recordOf, tokenOf, type MixOptions } from './mix.ts';
 
 const TEAMS = 5;
@@ -35,6 +35,8 @@ const root = join(import.meta.dirname, '../..');
 export interface PipelineResult {
   readonly events: number;
   readonly nodeUs: number;
+  /** Of `nodeUs`, the main thread's. */
+  readonly mainThreadUs: number;
   readonly postgresUs: number;
   readonly engineUs: number;
   readonly brokerUs: number;
@@ -119,8 +121,9 @@ export async function runPipeline(options: {
     const pid = troupe.pid ?? 0;
     const stored = async (): Promise<number> =>
       Number((await clickhouse.query<{ n: string }>('SELECT count() AS n FROM events'))[0]?.n ?? 0);
-    const cpu = (): { node: number; postgres: number; engine: number; broker: number } => ({
+    const cpu = (): { node: number; main: number; postgres: number; engine: number; broker: number } => ({
       node: ownCpuUs(pid),
+      main: mainThreadCpuUs(pid),
       postgres: treeCpuUs(postgres.pid),
       engine: treeCpuUs(engine.pid),
       broker: treeCpuUs(broker),
@@ -169,6 +172,7 @@ export async function runPipeline(options: {
     return {
       events: options.events,
       nodeUs: per(before.node, after.node),
+      mainThreadUs: per(before.main, after.main),
       postgresUs: per(before.postgres, after.postgres),
       engineUs: per(before.engine, after.engine),
       brokerUs: per(before.broker, after.broker),
@@ -238,6 +242,7 @@ export function printPipeline(name: string, result: PipelineResult): void {
   console.log(
     `  ${'Troupe (node)'.padEnd(24)}${us(result.nodeUs)}   bare loop ${us(result.bareNodeUs)}   share of the bare loop's events per CPU second ${(result.bareNodeUs / result.nodeUs).toFixed(2)}`,
   );
+  console.log(`  ${'  of it the main thread'.padEnd(24)}${us(result.mainThreadUs)}`);
   console.log(`  ${'PostgreSQL'.padEnd(24)}${us(result.postgresUs)}`);
   console.log(`  ${'ClickHouse engine'.padEnd(24)}${us(result.engineUs)}   bare loop ${us(result.bareEngineUs)}`);
   console.log(`  ${'Kafka broker'.padEnd(24)}${us(result.brokerUs)}`);
