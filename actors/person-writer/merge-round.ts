@@ -109,8 +109,8 @@ async function settleCases(deps: RoundDeps, cases: readonly Case[]): Promise<Mer
     readonly identified: boolean;
     readonly warning: MergeWarning | undefined;
   }[] = [];
-  const toAdd: { readonly request: MergeRequest; readonly person: Person; readonly distinctId: string }[] = [];
-  const toMerge: { readonly request: MergeRequest; readonly into: Person; readonly from: Person }[] = [];
+  const toAdd: { readonly request: MergeRequest; readonly person: Person; readonly distinctId: string; readonly rows: SideRow[] }[] = [];
+  const toMerge: { readonly request: MergeRequest; readonly into: Person; readonly from: Person; readonly rows: SideRow[] }[] = [];
 
   for (const { request, into, other } of cases) {
     const { command } = request;
@@ -139,13 +139,18 @@ async function settleCases(deps: RoundDeps, cases: readonly Case[]): Promise<Mer
         pending.push({ request, person: into.person, rows: replayedRows(command, into, other), warning: undefined, identify: true });
         break;
       case 'add-distinct-id':
-        toAdd.push({ request, person: decision.to, distinctId: decision.distinctId });
+        toAdd.push({
+          request,
+          person: decision.to,
+          distinctId: decision.distinctId,
+          rows: into === undefined ? [] : rowsAgain(command, into),
+        });
         break;
       case 'create-with-both':
         toCreate.push({ request, ids: [command.into, command.other], identified: true, warning: undefined });
         break;
       case 'merge':
-        toMerge.push({ request, into: decision.into, from: decision.from });
+        toMerge.push({ request, into: decision.into, from: decision.from, rows: into === undefined ? [] : rowsAgain(command, into) });
         break;
     }
   }
@@ -258,7 +263,12 @@ function newborn(
 
 async function addDistinctIds(
   deps: RoundDeps,
-  items: readonly { readonly request: MergeRequest; readonly person: Person; readonly distinctId: string }[],
+  items: readonly {
+    readonly request: MergeRequest;
+    readonly person: Person;
+    readonly distinctId: string;
+    readonly rows: readonly SideRow[];
+  }[],
   pending: Pending[],
   again: MergeRequest[],
 ): Promise<void> {
@@ -267,9 +277,15 @@ async function addDistinctIds(
   results.forEach((result, index) => {
     const item = items[index];
     if (item === undefined) return;
-    const { request, person, distinctId } = item;
+    const { request, person, distinctId, rows } = item;
     if (result.type === 'added') {
-      pending.push({ request, person, rows: [distinctIdRow(person, distinctId, result.version)], warning: undefined, identify: true });
+      pending.push({
+        request,
+        person,
+        rows: [...rows, distinctIdRow(person, distinctId, result.version)],
+        warning: undefined,
+        identify: true,
+      });
     } else if (result.type === 'refused') {
       request.answer(result);
     } else {
@@ -280,7 +296,12 @@ async function addDistinctIds(
 
 async function mergePersons(
   deps: RoundDeps,
-  { request, into, from }: { readonly request: MergeRequest; readonly into: Person; readonly from: Person },
+  {
+    request,
+    into,
+    from,
+    rows,
+  }: { readonly request: MergeRequest; readonly into: Person; readonly from: Person; readonly rows: readonly SideRow[] },
   again: MergeRequest[],
 ): Promise<void> {
   const state = mergedState(into, from, identifying(request.command.update));
@@ -299,6 +320,7 @@ async function mergePersons(
   }
   deps.counts.merged++;
   deps.sideRows([
+    ...rows,
     personRow(result.person),
     ...result.moved.map(({ distinctId, version }) => distinctIdRow(result.person, distinctId, version)),
     deletedPersonRow(from),

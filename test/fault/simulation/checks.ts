@@ -60,7 +60,7 @@ const KEPT_COUNT = 20;
 
 const placeOf = (partition: number | string | undefined, offset: number | string | undefined): string => `${partition}/${offset}`;
 
-export function createChecks(systems: Systems, nowMs: () => number): Checks {
+export function createChecks(systems: Systems, nowMs: () => number, note: (line: string) => void): Checks {
   const { kafka, clickhouse, persons } = systems;
   const violations: Violation[] = [];
   const records = new Map<string, SentRecord>();
@@ -122,6 +122,7 @@ export function createChecks(systems: Systems, nowMs: () => number): Checks {
   function becameVisible(row: BinaryRow): void {
     const place = placeOf(row['_partition'], row['_offset']);
     const record = records.get(place);
+    note(`visible ${place} ${row['team_id']}:${row['distinct_id']}`);
     if (record === undefined) return report('one-outcome', `a row of ${place}, which was never sent`);
     if (visible.has(place)) report('duplicate', `${place} (${record.event} of ${record.distinctId}) is visible twice`);
     visible.add(place);

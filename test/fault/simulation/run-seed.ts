@@ -43,7 +43,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const recordCount = options.recordCount ?? 150 + random.below(150);
   const workload = createWorkload({ random: seededRandom(seed ^ 0x5eed), startMs: clock.now(), recordCount, spreadMs: LOAD_MS });
   const systems = createSystems(network, workload);
-  const checks = createChecks(systems, () => clock.monotonic());
+  const checks = createChecks(systems, () => clock.monotonic(), network.note);
   const processes: SimulatedProcess[] = [];
   const start = (): SimulatedProcess => {
     const started = startProcess(`p${processes.length + 1}`, network, systems, checks, options.plant);

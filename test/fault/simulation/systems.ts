@@ -112,12 +112,18 @@ function personsOf(host: Host, { persons }: Systems, away: () => Error): TroupeD
   const ways = new WeakMap<object, Call>();
   return createFakePersonStore(persons, {
     arrive(call) {
-      const way = host.call('postgres', call.operation);
+      const way = host.call('postgres', `${call.operation} ${idsIn(call.input)}`);
       ways.set(call, way);
       return way.outward(away);
     },
     answer: (call) => ways.get(call)?.homeward(away),
   });
+}
+
+/** The distinct_ids that a call names, for the trace. */
+function idsIn(input: unknown): string {
+  const ids = JSON.stringify(input).matchAll(/"(?:distinctId|[^"]*\/seq)":(?:"([^"]*)"|(\d+))/g);
+  return [...ids].map(([whole, id]) => id ?? whole.replaceAll('"', '')).join(' ');
 }
 
 /** Deadline of an insert, as the real client has one; the insert itself goes on. */
