@@ -21,6 +21,8 @@ export interface TestClickHouse {
   client(options?: Partial<ClickHouseOptions>): ClickHouse;
   /** Ends the engine without any notice. Resolves when it has ended. */
   kill(): Promise<void>;
+  /** Resolves when the engine that runs now has ended, whoever ended it. */
+  ended(): Promise<void>;
   /** Starts the engine again on the same data and port after `kill`. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -58,6 +60,10 @@ export async function startClickHouse(options: { readonly tables?: boolean } = {
       await server.exited;
       strikeOut();
     },
+    ended: () =>
+      server.exited.then(() => {
+        strikeOut();
+      }),
     restart: start,
     async stop() {
       await Promise.all(clients.map((client) => client.close()));

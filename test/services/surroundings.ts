@@ -1,5 +1,3 @@
-import { createClickHouse } from '../../src/clickhouse/client.ts';
-import { ensureClickHouseSchema } from '../../src/clickhouse/migrate.ts';
 import type { ClickHouse } from '../../src/clickhouse/port.ts';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import type { KafkaConnection } from '../../src/kafka/connection.ts';
@@ -94,15 +92,13 @@ export async function startSurroundings(options: { readonly brokers?: number } =
     ends.push(() => admin.close());
     const producer = createKafkaProducer({ connection, clock: systemClock, maxQueuedBytes: 256 * 1024 * 1024 });
     ends.push(() => producer.close());
-    const rows = createClickHouse({ ...clickhouse, url: clickhouse.url, database: 'default', clock: systemClock });
-    ends.push(() => rows.close());
+    const rows = clickhouse.client();
     const sql = postgres.client();
     await admin.ensureTopics([
       { topic: TOPIC, partitions: PARTITIONS },
       { topic: DEAD_LETTERS, partitions: 1 },
     ]);
     await ensureSchema(sql, { create: 'missing-tables' });
-    await ensureClickHouseSchema(rows, { database: 'default', migrate: false });
     return {
       kafka,
       postgres,
