@@ -31,7 +31,7 @@ const consumer = createKafkaConsumer({
   maxBatchBytes: 1 << 20,
 });
 const BLOCK_ROWS = 20_000;
-let block = clickhouse.eventBlock();
+const block = clickhouse.eventBlock();
 let generation = 0;
 let inserted = 0;
 let watermarks = new Map<string, { topic: string; partition: number; offset: number }>();
