@@ -8,8 +8,7 @@ const SEED = Number(process.env['SEED'] ?? 1_000_003);
 
 /** The short form of `node test/fault/kill.ts`; KILL.md says what the long form found. */
 describe.skipIf(!surroundings.available)('killed in the middle of work', () => {
-  test(`nothing is lost, doubled or reordered, and persons are as they would be without it, when Troupe is killed, ClickHouse is killed
-     at the rename of a part, and processes are replaced (seed ${SEED})`, async () => {
+  test(`Troupe, the engine at a rename, a rolling restart: nothing lost, doubled, reordered, no person changed (seed ${SEED})`, async () => {
     const { verdict, skipped } = await runKills({ rounds: 3, seed: SEED, print: (line) => console.log(line) });
     for (const reason of skipped) console.warn(`SKIPPED: ${reason}`);
     expect(verdict.examples).toEqual([]);

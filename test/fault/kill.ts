@@ -1,5 +1,6 @@
 /**
- * Real servers, real load, real kills: `node test/fault/kill.ts --rounds 20 [--seed S] [--brokers 3] [--faults troupe,rename] [--merges]`.
+ * Real servers, real load, real kills: `node test/fault/kill.ts --rounds 20 [--seed S] [--brokers 3] [--faults troupe,rename] [--merges]
+ * [--env LOG_LEVEL=debug]`.
  * Each round breaks one thing under load and mends it. At the end everything is drained and counted. Exit code 1 when an
  * event was lost or doubled, a distinct_id's order broken, or a person differs from the oracle's. See KILL.md.
  */
@@ -22,6 +23,8 @@ export interface KillOptions {
   readonly eventsPerSecond?: number;
   /** Let ClickHouse merge parts. Merges take rows with one key together, and would hide that they were stored twice. @defaultValue false */
   readonly merges?: boolean;
+  /** More settings for the Troupe processes. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly print: (line: string) => void;
 }
 
@@ -40,7 +43,7 @@ export async function runKills(options: KillOptions): Promise<KillResult> {
   const faults = FAULTS.filter(({ name }) => options.faults?.includes(name) ?? true);
   if (faults.length === 0) throw new Error(`there are these faults: ${FAULTS.map(({ name }) => name).join(', ')}`);
   const surroundings = await startSurroundings({ brokers: options.brokers ?? 1 });
-  const fleet = createFleet(surroundings.env);
+  const fleet = createFleet({ ...surroundings.env, ...options.env });
   const skipped: string[] = [];
   try {
     const token = 'phc_kill';
@@ -109,6 +112,7 @@ if (import.meta.main) {
       brokers: { type: 'string', default: '1' },
       faults: { type: 'string' },
       merges: { type: 'boolean', default: false },
+      env: { type: 'string', multiple: true, default: [] },
       rate: { type: 'string', default: '400' },
     },
   });
@@ -122,6 +126,7 @@ if (import.meta.main) {
     ...(values.faults === undefined ? {} : { faults: values.faults.split(',') }),
     eventsPerSecond: Number(values.rate),
     merges: values.merges,
+    env: Object.fromEntries(values.env.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)])),
     print: (line) => console.log(line),
   });
   for (const example of verdict.examples) console.log(`  ${example}`);

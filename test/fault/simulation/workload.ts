@@ -52,6 +52,9 @@ export interface WorkloadOptions {
   readonly spreadMs: number;
 }
 
+/** Such events make no person. */
+const personless = { $process_person_profile: false };
+
 export function createWorkload({ random, startMs, recordCount, spreadMs }: WorkloadOptions): Workload {
   const teams = [
     { id: 1, token: 'phc_one' },
@@ -138,14 +141,15 @@ export function createWorkload({ random, startMs, recordCount, spreadMs }: Workl
     else if (kind === 2) push({ team, distinctId, event: 'odd', ending: 'dead-lettered', value: Buffer.from('{"not": json') });
     else if (kind === 3) push({ team, distinctId, event: 'odd', ending: 'dropped', envelopeUuid: 'no-uuid' });
     else if (kind === 4) push({ team, distinctId, event: '$$client_ingestion_warning', ending: 'dropped' });
-    else if (kind === 5) push({ team, distinctId, event: 'odd', ending: 'dead-lettered', properties: { [BAD_ROW]: true } });
+    else if (kind === 5) push({ team, distinctId, event: 'odd', ending: 'dead-lettered', properties: { [BAD_ROW]: true, ...personless } });
     else if (kind === 6) push({ team, distinctId: 'x'.repeat(401), event: 'odd', ending: 'dropped' });
     else if (kind === 7) {
       const uuid = newUuid();
       const event = 'sent twice';
       const timestampMs = startMs + atMs;
-      for (let n = 0; n < 2; n++) push({ team, distinctId, event, uuid, timestampMs, ending: 'stored-or-dropped' });
-    } else push({ team, distinctId, event: 'drop me', ending: team === 1 ? 'stored-or-dropped' : 'stored' });
+      for (let n = 0; n < 2; n++)
+        push({ team, distinctId, event, uuid, timestampMs, ending: 'stored-or-dropped', properties: { ...personless } });
+    } else push({ team, distinctId, event: 'drop me', properties: { ...personless }, ending: team === 1 ? 'stored-or-dropped' : 'stored' });
   }
 
   while (records.length < recordCount) {
@@ -159,7 +163,7 @@ export function createWorkload({ random, startMs, recordCount, spreadMs }: Workl
       if (merge !== undefined) personEvent(team, user, merge.event, { name: merge.property, other: merge.other });
     } else if (chance < 0.32) {
       const id = random.pick(person.personless);
-      push({ team, distinctId: id, event: '$pageview', ending: 'stored', properties: { $process_person_profile: false } });
+      push({ team, distinctId: id, event: '$pageview', ending: 'stored', properties: { ...personless } });
     } else {
       const ids = [user, user, ...person.anonymous];
       const distinctId = random.pick(ids);
