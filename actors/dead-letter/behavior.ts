@@ -15,7 +15,7 @@
  *    headers at the very last.
  */
 import { deadLettered } from '../../src/domain/outcome.ts';
-import type { OutgoingRecord, ProduceError, RecordProducer } from '../../src/kafka/port.ts';
+import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../src/kafka/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
@@ -125,7 +125,7 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
 
   /** X2, X4 */
   function failed(state: DeadLetterState, error: unknown, ctx: ActorContext<DeadLetterMessage>): DeadLetterState {
-    const code = isProduceError(error) ? error.code : 'unavailable';
+    const code = error instanceof ProduceError ? error.code : 'unavailable';
     if (code === 'too-large' && makeSmaller(state)) {
       if (state.inFlight.length === 0) produce(state, ctx);
       else send(state, ctx);
@@ -206,7 +206,3 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
     }),
   };
 }
-
-/** By name: an actor knows ports as types only. */
-const isProduceError = (error: unknown): error is ProduceError =>
-  error instanceof Error && error.name === 'ProduceError' && 'code' in error;
