@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createKafkaConsumer } from '../../src/kafka/consumer.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { seedTeam } from '../../src/postgres/seed.ts';
+import { createWitness, type ReadRecord } from '../contract/kafka-log-kit.ts';
+import { appendTombstone } from '../contract/kafka-raw.ts';
+import { HOSTILE_RECORDS } from '../kit/hostile-records.ts';
+import { eventRecord } from '../kit/records.ts';
+import {
+  DEAD_LETTERS,
+  drained,
+  requireSurroundings,
+  startSurroundings,
+  TOPIC,
+  until,
+  type Surroundings,
+} from '../services/surroundings.ts';
+import { startTroupe, type TroupeProcess } from '../services/troupe.ts';
+
+const TOKEN = 'phc_hostile';
+const NEIGHBOURS = 5;
+const LIMIT_MS = 60_000;
+
+/** One line of the hostile table, as it was sent. */
+const sent = HOSTILE_RECORDS.map((record, index) => {
+  const uuid = randomUUID();
+  const distinctId = `hostile-${index}`;
+  return { ...record, index, uuid, distinctId, value: record.build({ uuid, distinctId, token: TOKEN, now: new Date().toISOString() }) };
+});
+const ofType = (type: string): typeof sent => sent.filter(({ outcome }) => outcome.type === type);
+
+const here = await requireSurroundings();
+
+describe.skipIf(!here.available)('hostile records among good neighbours, through real Kafka', () => {
+  let surroundings: Surroundings;
+  let troupe: TroupeProcess;
+  let team: number;
+  let rows: { readonly uuid: string; readonly distinctId: string; readonly seq: number }[];
+  let letters: readonly ReadRecord[];
+
+  beforeAll(async () => {
+    surroundings = await startSurroundings();
+    team = await seedTeam(surroundings.sql, { token: TOKEN });
+    troupe = await startTroupe({ env: surroundings.env });
+    for (const { index, distinctId, value } of sent) {
+      const key = Buffer.from(`${TOKEN}:${distinctId}`);
+      if (value === null) await appendTombstone({ brokers: surroundings.kafka.brokers(), clientId: 'test' }, TOPIC, key);
+      else
+        await surroundings.producer.send(TOPIC, [{ key, value, headers: { hostile: String(index), bytes: Buffer.from([0, 255, 128]) } }]);
+      const seq = Math.floor(index / NEIGHBOURS);
+      const good = eventRecord({
+        token: TOKEN,
+        distinctId: `good-${index % NEIGHBOURS}`,
+        event: 'good',
+        properties: { seq, $set: { seq } },
+      });
+      await surroundings.producer.send(TOPIC, [good]);
+    }
+    await drained(surroundings, LIMIT_MS);
+    rows = await surroundings.rows.query(
+      `SELECT toString(uuid) AS uuid, distinct_id AS distinctId, JSONExtractInt(properties, 'seq') AS seq
+       FROM events WHERE team_id = {team:Int64} ORDER BY distinct_id, _offset`,
+      { team },
+    );
+    letters = await deadLetters();
+  });
+  afterAll(async () => {
+    await troupe?.kill();
+    await surroundings?.stop();
+  });
+
+  async function deadLetters(): Promise<readonly ReadRecord[]> {
+    const witness = createWitness();
+    const consumer = createKafkaConsumer({
+      connection: { brokers: surroundings.kafka.brokers(), clientId: 'test' },
+      clock: systemClock,
+      groupId: 'dead-letter-readers',
+      topics: [DEAD_LETTERS],
+    });
+    await consumer.start(witness.handlers);
+    try {
+      await until(() => witness.records.length >= ofType('dead-lettered').length, 'all dead letters are read', LIMIT_MS);
+      return witness.records;
+    } finally {
+      await consumer.stop();
+    }
+  }
+  /** A tombstone cannot bring headers. */
+  const letterOf = ({ index, distinctId }: { readonly index: number; readonly distinctId: string }): ReadRecord[] =>
+    letters.filter(
+      ({ headers, key }) => headers?.['hostile']?.toString() === String(index) || key?.toString() === `${TOKEN}:${distinctId}`,
+    );
+
+  test.each(ofType('stored'))('stored as one row: $name', ({ uuid }) => {
+    expect(rows.filter((row) => row.uuid === uuid)).toHaveLength(1);
+  });
+
+  test.each(ofType('dead-lettered'))('dead-lettered with its bytes, headers and reason: $name', (record) => {
+    const [letter, ...more] = letterOf(record);
+    expect(more).toEqual([]);
+    expect(letter?.headers?.['dlq_reason']?.toString()).toBe('reason' in record.outcome ? record.outcome.reason : undefined);
+    expect(letter?.value?.equals(record.value ?? Buffer.alloc(0))).toBe(true);
+    expect(letter?.headers?.['dlq_topic']?.toString()).toBe(TOPIC);
+    if (record.value !== null) expect(letter?.headers?.['bytes']).toEqual(Buffer.from([0, 255, 128]));
+    expect(rows.filter((row) => row.uuid === record.uuid)).toEqual([]);
+  });
+
+  test('dropped ones are counted under their reasons, and leave neither row nor dead letter', async () => {
+    const reasons = new Map<string, number>();
+    for (const record of ofType('dropped')) {
+      const reason = 'reason' in record.outcome ? record.outcome.reason : '';
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+      expect(letterOf(record), record.name).toEqual([]);
+      expect(
+        rows.filter((row) => row.uuid === record.uuid),
+        record.name,
+      ).toEqual([]);
+    }
+    for (const [reason, count] of reasons) {
+      expect([reason, await troupe.metric('troupe_outcome_total', `outcome="dropped",reason="${reason}"`)]).toEqual([reason, count]);
+    }
+  });
+
+  test('every good neighbour is stored, in order, and nothing else is', () => {
+    const good = rows.filter(({ distinctId }) => distinctId.startsWith('good-'));
+    expect(good).toHaveLength(sent.length);
+    for (let n = 0; n < NEIGHBOURS; n++) {
+      const own = good.filter(({ distinctId }) => distinctId === `good-${n}`).map(({ seq }) => seq);
+      expect(own).toEqual(own.map((_, i) => i));
+    }
+    expect(rows).toHaveLength(sent.length + ofType('stored').length);
+  });
+
+  test('the process lives, no actor crashed, and the account of records adds up', async () => {
+    expect(await troupe.isReady()).toBe(true);
+    expect(await troupe.metric('troupe_runtime_actor_crashed_total')).toBeNaN();
+    expect(await troupe.metric('troupe_records_read_total')).toBe(sent.length * 2);
+    expect(await troupe.metric('troupe_outcome_total')).toBe(sent.length * 2);
+    expect(await troupe.metric('troupe_in_flight')).toBe(0);
+  });
+});
