@@ -3,14 +3,17 @@
  *
  * Invariants
  * P1 A team's plugins are listed in ascending `order` (V-2), and only those whose code loaded.
- * P2 A config that changed gets a new actor; the old one answers what it has taken and is then stopped.
+ * P2 A config that changed gets a new actor; the old one answers what it has taken and is then stopped. Handles stay: an event
+ *    that waits with one in its hand is given to whoever answers for the config then, so a change costs no event its plugin.
  * P3 A plugin that does not load, or a store that is away, costs no event: the team goes on with what it has, and a fact says so.
  */
 import { createPlugin } from '../actors/plugin/index.ts';
 import type { PluginHandle } from '../actors/distinct-id/messages.ts';
+import type { PluginMessage } from '../actors/plugin/messages.ts';
 import type { TeamId } from '../src/domain/ids.ts';
 import { state as stateFact } from '../src/observe/facts.ts';
 import type { PluginConfigRow } from '../src/postgres/port.ts';
+import type { ActorRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
 import { PLUGIN_STRATEGY } from './budgets.ts';
 import type { TroupeDeps } from './root.ts';
@@ -23,7 +26,8 @@ export interface Plugins {
 }
 
 interface Running {
-  readonly row: PluginConfigRow;
+  row: PluginConfigRow;
+  ref: ActorRef<PluginMessage>;
   readonly handle: PluginHandle;
 }
 
@@ -36,6 +40,7 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
   let byTeam = new Map<TeamId, PluginHandle[]>();
   let life = 0;
   let stopped = false;
+  let reloading = Promise.resolve();
   let timer = clock.after(settings.plugins.reloadEveryMs, again);
 
   function again(): void {
@@ -44,7 +49,13 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
     });
   }
 
-  async function reload(): Promise<void> {
+  /** One after another: two at once would start two actors for a config. */
+  function reload(): Promise<void> {
+    reloading = reloading.then(reloadNow);
+    return reloading;
+  }
+
+  async function reloadNow(): Promise<void> {
     let rows: readonly PluginConfigRow[];
     try {
       rows = await deps.pluginConfigs.activePluginConfigs();
@@ -57,13 +68,15 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
       });
       return;
     }
+    if (stopped) return;
+    const leaving: ActorRef<PluginMessage>[] = [];
     const wanted = new Set(rows.map((row) => row.pluginConfigId));
-    for (const [id, { handle }] of [...running]) {
+    for (const [id, { ref }] of [...running]) {
       if (wanted.has(id)) continue;
       running.delete(id);
-      await system.stop(handle.ref, settings.plugins.deadlineMs);
+      leaving.push(ref);
     }
-    for (const row of rows) await refresh(row);
+    for (const row of rows) leaving.push(...refresh(row));
     const next = new Map<TeamId, PluginHandle[]>();
     for (const { row, handle } of [...running.values()].sort((a, b) => a.row.order - b.row.order)) {
       const list = next.get(row.teamId);
@@ -71,11 +84,17 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
       else list.push(handle);
     }
     byTeam = next;
+    // Only now: nobody is handed an actor that no longer takes anything (P2).
+    await Promise.all(leaving.map((ref) => system.stop(ref, settings.plugins.deadlineMs)));
   }
 
-  async function refresh(row: PluginConfigRow): Promise<void> {
+  /** Starts what is new or has changed; answers whom it replaced. */
+  function refresh(row: PluginConfigRow): readonly ActorRef<PluginMessage>[] {
     const before = running.get(row.pluginConfigId);
-    if (before?.row.fingerprint === row.fingerprint) return;
+    if (before?.row.fingerprint === row.fingerprint) {
+      before.row = row;
+      return [];
+    }
     const spec = createPlugin({
       sandbox,
       clock,
@@ -83,9 +102,12 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
       options: settings.plugins,
       strategy: PLUGIN_STRATEGY,
     });
-    const ref = system.spawn(spec, `${row.pluginConfigId}+${++life}`, parent, () => running.delete(row.pluginConfigId));
-    running.set(row.pluginConfigId, { row, handle: { pluginConfigId: row.pluginConfigId, name: row.pluginName, ref } });
-    if (before !== undefined) await system.stop(before.handle.ref, settings.plugins.deadlineMs);
+    const ref = system.spawn(spec, `${row.pluginConfigId}+${++life}`, parent, () => {
+      if (running.get(row.pluginConfigId)?.ref === ref) running.delete(row.pluginConfigId);
+    });
+    const handle = handleOf(row, () => running.get(row.pluginConfigId)?.ref ?? ref);
+    running.set(row.pluginConfigId, { row, ref, handle });
+    return before === undefined ? [] : [before.ref];
   }
 
   return {
@@ -96,4 +118,14 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
       timer.cancel();
     },
   };
+}
+
+/** P2: stands for the config, whichever actor runs it. */
+function handleOf({ pluginConfigId, pluginName }: PluginConfigRow, now: () => ActorRef<PluginMessage>): PluginHandle {
+  const ref: ActorRef<PluginMessage> = {
+    path: `/plugins/${pluginConfigId}`,
+    kind: 'plugin',
+    tell: (message, trace) => now().tell(message, trace),
+  };
+  return { pluginConfigId, name: pluginName, ref };
 }

@@ -10,6 +10,16 @@
  *
  * A crash in a writer or a router takes everything with it: what they held can only be given again by Kafka, from the
  * committed watermark, so the tree is built anew and the takeover finds out what is stored. A crash anywhere else stays there.
+ *
+ *     planting ──subscribed──▶ grown ──a writer or router crashed──▶ felled ──backoff──▶ planting
+ *        │ fails, or crashes                                           │ budget spent
+ *        └────────────────────────────────────────────────────────────▶└──▶ onFatal
+ *
+ * Invariants
+ * T1 At most one tree is alive: before one is planted, nothing of the one before runs, writes, or holds a membership.
+ * T2 A tree that fails while it is planted leaves nothing behind: no timer, no actor, no member of the group.
+ * T3 Trees are built within TREE_BUDGET; one more, and the process is told to end, once.
+ * T4 After `stop` or `kill` no tree is planted.
  */
 import type { ClickHouse } from '../src/clickhouse/port.ts';
 import type { Team } from '../src/domain/team.ts';
@@ -74,78 +84,112 @@ export interface Troupe {
   kill(): void;
 }
 
-/** Starts the tree and the intake. @throws what the consumer throws when it cannot subscribe. */
+/** Starts the tree and the intake. @throws what the consumer throws when it cannot subscribe, or what crashed meanwhile. */
 export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
   const { clock, random, settings } = deps;
-  const crashes: number[] = [];
-  let stopping = false;
-  let rebuilding = false;
-  let tree = await plant();
+  const crashesMs: number[] = [];
+  const ending = Promise.withResolvers<void>();
+  let isEnding = false;
+  /** Ends when a new tree stands, or none will. */
+  let replanting: Promise<void> | undefined;
+  let planting: Tree | undefined;
+  let standing: Tree | undefined;
+  await plant();
 
-  async function plant(): Promise<Tree> {
+  function tree(): Tree {
+    if (standing === undefined) throw new Error('no tree has been planted');
+    return standing;
+  }
+
+  /** T2 */
+  async function plant(): Promise<void> {
     const system = createActorSystem({ name: settings.name, clock, random });
-    const planted: { tree: Tree | undefined } = { tree: undefined };
+    const early = Promise.withResolvers<never>();
+    let isGrown = false;
     const onEscalate = (ref: AnyRef, error: unknown): void => {
-      if (planted.tree === undefined || planted.tree === tree) void rebuild(ref, error);
+      if (isGrown) crashed(planted, ref, error);
+      else early.reject(asError(error));
     };
     const writers = startWriters(system, deps, (topic, partition, generation) => intake.owns(topic, partition, generation), onEscalate);
     const plugins = startPlugins(system, deps);
     const teams = startTeams(system, deps, writers, (teamId) => plugins.of(teamId));
     const intake = createIntake(system, deps, deps.createConsumer(), teams, () => writers, onEscalate);
-    planted.tree = { system, writers, plugins, teams, intake };
-    await plugins.reload();
-    await intake.start();
-    return planted.tree;
+    const planted: Tree = { system, writers, plugins, teams, intake };
+    planting = planted;
+    try {
+      await Promise.race([plugins.reload().then(() => intake.start()), early.promise]);
+    } catch (error) {
+      await fell(planted);
+      throw error;
+    } finally {
+      planting = undefined;
+    }
+    // From here on a crash is for `crashed` to answer, before whoever waits for this promise goes on.
+    isGrown = true;
+    standing = planted;
+    replanting = undefined;
+    if (isEnding) await fell(planted); // T4
   }
 
-  /** Fells the tree without saving anything and plants a new one, within the budget. */
-  async function rebuild(ref: AnyRef, error: unknown): Promise<void> {
-    if (stopping || rebuilding) return;
-    rebuilding = true;
-    const cause = error instanceof Error ? error : new Error('not an Error was thrown', { cause: error });
-    stateFact('log-written', {
-      level: 'error',
-      message: 'An actor that holds work has crashed; the tree is built anew.',
-      fields: { actor: ref.path, error: cause.stack },
-    });
-    const nowMs = clock.monotonic();
-    while (crashes[0] !== undefined && crashes[0] < nowMs - TREE_BUDGET.periodMs) crashes.shift();
-    crashes.push(nowMs);
-    if (crashes.length > TREE_BUDGET.count) {
-      deps.onFatal(
-        new Error(`the tree was built anew ${TREE_BUDGET.count} times in ${TREE_BUDGET.periodMs} ms and crashed again at ${ref.path}`, {
-          cause,
-        }),
-      );
-      return;
-    }
-    tree.system.kill();
-    tree.plugins.stop();
-    await tree.intake.abandon();
-    await sleep(clock, backoffMs(crashes.length, TREE_BACKOFF, random.next()));
-    if (stopping) return;
-    try {
-      tree = await plant();
-      rebuilding = false;
-    } catch (failure) {
-      rebuilding = false;
-      await rebuild(ref, failure);
+  /** Ends a tree without saving anything. */
+  async function fell({ system, plugins, intake }: Tree): Promise<void> {
+    system.kill();
+    plugins.stop();
+    await intake.abandon();
+  }
+
+  function crashed(which: Tree, ref: AnyRef, error: unknown): void {
+    if (which === standing && replanting === undefined && !isEnding) replanting = replant(which, ref.path, asError(error));
+  }
+
+  async function replant(broken: Tree, where: string, cause: Error): Promise<void> {
+    let [path, error] = [where, cause];
+    await fell(broken); // T1
+    for (;;) {
+      const fields = { actor: path, error: error.stack };
+      stateFact('log-written', { level: 'error', message: 'An actor that holds work has crashed; the tree is built anew.', fields });
+      const nowMs = clock.monotonic();
+      while (crashesMs[0] !== undefined && crashesMs[0] < nowMs - TREE_BUDGET.periodMs) crashesMs.shift();
+      crashesMs.push(nowMs);
+      if (crashesMs.length > TREE_BUDGET.count) {
+        const message = `the tree was built anew ${TREE_BUDGET.count} times in ${TREE_BUDGET.periodMs} ms and crashed again at ${path}`;
+        return deps.onFatal(new Error(message, { cause: error })); // T3
+      }
+      await Promise.race([sleep(clock, backoffMs(crashesMs.length, TREE_BACKOFF, random.next())), ending.promise]);
+      if (isEnding) return;
+      try {
+        await plant();
+        return;
+      } catch (failure) {
+        [path, error] = ['/', asError(failure)];
+      }
     }
   }
 
   return {
-    tree: () => tree,
+    tree,
     async stop() {
-      if (stopping) return;
-      stopping = true;
-      tree.plugins.stop();
-      await runPhases(clock, settings.shutdown, tree);
+      if (isEnding) return;
+      isEnding = true;
+      ending.resolve();
+      if (replanting !== undefined) {
+        // Nothing is in flight: what there was came to its end with the tree that crashed.
+        await Promise.race([replanting, sleep(clock, settings.shutdown.drainMs)]);
+        return;
+      }
+      tree().plugins.stop();
+      await runPhases(clock, settings.shutdown, tree());
     },
     kill() {
-      stopping = true;
-      tree.plugins.stop();
-      tree.system.kill();
-      tree.intake.kill();
+      isEnding = true;
+      ending.resolve();
+      for (const one of planting === undefined ? [tree()] : [tree(), planting]) {
+        one.plugins.stop();
+        one.system.kill();
+        one.intake.kill();
+      }
     },
   };
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error('not an Error was thrown', { cause: error }));

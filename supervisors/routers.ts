@@ -32,7 +32,7 @@ export interface Intake {
   start(): Promise<void>;
   /** Stops fetching, lets in-flight events settle for at most `limitMs`, commits, leaves the group. */
   stop(limitMs: number): Promise<void>;
-  /** As a crash: nothing is drained or committed; the consumer leaves so that the records come again. */
+  /** As a crash: nothing is drained or committed; the consumer leaves so that the records come again. Never rejects. */
   abandon(): Promise<void>;
   /** As kill -9: not even the group is left. */
   kill(): void;
@@ -242,7 +242,11 @@ export function createIntake(
 
   return {
     async start() {
-      await consumer.start({ assigned, batch, revoked, crashed: (error) => onEscalate({ path: '/intake', kind: 'intake' }, error) });
+      if (abandoned) return;
+      const crashed = (error: Error): void => {
+        if (!abandoned) onEscalate({ path: '/intake', kind: 'intake' }, error);
+      };
+      await consumer.start({ assigned, batch, revoked, crashed });
     },
     async stop(limitMs) {
       const all = [...routes.values()];
@@ -257,7 +261,13 @@ export function createIntake(
     async abandon() {
       this.kill();
       for (const route of [...routes.values()]) close(route);
-      await consumer.stop();
+      try {
+        await consumer.stop();
+      } catch (error) {
+        // Its session ends by itself then, and the records come again a little later.
+        const message = error instanceof Error ? error.message : 'unknown';
+        stateFact('log-written', { level: 'warn', message: 'The consumer did not leave its group.', fields: { error: message } });
+      }
     },
     kill() {
       abandoned = true;

@@ -32,14 +32,16 @@ async function phase(clock: Clock, name: string, limitMs: number, work: Promise<
   const startedMs = clock.monotonic();
   // The work's own limit comes first; this one is for work that does not keep it.
   const graceMs = limitMs + 1_000;
-  const late = new Promise<'late'>((resolve) => clock.after(graceMs, () => resolve('late')));
+  const late = Promise.withResolvers<'late'>();
+  const timer = clock.after(graceMs, () => late.resolve('late'));
   const ended = await Promise.race([
     work.then(
       () => 'done' as const,
       (error: unknown) => (error instanceof Error ? error : new Error('not an Error was thrown')),
     ),
-    late,
+    late.promise,
   ]);
+  timer.cancel();
   if (ended === 'done') return;
   const fields = {
     phase: name,
