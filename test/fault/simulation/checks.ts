@@ -66,6 +66,7 @@ export function createChecks(systems: Systems, nowMs: () => number, note: (line:
   const records = new Map<string, SentRecord>();
   const inOrder: SentRecord[] = [];
   const mergedByOthers = new Set<string>();
+  const withOwnEvents = new Set<string>();
   const visible = new Set<string>();
   const deadLettered = new Set<string>();
   const lastVisible = new Map<string, number>();
@@ -148,10 +149,12 @@ export function createChecks(systems: Systems, nowMs: () => number, note: (line:
     if (!((sequenceInRows.get(id) ?? 0) >= sequence)) {
       report('row-before-person', `${place}: ClickHouse has ${id} at ${sequenceInRows.get(id)}, the event is ${sequence}`);
     }
-    for (const one of [id, ...(person?.other === undefined ? [] : [`${team}:${person.other}`])]) {
-      // Another id's merge may have made this mapping a moment ago: then it is that event whose row waits for it.
-      if (!mappedInRows.has(one) && !(one === id && mergedByOthers.has(id)))
-        report('row-before-person', `${place}: ClickHouse does not know the id ${one}`);
+    // Mappings that only this event, or one before it in its partition, can have made. One that an event of another partition may
+    // have made is that event's to tell, and may come a moment later.
+    const other = person?.other === undefined ? undefined : `${team}:${person.other}`;
+    const mine = [mergedByOthers.has(id) ? undefined : id, other !== undefined && withOwnEvents.has(other) ? undefined : other];
+    for (const one of mine) {
+      if (one !== undefined && !mappedInRows.has(one)) report('row-before-person', `${place}: ClickHouse does not know the id ${one}`);
     }
     const snapshot = JSON.parse(String(row['person_properties'])) as Record<string, unknown>;
     if (Number(snapshot[sequenceKey(distinctId)]) < sequence)
@@ -270,6 +273,7 @@ export function createChecks(systems: Systems, nowMs: () => number, note: (line:
     sent(record, { partition, offset }) {
       records.set(placeOf(partition, offset), record);
       inOrder.push(record);
+      if (record.person !== undefined) withOwnEvents.add(`${record.team}:${record.distinctId}`);
       if (record.person?.other !== undefined) mergedByOthers.add(`${record.team}:${record.person.other}`);
     },
     look,
