@@ -18,8 +18,10 @@ export interface StoredRangeRow {
   readonly to: number | string;
 }
 
+/** Above it the engine goes on on disk: a group that has never committed asks for all offsets of a partition at once. */
+const MEMORY_BYTES = 1_000_000_000;
 /** A result that was cached while a part was on its way would be a lie. */
-const SETTINGS = 'SETTINGS use_query_condition_cache = 0, use_query_cache = 0';
+const SETTINGS = `SETTINGS use_query_condition_cache = 0, use_query_cache = 0, max_bytes_before_external_group_by = ${MEMORY_BYTES}, max_bytes_before_external_sort = ${MEMORY_BYTES}`;
 
 /**
  * Asks which offsets of the spans have a visible row. The inner query has the very GROUP BY of the projection, so that

@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { unlink, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Session } from 'chdb';
 import { literal, type Statement } from './statement.ts';
@@ -52,7 +52,7 @@ export function openEngine(dataDir: string): Engine {
       if (wanted()) await session.queryAsync(`${statement.sql} FROM INFILE ${literal(file)} FORMAT ${data.format}`);
       return new Uint8Array();
     } finally {
-      await unlink(file);
+      await rm(file, { force: true });
     }
   }
 
