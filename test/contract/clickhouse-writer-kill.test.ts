@@ -12,7 +12,7 @@ import { probeClickHouse, startClickHouse, type TestClickHouse } from '../servic
 
 const engine = await requireService('ClickHouse engine', probeClickHouse);
 
-const EVENTS = 24_000;
+const EVENTS = 32_000;
 const KILLS = 4;
 
 describe.skipIf(!engine.available)('the writer on the real engine', () => {
@@ -27,7 +27,7 @@ describe.skipIf(!engine.available)('the writer on the real engine', () => {
     const clickhouse = server.client();
     const deadLetters = probe<DeadLetterMessage>();
     const escalated: unknown[] = [];
-    const inserted = { begun: 0 };
+    const inserts = { running: 0 };
     const failures: string[] = [];
     const stopListening = observe('clickhouse-insert-failed', ({ kind }) => failures.push(kind));
     const writer = system.spawn(
@@ -36,8 +36,8 @@ describe.skipIf(!engine.available)('the writer on the real engine', () => {
         clickhouse: {
           ...clickhouse,
           insert(block) {
-            inserted.begun++;
-            return clickhouse.insert(block);
+            inserts.running++;
+            return clickhouse.insert(block).finally(() => inserts.running--);
           },
         },
         clock: systemClock,
@@ -64,9 +64,12 @@ describe.skipIf(!engine.available)('the writer on the real engine', () => {
       }
     }
     for (let kill = 0; kill < KILLS; kill++) {
-      const before = inserted.begun;
-      while (inserted.begun === before) await new Promise((resolve) => setTimeout(resolve, 1));
-      await new Promise((resolve) => setTimeout(resolve, 5 + kill * 10)); // somewhere in the 60 ms that a block takes
+      // Each time a little later in the tens of ms that a block takes; a block that was faster is left alone.
+      for (let isInside = false; !isInside; isInside = inserts.running > 0) {
+        while (inserts.running > 0) await new Promise((resolve) => setImmediate(resolve));
+        while (inserts.running === 0) await new Promise((resolve) => setImmediate(resolve));
+        await new Promise((resolve) => setTimeout(resolve, 2 + kill * 5));
+      }
       await server.kill();
       await server.restart();
     }
@@ -83,7 +86,7 @@ describe.skipIf(!engine.available)('the writer on the real engine', () => {
       'SELECT count() AS rows, uniqExact(_partition, _offset) AS places FROM events',
     );
     expect(counted).toEqual({ rows: EVENTS, places: EVENTS });
-    expect(failures.length).toBeGreaterThanOrEqual(KILLS);
+    expect(failures).toContain('unknown');
     expect(deadLetters.messages).toEqual([]);
     expect(escalated).toEqual([]);
     await system.shutdown(1_000);
