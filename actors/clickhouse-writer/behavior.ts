@@ -132,7 +132,7 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
     }
   }
 
-  function bury(row: EventRow, reason: 'row_refused' | 'row_too_large', detail: string): void {
+  function bury(row: Pick<EventRow, 'pending'>, reason: 'row_refused' | 'row_too_large', detail: string): void {
     const told = deadLetter.tell({ type: 'dead-letter', records: [poison(row.pending, reason, 'clickhouse-writer', detail)] });
     // Its mailbox holds more than all credit can send; if it is gone, so is this tree, and the record comes again.
     if (told !== 'accepted') throw new Error(`the dead-letter actor refused a record: ${told}`);

@@ -28,9 +28,12 @@ export type Offer =
   | { readonly type: 'too-large'; readonly bytes: number }
   | { readonly type: 'refused'; readonly detail: string };
 
+/** What is kept of a row once its bytes are in the buffer: its texts are the most of what an event in flight weighs. */
+export type HeldRow = Pick<EventRow, 'uuid' | 'event' | 'teamId' | 'distinctId' | 'timestampMs' | 'pending'>;
+
 export interface OpenBlock {
   readonly builder: BlockBuilder<EventRow>;
-  readonly rows: EventRow[];
+  readonly rows: HeldRow[];
   /** Index of the first row with each uuid. */
   readonly indexOfUuid: Map<string, number>;
   /** Index of the newest row with each whole sorting key, only of rows whose uuid was met before. */
@@ -88,7 +91,8 @@ export function offerRow(block: OpenBlock, row: EventRow, limits: BlockLimits): 
     return { type: 'too-large', bytes };
   }
   noteKey(block, row);
-  block.rows.push(row);
+  const { uuid, event, teamId, distinctId, timestampMs, pending } = row;
+  block.rows.push({ uuid, event, teamId, distinctId, timestampMs, pending });
   if (row.pending.trace !== undefined) block.traces.push(row.pending.trace);
   return { type: 'taken' };
 }
@@ -106,7 +110,7 @@ function isOfAnotherMonth(block: OpenBlock, row: EventRow, month: number): boole
   return known !== undefined && known !== month;
 }
 
-const idOf = ({ teamId, distinctId }: EventRow): string => `${teamId}:${distinctId}`;
+const idOf = ({ teamId, distinctId }: HeldRow): string => `${teamId}:${distinctId}`;
 
 /** What DateTime64 holds: 1900-01-01 to 2299-12-31. */
 const EARLIEST_MS = Date.UTC(1900, 0, 1);
@@ -141,7 +145,7 @@ function monthOf(epochMs: number): number {
 }
 
 /** ORDER BY (team_id, toDate(timestamp), event, cityHash64(distinct_id), cityHash64(uuid)) */
-function sortingKey(row: EventRow): string {
+function sortingKey(row: HeldRow): string {
   return `${row.uuid.toLowerCase()}\0${row.teamId}\0${dayOf(row.timestampMs)}\0${row.event}\0${row.distinctId}`;
 }
 

@@ -18,16 +18,15 @@ import { createHash } from 'node:crypto';
 import { insertId } from '../../src/domain/insert-id.ts';
 import type { TopicPartition } from '../../src/domain/ids.ts';
 import { dropped, STORED, type Settlement } from '../../src/domain/outcome.ts';
-import type { EventRow } from '../../src/domain/rows.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import { ClickHouseError, type ClickHouse } from '../../src/clickhouse/port.ts';
-import type { OpenBlock } from './state.ts';
+import type { HeldRow, OpenBlock } from './state.ts';
 
 export interface StoreDeps {
   readonly clickhouse: ClickHouse;
   readonly mayInsert: (topic: string, partition: number, generation: number) => boolean;
   /** Told of a row that ClickHouse refuses alone. */
-  readonly refused: (row: EventRow, detail: string) => void;
+  readonly refused: (row: HeldRow, detail: string) => void;
   /** A name for one insert that no other insert ever had. */
   readonly nextNonce: () => string;
   /** True once nobody waits any more: nothing further is begun. */
@@ -180,11 +179,11 @@ function settleStored(storage: Storage, indexes: readonly number[]): void {
   for (const index of indexes) settle(rowAt(storage, index), STORED);
 }
 
-function settle({ pending }: EventRow, outcome: typeof STORED): void {
+function settle({ pending }: HeldRow, outcome: typeof STORED): void {
   if (pending.settlement.active) pending.settlement.settle(pending.offset, outcome);
 }
 
-function rowAt(storage: Storage, index: number): EventRow {
+function rowAt(storage: Storage, index: number): HeldRow {
   const row = storage.block.rows[index];
   if (row === undefined) throw new RangeError(`no row ${index} in a block of ${storage.block.rows.length}`);
   return row;

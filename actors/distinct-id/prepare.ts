@@ -1,3 +1,4 @@
+import { forgetContent } from '../../src/domain/envelope.ts';
 import type { PendingEvent, PluginEvent } from '../../src/domain/event.ts';
 import { normalise } from '../../src/domain/normalise.ts';
 import type { DeadLetterReason, DropReason } from '../../src/domain/outcome.ts';
@@ -35,6 +36,7 @@ export function prepare(pending: PendingEvent): Prepared {
   const parsed = parseEvent(envelope, pending.teamId);
   if (!parsed.ok) return { type: 'poison', reason: parsed.reason, detail: parsed.detail };
   const { event } = parsed;
+  forgetContent(envelope);
   normalise(event);
 
   if (event.event === '$$client_ingestion_warning') {

@@ -18,12 +18,13 @@ export interface Envelope {
   readonly distinctId: string;
   readonly ip: string | undefined;
   readonly siteUrl: string | undefined;
+  /** JSON text of the inner object; '' once it was parsed (forgetContent). */
   readonly data: string;
   readonly now: string;
   readonly sentAt: string | undefined;
   readonly token: string | undefined;
   readonly teamId: number | undefined;
-  /** The outer object as parsed. Rule K-20 writes every field of it except `data` over the inner object. */
+  /** The outer object as parsed. Rule K-20 writes every field of it except `data` over the inner object. Empty after forgetContent. */
   readonly fields: Json;
 }
 
