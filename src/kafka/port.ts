@@ -54,7 +54,7 @@ export interface RecordConsumer {
    * is over (nothing was committed; the records come again). Throws when the coordinator cannot be reached.
    */
   commit(generation: number, watermarks: readonly (TopicPartition & { readonly offset: number })[]): Promise<'committed' | 'stale'>;
-  /** Milliseconds since the broker last confirmed membership (heartbeat, join or fetch); zombies are bounded by it (delivery.md 3). */
+  /** Milliseconds since a heartbeat was sent that the broker confirmed, Infinity before the first one; zombies are bounded by it (delivery.md 3). */
   sinceHeartbeatMs(): number;
   /** Fetches nothing of these partitions until `resume` or the end of the generation, whichever comes first. */
   pause(partitions: readonly TopicPartition[]): void;

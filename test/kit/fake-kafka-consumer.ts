@@ -34,6 +34,8 @@ interface Session {
   readonly generation: number;
   readonly partitions: readonly TopicPartition[];
   confirmedMs: number;
+  /** A heartbeat was answered: the answer to the join says nothing of now, it may have waited for a stopped process. */
+  isConfirmed: boolean;
   isOver: boolean;
   isReleased: boolean;
   readonly over: PromiseWithResolvers<void>;
@@ -75,6 +77,7 @@ export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer
       generation,
       partitions,
       confirmedMs: clock.monotonic(),
+      isConfirmed: false,
       isOver: false,
       isReleased: false,
       over: Promise.withResolvers(),
@@ -84,7 +87,7 @@ export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer
       announced: false,
     };
     confirm(mine, mine.confirmedMs);
-    mine.beat = clock.after(heartbeatIntervalMs, () => void beat(mine));
+    void beat(mine);
     return mine;
   }
 
@@ -108,7 +111,10 @@ export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer
       .call('heartbeat', () => group.heartbeat(memberId, mine.generation), { away, lost: away })
       .catch(() => 'silence' as const);
     if (mine.isReleased) return;
-    if (answer === 'ok' || answer === 'rebalance') confirm(mine, sentMs);
+    if (answer === 'ok' || answer === 'rebalance') {
+      mine.isConfirmed = true;
+      confirm(mine, sentMs);
+    }
     if (answer === 'rebalance' || answer === 'unknown') end(mine);
     mine.beat = clock.after(heartbeatIntervalMs, () => void beat(mine));
   }
@@ -212,7 +218,7 @@ export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer
       if (mine?.generation !== generation || mine.isReleased) return 'stale';
       return link.call('commit', () => group.commit(memberId, generation, watermarks), { away, lost: away });
     },
-    sinceHeartbeatMs: () => (session === undefined ? Infinity : clock.monotonic() - session.confirmedMs),
+    sinceHeartbeatMs: () => (session?.isConfirmed === true ? clock.monotonic() - session.confirmedMs : Infinity),
     pause(partitions) {
       for (const one of owned(partitions)) if (!paused.has(keyOf(one))) paused.set(keyOf(one), Promise.withResolvers());
     },

@@ -73,6 +73,18 @@ describe('membership', () => {
     expect(clock.armed).toBe(0);
   });
 
+  it('M2: is not sure of a membership that only the answer to a join speaks of', async () => {
+    const late = Promise.withResolvers<void>();
+    first.answer = () => late.promise;
+    const joined = createMembership({ group, clock, heartbeatIntervalMs: 100, sessionTimeoutMs: 1_000, commitTimeoutMs: 500 });
+    await settle();
+    expect(joined.sinceConfirmedMs()).toBe(Infinity);
+    late.resolve();
+    await settle();
+    expect(joined.sinceConfirmedMs()).toBe(0);
+    joined.release();
+  });
+
   it('M2: counts from when the confirmed heartbeat was sent, not from when its answer came', async () => {
     const late = Promise.withResolvers<void>();
     first.answer = () => late.promise;
