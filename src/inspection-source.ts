@@ -83,9 +83,9 @@ export function createInspectionSource(parts: InspectionParts): InspectionSource
       const end = ended.get(uuid);
       if (end !== undefined) return { ...end, uuid };
       const [row] = await parts.clickhouse.query<Record<string, unknown>>(
-        `SELECT 'stored' AS outcome, toString(uuid) AS uuid, event, team_id, toString(timestamp) AS timestamp, toString(person_id) AS person_id,
+        `SELECT 'stored' AS outcome, toString(e.uuid) AS uuid, event, team_id, toString(e.timestamp) AS timestamp, toString(e.person_id) AS person_id,
                 _topic AS topic, _partition AS partition, _offset AS offset
-         FROM events WHERE uuid = {uuid:UUID} LIMIT 1`,
+         FROM events AS e WHERE e.uuid = {uuid:UUID} LIMIT 1`,
         { uuid },
       );
       return row;
