@@ -2,7 +2,8 @@ import type { Strategy } from '../src/runtime/strategy.ts';
 
 /**
  * Every restart budget of Troupe in one table. Budgets of nested levels multiply (OTP: tuning intensity and period), so
- * the product stands here too, and a test holds it.
+ * the product stands here too, and a test holds it: what crashes for good in a writer or a router crashes once in each tree, and
+ * of trees there are the first and `TREE_BUDGET.count` more. The sixth crash within two minutes ends the process.
  *
  * | who | on a crash | why |
  * |---|---|---|
