@@ -4,13 +4,13 @@
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { startTroupe, type Troupe } from '../supervisors/root.ts';
+import { startTroupe, type Troupe, type TroupeDeps } from '../supervisors/root.ts';
 import { assemble, topicsOf, type Parts } from './assemble.ts';
 import { createCapture } from './capture/service.ts';
 import { helpText, parseCommand, type Command } from './cli.ts';
 import { createClosers, type Closers } from './closers.ts';
 import { describeConfig } from './config/describe.ts';
-import { loadConfig } from './config/load.ts';
+import { ingests, loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { runDemo } from './demo/demo.ts';
 import { parseDropList } from './domain/token.ts';
@@ -36,7 +36,6 @@ const random = systemRandom;
 /** Everything that runs, and how to end it. */
 interface Running {
   readonly parts: Parts;
-  readonly troupe: Troupe;
   readonly urls: { readonly capture: string; readonly inspector: string; readonly metrics: string };
   readonly outcomes: () => ReadonlyMap<string, number>;
   /** Rejects when the process cannot go on. */
@@ -185,9 +184,9 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     handle: createOperationsHandler({
       clock,
       metrics: () => telemetry.metrics.text(),
-      health: { 'analytics-ingestion': () => holder.troupe !== undefined },
+      health: { 'analytics-ingestion': () => !ingests(config) || holder.troupe !== undefined },
       ready: {
-        'analytics-ingestion': () => holder.troupe?.tree().intake.ready() ?? false,
+        'analytics-ingestion': () => !ingests(config) || (holder.troupe?.tree().intake.ready() ?? false),
         clickhouse: () => parts.clickhouse.ping().then(() => true),
         postgres: () => teams.byId([]).then(() => true),
       },
@@ -201,7 +200,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
   });
   closers.push('the health and metrics server', () => operations.close(1_000));
 
-  const troupe = await startTroupe({
+  const treeDeps: TroupeDeps = {
     clock,
     random,
     clickhouse: parts.clickhouse,
@@ -220,9 +219,12 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     accounts,
     settings: treeSettings(config),
     onFatal: lose,
-  });
-  holder.troupe = troupe;
-  closers.push('the actors', () => troupe.stop());
+  };
+  if (ingests(config)) {
+    const troupe = await startTroupe(treeDeps);
+    holder.troupe = troupe;
+    closers.push('the actors', () => troupe.stop());
+  }
 
   const capture = createCapture({
     producer: parts.producer,
@@ -256,7 +258,6 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
 
   return {
     parts,
-    troupe,
     lost,
     urls: {
       capture: captureServer === undefined ? 'off' : `http://127.0.0.1:${captureServer.port}`,

@@ -18,14 +18,15 @@ const MAPPING: Mapping = {
   'log-written': ({ level, message, fields = {} }) => ({ level, message, fields }),
   'event-ended': (fact) => ({ level: 'debug', message: 'Event ended without a row.', fields: fact }),
   'router-batch-read': (fact) => ({ level: 'debug', message: 'Batch read.', fields: fact }),
+  // One line each for dozens of partitions at every rebalance says less than the generation's one line.
   'router-partition-assigned': (fact) => ({
-    level: 'info',
+    level: 'debug',
     message: 'Partition assigned.',
     fields: fact,
     repeatKey: `${fact.topic}-${fact.partition}`,
   }),
   'router-partition-revoked': (fact) => ({
-    level: 'info',
+    level: fact.unsettled > 0 ? 'info' : 'debug',
     message: 'Partition revoked.',
     fields: fact,
     repeatKey: `${fact.topic}-${fact.partition}`,
