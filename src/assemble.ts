@@ -119,7 +119,7 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
   const options = {
     connection,
     clock,
-    lingerMs: kafka.producerLingerMs > 5 ? 2 : kafka.producerLingerMs,
+    lingerMs: kafka.producerLingerMs,
     maxQueuedBytes: kafka.producerQueueBytes,
   };
   const producer = kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);

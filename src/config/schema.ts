@@ -149,7 +149,7 @@ export const SCHEMA = {
     producer: choice('TROUPE_KAFKA_PRODUCER', ['platformatic', 'kafkajs'], 'platformatic', {
       prose: 'Client that produces. `kafkajs` costs more than twice the CPU and is there in case of a fault in the other.',
     }),
-    producerLingerMs: integer('KAFKA_PRODUCER_LINGER_MS', 'ms', 20, {
+    producerLingerMs: integer('KAFKA_PRODUCER_LINGER_MS', 'ms', 2, {
       prose: 'How long a record may wait for others to share its request.',
       raise: 'Fewer and larger requests; capture answers later.',
       lower: 'More requests.',
@@ -230,13 +230,6 @@ export const SCHEMA = {
   },
 
   ingestion: {
-    batchCount: integer('INGESTION_BATCH_SIZE', 'count', 500, {
-      prose: 'Most records handed to a router at once.',
-      raise: 'More persons are loaded in one query; the event loop is held longer per batch.',
-      lower: 'More queries for the same events.',
-      min: 1,
-      max: 100_000,
-    }),
     dropByToken: list('DROP_EVENTS_BY_TOKEN', { prose: 'Tokens whose events are dropped.' }),
     dropByTokenDistinctId: list('DROP_EVENTS_BY_TOKEN_DISTINCT_ID', {
       prose: '`token:distinct_id` pairs, or `token`, whose events are dropped.',
@@ -272,9 +265,9 @@ export const SCHEMA = {
 
   people: {
     activeCount: integer('TROUPE_PEOPLE_ACTIVE_COUNT', 'count', 100_000, {
-      prose: 'Entities (team, distinct_id) kept in memory with their person; the longest idle leave first.',
-      raise: 'About 2 kB each.',
-      lower: 'Returning people are read from PostgreSQL again.',
+      prose: 'Actors of (team, distinct_id) kept in memory; the longest idle leave first. An idle one holds no person and no event.',
+      raise: 'About 0.7 kB each.',
+      lower: 'More actors are started and ended, about 4 us each time.',
       min: 100,
     }),
     idleMs: integer('TROUPE_PEOPLE_IDLE_MS', 'ms', 60_000, { prose: 'An entity without events for this long is passivated.', min: 100 }),
@@ -294,14 +287,15 @@ export const SCHEMA = {
   plugins: {
     taskTimeoutS: integer('TASK_TIMEOUT', 's', 30, { prose: "PostHog's limit for one piece of plugin work.", min: 1, max: 3_600 }),
     deadlineMs: optionalInteger('TROUPE_PLUGIN_DEADLINE_MS', 'ms', {
-      prose: 'Deadline of one plugin call on one event; past it the event goes on without that plugin, and the sandbox is made anew.',
+      prose:
+        'Deadline of one batch of events in a plugin. Past it the isolate is thrown away and each event of the batch is tried alone, with the same deadline; an event that fails alone goes on without that plugin.',
       derived: 'TASK_TIMEOUT',
       raise: 'A plugin that hangs holds its team longer.',
-      lower: 'A plugin that waits for a slow server fails.',
+      lower: 'A plugin that computes for long fails.',
       min: 10,
     }),
     memoryMb: integer('TROUPE_PLUGIN_MEMORY_MB', 'MiB', 64, {
-      prose: 'Heap of one plugin; past it the plugin is ended and quarantined.',
+      prose: 'Heap of one plugin; past it its isolate is thrown away, and a plugin that does so again and again is quarantined.',
       raise: 'Memory of the machine, for each plugin.',
       lower: 'Plugins with large tables fail.',
       min: 8,

@@ -30,6 +30,7 @@ const REASONS = {
     'KAFKA_FLUSH_FREQUENCY_MS',
   ],
   'the process logs through LOG_LEVEL': ['KAFKAJS_LOG_LEVEL'],
+  'a router takes what a fetch brings; KAFKA_CONSUMPTION_MAX_BYTES_PER_PARTITION bounds it': ['INGESTION_BATCH_SIZE'],
   'the consumer paces its fetches and its retries itself': [
     'KAFKA_CONSUMPTION_MAX_WAIT_MS',
     'KAFKA_CONSUMPTION_ERROR_BACKOFF_MS',

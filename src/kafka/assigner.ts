@@ -4,7 +4,7 @@ import type { TopicPartition } from '../domain/ids.ts';
  * Which member of the group gets which partition: partition p belongs to the pod whose ordinal is p modulo the number of
  * replicas, so that a pod of a StatefulSet that comes back finds its own partitions, and its warm actors, again.
  * Partitions whose pod is absent go to the members with the least, always the same ones for the same set of members.
- * Pure; `consumer-group.ts` speaks it to kafkajs.
+ * Pure; `kafkajs-assigner.ts` speaks it to kafkajs.
  */
 export const ASSIGNER_NAME = 'troupe-ordinal-affine';
 
