@@ -131,10 +131,10 @@ export function createChecks(systems: Systems, nowMs: () => number, note: (line:
     const id = `${record.team}:${record.distinctId}`;
     // One of two equal records may be dropped before a crash and stored after it: its offset left no trace.
     if (record.ending === 'stored-or-dropped') return;
-    const offset = Number(row['_offset']);
+    const at = inOrder.indexOf(record);
     const last = lastVisible.get(id) ?? -1;
-    if (offset < last) report('order', `${place} of ${id} became visible after offset ${last}`);
-    lastVisible.set(id, Math.max(last, offset));
+    if (at < last) report('order', `${place} of ${id} became visible after a later event of it`);
+    lastVisible.set(id, Math.max(last, at));
     personIsThere(record, row, place, id);
   }
 

@@ -10,10 +10,12 @@ import { createNetwork } from './network.ts';
 import { startProcess, type Plant, type SimulatedProcess } from './simulated-process.ts';
 import { createSystems, type Systems } from './systems.ts';
 import { TOPIC } from './settings.ts';
-import { createWorkload } from './workload.ts';
+import { createWorkload, type SentRecord } from './workload.ts';
 
 export interface SeedOptions {
   readonly plant?: Plant | undefined;
+  readonly during?: (() => () => void) | undefined;
+  readonly keyOf?: ((record: SentRecord) => Buffer | null) | undefined;
   /** @defaultValue 150..300 by the seed */
   readonly recordCount?: number;
 }
@@ -43,17 +45,25 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const recordCount = options.recordCount ?? 150 + random.below(150);
   const workload = createWorkload({ random: seededRandom(seed ^ 0x5eed), startMs: clock.now(), recordCount, spreadMs: LOAD_MS });
   const systems = createSystems(network, workload);
-  const checks = createChecks(systems, () => clock.monotonic(), network.note);
+  const checks = createChecks(
+    systems,
+    () => clock.monotonic(),
+    (line) => network.note(line),
+  );
   const processes: SimulatedProcess[] = [];
   const start = (): SimulatedProcess => {
     const started = startProcess(`p${processes.length + 1}`, network, systems, checks, options.plant);
     processes.push(started);
     return started;
   };
+  const undo = options.during?.();
   const ears = listen(checks, (line) => network.note(line));
   try {
     for (const record of workload.records) {
-      clock.after(record.atMs, () => checks.sent(record, systems.kafka.append(TOPIC, record)));
+      clock.after(record.atMs, () => {
+        const { value } = record;
+        checks.sent(record, systems.kafka.append(TOPIC, { key: options.keyOf === undefined ? record.key : options.keyOf(record), value }));
+      });
     }
     const director = createDirector(network, processes, systems, start);
     const look = (): void => {
@@ -74,6 +84,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   } finally {
     for (const one of processes) one.host.die();
     for (const end of ears) end();
+    undo?.();
   }
   return {
     seed,

@@ -20,7 +20,7 @@ export interface SimulatedProcess {
 }
 
 /** Wraps the deps of every process: where a bug is planted. */
-export type Plant = (deps: TroupeDeps, host: Host, systems: Systems) => TroupeDeps;
+export type Plant = (deps: TroupeDeps) => TroupeDeps;
 
 export function startProcess(name: string, network: Network, systems: Systems, checks: Checks, plant: Plant | undefined): SimulatedProcess {
   let troupe: Troupe | undefined;
@@ -43,7 +43,7 @@ export function startProcess(name: string, network: Network, systems: Systems, c
   };
   network.note(`${name} starts`);
   const ports = portsOf(host, systems, network, watched, (error) => checks.report('crash', `${name} gives up: ${error.message}`));
-  startTroupe(plant === undefined ? ports : plant(ports, host, systems)).then(
+  startTroupe(plant === undefined ? ports : plant(ports)).then(
     (started) => {
       troupe = started;
       if (isStopping) stopNow();
