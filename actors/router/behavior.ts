@@ -52,7 +52,7 @@ export interface RouterDeps {
 }
 
 export interface RouterOptions {
-  /** Events dispatched and not yet settled. Raising it costs memory (about 4 kB an event), lowering it throughput. */
+  /** Events dispatched and not yet settled. Raising it costs memory (about 1 kB an event and its bytes), lowering it throughput. */
   readonly creditCount: number;
   readonly creditBytes: number;
   /** Share of one team, so that one that hangs lets the others pass. */
@@ -201,6 +201,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
 
   function noteWait(state: RouterState, reason: WaitReason | undefined): void {
     const before = state.waitsFor;
+    if (reason === before) return;
     state.waitsFor = reason;
     if (reason !== undefined) stateFact('router-backpressure-changed', { topic, partition, waiting: true, reason });
     else if (before !== undefined) stateFact('router-backpressure-changed', { topic, partition, waiting: false, reason: before });

@@ -329,8 +329,11 @@ describe('R4: credit', () => {
     await store(0);
     end();
     expect(offsets()).toEqual(upTo(6));
-    expect(waits[0]).toMatchObject({ waiting: true, reason: 'gap' });
-    expect(waits.at(-1)).toMatchObject({ waiting: false, reason: 'gap' });
+    // Once when it begins and once when it ends, however often somebody looked in between.
+    expect(waits).toMatchObject([
+      { waiting: true, reason: 'gap' },
+      { waiting: false, reason: 'gap' },
+    ]);
   });
 
   it('a ledger that is full holds the partition as the gap does', async () => {
