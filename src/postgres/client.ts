@@ -83,7 +83,11 @@ export function createPostgresClient(options: PostgresClientOptions): PostgresCl
     ...(options.tls === undefined ? {} : { ssl: tlsOptions(options.tls) }),
   });
   // I1: without these listeners an 'error' event ends the process. While a connection is in use, its query rejects as well.
-  const onLost = (error: Error): void => state('postgres-connection-lost', { message: error.message });
+  // After `close` a connection that the server ends first, on its own way out, is no loss.
+  let isClosing = false;
+  const onLost = (error: Error): void => {
+    if (!isClosing) state('postgres-connection-lost', { message: error.message });
+  };
   pool.on('error', onLost);
   pool.on('connect', (connection) => connection.on('error', onLost));
 
@@ -154,7 +158,10 @@ export function createPostgresClient(options: PostgresClientOptions): PostgresCl
         }),
       ),
     script: (name, text) => withRetries(name, () => withConnection(name, (connection) => control(connection, text))),
-    close: () => pool.end(),
+    close() {
+      isClosing = true;
+      return pool.end();
+    },
   };
 }
 
