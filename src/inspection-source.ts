@@ -10,6 +10,7 @@ import type { PersonStore, TeamStore } from './postgres/port.ts';
 import type { Clock } from './runtime/clock.ts';
 
 const RECENT_COUNT = 10_000;
+const RECENT_DEAD_COUNT = 100;
 
 /** What the inspector reads: the runtime as it is, the ledgers, the stores, and the last events that made no row. */
 export interface InspectionParts {
@@ -27,21 +28,27 @@ export function createInspectionSource(parts: InspectionParts): InspectionSource
   const ended = new Map<string, Facts['event-ended']>();
   const deadEvents: DeadEvent[] = [];
   const deadCounts: Record<string, number> = {};
-  const stop = observe('event-ended', (fact) => {
+  const stopEnded = observe('event-ended', (fact) => {
     if (ended.size >= RECENT_COUNT) {
       const oldest = ended.keys().next().value;
       if (oldest !== undefined) ended.delete(oldest);
     }
     ended.set(fact.uuid.toLowerCase(), fact);
-    if (fact.outcome !== 'dead-lettered') return;
-    deadCounts[fact.reason] = (deadCounts[fact.reason] ?? 0) + 1;
-    deadEvents.unshift({ reason: fact.reason, topic: fact.topic, partition: fact.partition, offset: fact.offset, atMs: parts.clock.now() });
-    if (deadEvents.length > 100) deadEvents.pop();
+  });
+  // Not from 'event-ended': who finds poison that has no uuid, or a row that is refused, states no such fact.
+  const stopDead = observe('dead-letter-produced', ({ reason, count, places }) => {
+    deadCounts[reason] = (deadCounts[reason] ?? 0) + count;
+    const atMs = parts.clock.now();
+    for (const place of places) deadEvents.unshift({ reason, ...place, atMs });
+    deadEvents.length = Math.min(deadEvents.length, RECENT_DEAD_COUNT);
   });
   const inspect = () => parts.troupe()?.tree().system.inspect;
 
   return {
-    stop,
+    stop() {
+      stopEnded();
+      stopDead();
+    },
     tree: (childLimitCount) => inspect()?.tree(childLimitCount) ?? { path: '/', actor: undefined, children: [], childCount: 0 },
     actors: (filter) => inspect()?.list(filter) ?? [],
     actor: (path) => inspect()?.one(path),

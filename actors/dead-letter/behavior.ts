@@ -110,13 +110,14 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
 
   /** X1 */
   function produced(state: DeadLetterState, ctx: ActorContext<DeadLetterMessage>): DeadLetterState {
-    const counts = new Map<string, number>();
     for (const record of state.inFlight) {
       record.settlement.settle(record.offset, deadLettered(record.reason));
-      counts.set(record.reason, (counts.get(record.reason) ?? 0) + 1);
       remember(state, record);
     }
-    for (const [reason, count] of counts) stateFact('dead-letter-produced', { reason, count });
+    for (const [reason, records] of Map.groupBy(state.inFlight, (record) => record.reason)) {
+      const places = records.map(({ settlement: { topic, partition }, offset }) => ({ topic, partition, offset }));
+      stateFact('dead-letter-produced', { reason, count: records.length, places });
+    }
     state.producedCount += state.inFlight.length;
     state.retryMs = RETRY_MS.first;
     produce(state, ctx);

@@ -85,7 +85,12 @@ export interface Facts {
   };
   'sandbox-started': { readonly pid: number; readonly durationMs: number };
   'sandbox-ended': { readonly pid: number; readonly reason: string; readonly culprit: number | undefined };
-  'dead-letter-produced': { readonly reason: string; readonly count: number };
+  /** Kafka has acknowledged copies of these records; `places` are where they were read. */
+  'dead-letter-produced': {
+    readonly reason: string;
+    readonly count: number;
+    readonly places: readonly { readonly topic: string; readonly partition: number; readonly offset: number }[];
+  };
   'warning-raised': { readonly type: string; readonly debounced: boolean };
   'kafka-produced': { readonly topic: string; readonly records: number; readonly durationMs: number };
   'kafka-consumer-crashed': { readonly message: string };

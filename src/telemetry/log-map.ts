@@ -70,7 +70,12 @@ const MAPPING: Mapping = {
     fields: fact,
     repeatKey: String(fact.culprit),
   }),
-  'dead-letter-produced': (fact) => ({ level: 'warn', message: 'Records dead-lettered.', fields: fact, repeatKey: fact.reason }),
+  'dead-letter-produced': ({ reason, count, places: [first] }) => ({
+    level: 'warn',
+    message: 'Records dead-lettered.',
+    fields: { reason, count, first },
+    repeatKey: reason,
+  }),
   'kafka-consumer-crashed': (fact) => ({ level: 'error', message: 'Kafka consumer crashed.', fields: { error: fact.message } }),
   'kafka-generation-changed': (fact) => ({ level: 'info', message: 'Consumer group has a new generation.', fields: fact }),
   'runtime-actor-crashed': ({ kind, path, code, message }) => ({

@@ -169,14 +169,15 @@ describe('the dead-letter actor', () => {
 
   it('states what it produced by reason, and shows the last ones without keys and values', async () => {
     const facts: unknown[] = [];
+    const place = (offset: number) => ({ topic: 'events', partition: 3, offset });
     const stop = observe('dead-letter-produced', (fact) => facts.push(fact));
     const { system, tell, record } = setUp();
     tell(record(1), record(2), record(3, 'v', { reason: 'row_refused' }));
     await settle(system);
     stop();
     expect(facts).toEqual([
-      { reason: 'failed_parse_message', count: 2 },
-      { reason: 'row_refused', count: 1 },
+      { reason: 'failed_parse_message', count: 2, places: [place(1), place(2)] },
+      { reason: 'row_refused', count: 1, places: [place(3)] },
     ]);
     const shown = JSON.stringify(system.inspect.list());
     expect(shown).toContain('row_refused');
