@@ -103,6 +103,7 @@ interface Pending {
 async function settleCases(deps: RoundDeps, cases: readonly Case[]): Promise<MergeRequest[]> {
   const again: MergeRequest[] = [];
   const pending: Pending[] = [];
+  const moved = await movedBefore(deps, cases);
   const toCreate: {
     readonly request: MergeRequest;
     readonly ids: readonly string[];
@@ -136,7 +137,7 @@ async function settleCases(deps: RoundDeps, cases: readonly Case[]): Promise<Mer
         break;
       case 'already-same':
         if (into === undefined) throw new Error('the same person exists');
-        pending.push({ request, person: into.person, rows: replayedRows(command, into, other), warning: undefined, identify: true });
+        pending.push({ request, person: into.person, rows: replayedRows(command, into, other, moved), warning: undefined, identify: true });
         break;
       case 'add-distinct-id':
         toAdd.push({
@@ -167,16 +168,35 @@ function rowsAgain({ maybeReplayed, into: distinctId }: MergeEventCommand, { per
   return maybeReplayed ? [personRow(person), distinctIdRow(person, distinctId, mappingVersion)] : [];
 }
 
+type Moved = ReadonlyMap<string, readonly { readonly distinctId: string; readonly version: number }[]>;
+
+/** M4: by row id, every mapping that a merge brought to the persons of events that may be replays: not only the one the event names. */
+async function movedBefore(deps: RoundDeps, cases: readonly Case[]): Promise<Moved> {
+  const persons = new Map<string, Person>();
+  for (const { request, into, other } of cases) {
+    if (!request.command.maybeReplayed || into === undefined || into.person.rowId !== other?.person.rowId) continue;
+    persons.set(into.person.rowId, into.person);
+  }
+  if (persons.size === 0) return new Map();
+  const found = await untilAvailable(deps.patience, () => deps.store.movedDistinctIds([...persons.values()]));
+  return new Map([...persons.keys()].map((rowId, index) => [rowId, found[index] ?? []]));
+}
+
 /** M4: a whole merge that a previous owner may have committed without telling ClickHouse. */
-function replayedRows(command: MergeEventCommand, into: FoundPerson, other: FoundPerson | undefined): SideRow[] {
+function replayedRows(command: MergeEventCommand, into: FoundPerson, other: FoundPerson | undefined, moved: Moved): SideRow[] {
   if (!command.maybeReplayed) return [];
   const { person } = into;
   const rows = rowsAgain(command, into);
   if (other !== undefined) rows.push(distinctIdRow(person, command.other, other.mappingVersion));
-  // The person that was merged away is gone from PostgreSQL; its uuid is a function of the id that made it (P-1), and
-  // the survivor's version is above its own, so this row hides it whatever its last version was.
-  const goneId = personUuid(command.teamId, command.other);
-  if (goneId !== person.id) rows.push(deletedPersonRow({ ...person, id: goneId, properties: {} }));
+  const goneIds = new Set([personUuid(command.teamId, command.other)]);
+  for (const { distinctId, version } of moved.get(person.rowId) ?? []) {
+    rows.push(distinctIdRow(person, distinctId, version));
+    goneIds.add(personUuid(command.teamId, distinctId));
+  }
+  // Persons that were merged away are gone from PostgreSQL; their uuids are functions of the ids that made them (P-1), and
+  // the survivor's version is above theirs, so these rows hide them whatever their last version was.
+  goneIds.delete(person.id);
+  for (const id of goneIds) rows.push(deletedPersonRow({ ...person, id, properties: {} }));
   return rows;
 }
 

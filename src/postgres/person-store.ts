@@ -21,6 +21,7 @@ import { type CreatedPersonRow, createPersons, removePersons } from './statement
 import { loadPersons, type LoadedPersonRow } from './statements/load-persons.ts';
 import { type MarkedRow, markMerged, markPersonless, type PersonlessRow } from './statements/mark-personless.ts';
 import { type LockedPersonRow, lockPersons, mergePersons, type MovedDistinctIdRow } from './statements/merge-persons.ts';
+import { movedDistinctIds, type MovedMappingRow } from './statements/moved-distinct-ids.ts';
 import { type UpdatedPersonRow, updatePersons } from './statements/update-persons.ts';
 
 /**
@@ -100,6 +101,15 @@ export function createPersonStore(client: PostgresClient): PersonStore {
     },
 
     merge: (command) => client.transaction('merge-persons', (transaction) => merge(transaction, command)),
+
+    async movedDistinctIds(persons) {
+      const moved = persons.map((): { distinctId: string; version: number }[] => []);
+      if (persons.length === 0) return moved;
+      const columns = [int8Array(persons.map(({ rowId }) => rowId)), int4Array(persons.map(({ teamId }) => teamId))];
+      const rows = await client.run<MovedMappingRow>(movedDistinctIds, columns);
+      for (const { ord, distinctId, version } of rows) at(moved, ord - 1).push({ distinctId, version });
+      return moved;
+    },
 
     async markPersonless(keys) {
       const unique = uniqueKeys(keys);

@@ -92,6 +92,11 @@ export interface PersonStore {
   /** Rule M-3 in one transaction; locks both persons in ascending id order. */
   merge(command: MergeCommand): Promise<MergeResult>;
   /**
+   * The distinct ids of each person whose mapping has a version above 0: all that a merge moved to it, perhaps without
+   * ClickHouse having heard of it. One statement; answers in order, each sorted by the ids' bytes.
+   */
+  movedDistinctIds(persons: readonly Person[]): Promise<readonly (readonly { readonly distinctId: string; readonly version: number }[])[]>;
+  /**
    * Rules Q-1 and M-1: notes ids used without a person. Answers per key whether the row says is_merged.
    */
   markPersonless(keys: readonly PersonKey[]): Promise<readonly { readonly isMerged: boolean }[]>;

@@ -311,6 +311,21 @@ export function describePersonStore(name: string, make: () => Promise<PersonStor
         expect((await load('f1'))?.mappingVersion).toBe(1);
       });
 
+      test('movedDistinctIds: what merges brought to a person, and nothing of anybody else', async () => {
+        const [into, from] = await pair();
+        await store.merge({ teamId: team, into, from, properties: {}, createdAtMs: 0 });
+        const alone = await created('alone');
+        expect(await store.movedDistinctIds([alone, into])).toEqual([
+          [],
+          [
+            { distinctId: 'f1', version: 1 },
+            { distinctId: 'f2', version: 1 },
+          ],
+        ]);
+        expect(await store.movedDistinctIds([{ ...into, teamId: teamId(team + 1_000) }])).toEqual([[]]);
+        expect(await store.movedDistinctIds([])).toEqual([]);
+      });
+
       test('I2: a merge folded from an older state of either person is a conflict and does nothing', async () => {
         const [into, from] = await pair();
         for (const stale of [

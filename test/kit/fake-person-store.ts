@@ -111,6 +111,15 @@ export function createFakePersonStore(database = createFakePersonDatabase(), fat
         ),
       ),
     merge: (command) => decided('merge', command, (input) => merge(database, input)),
+    movedDistinctIds: (persons) =>
+      decided('movedDistinctIds', persons, (input) =>
+        input.map(({ rowId, teamId: team }) =>
+          [...database.mappings.values()]
+            .filter((mapping) => mapping.rowId === rowId && mapping.teamId === team && mapping.version > 0)
+            .map(({ distinctId, version }) => ({ distinctId, version }))
+            .sort((a, b) => Buffer.compare(Buffer.from(a.distinctId), Buffer.from(b.distinctId))),
+        ),
+      ),
     markPersonless: (keys) =>
       decided('markPersonless', keys, (input) =>
         atomically(database, () =>

@@ -667,6 +667,26 @@ describe('merge events', () => {
     expect(database.persons.size).toBe(1);
   });
 
+  it('M4: a replayed merge tells ClickHouse of every id that it moved, and hides every person that went', async () => {
+    const { merge, rest, other, person, sideRows } = setUp();
+    const two = ['anon', 'anon2'].map((distinctId) => ({ distinctId, version: 0 }));
+    await other.create([newborn('into'), newborn('anon2', { distinctIds: two })]);
+    // The previous owner's merge, of which ClickHouse has heard nothing.
+    await other.merge({ teamId: TEAM, into: await person('into'), from: await person('anon'), properties: {}, createdAtMs: NOW_MS });
+    merge('into', 'anon', { maybeReplayed: true });
+    await rest();
+    expect(mappingRows(sideRows())).toEqual(
+      expect.arrayContaining([
+        ['into', idOf('into'), 0],
+        ['anon', idOf('into'), 1],
+        ['anon2', idOf('into'), 1],
+      ]),
+    );
+    const hidden = sideRows().flatMap((row) => (row.table === 'person' && row.isDeleted ? [row.id] : []));
+    expect(hidden).toContain(idOf('anon2'));
+    expect(hidden).not.toContain(idOf('into'));
+  });
+
   it('M3: a merge that PostgreSQL refuses costs itself', async () => {
     const { merge, rest, answers } = setUp({
       arrive({ operation, input }) {
