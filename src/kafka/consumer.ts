@@ -34,8 +34,17 @@ const LEADER_SEARCH_MS = 50;
  */
 export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer {
   const options = { ...CONSUMER_DEFAULTS, ...given };
-  const { clock, groupId, sessionTimeoutMs, heartbeatIntervalMs, commitTimeoutMs, revokeTimeoutMs, acceptanceGraceMs, stopTimeoutMs } =
-    options;
+  const {
+    clock,
+    groupId,
+    sessionTimeoutMs,
+    rebalanceTimeoutMs,
+    heartbeatIntervalMs,
+    commitTimeoutMs,
+    revokeTimeoutMs,
+    acceptanceGraceMs,
+    stopTimeoutMs,
+  } = options;
   installIdleSpinPatch();
   registerCodecs();
 
@@ -60,7 +69,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
   const consumer: Consumer = new kafkajs.Kafka(kafkajsConfig(options.connection, PATIENT)).consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,
-    rebalanceTimeout: options.rebalanceTimeoutMs,
+    rebalanceTimeout: rebalanceTimeoutMs,
     heartbeatInterval: heartbeatIntervalMs,
     maxWaitTimeInMs: options.maxWaitMs,
     maxBytesPerPartition: options.maxBatchBytes,
@@ -91,7 +100,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
   function joined(group: KafkajsGroup): void {
     if (closing) return;
     resumeEverything();
-    const membership = createMembership({ group, clock, heartbeatIntervalMs, sessionTimeoutMs, commitTimeoutMs });
+    const membership = createMembership({ group, clock, heartbeatIntervalMs, sessionTimeoutMs, rebalanceTimeoutMs, commitTimeoutMs });
     const mine: Held = { membership, group, ready: Promise.resolve(), announced: false, revoking: undefined };
     held = mine;
     state('kafka-generation-changed', { generation: membership.generation, partitions: membership.partitions.length });

@@ -10,8 +10,10 @@ import { rebalanceError, type Coordinator, type KafkajsGroup } from './kafkajs-g
  * States: held → over (work must stop) → released (nothing may be committed any more). Never back.
  *
  * M1  A heartbeat is sent every `heartbeatIntervalMs` until released, whether or not records flow.
- * M2  `sinceConfirmedMs` counts from when a confirmed heartbeat was SENT: the coordinator's own count began later. Before the first
- *     one it is Infinity: the answer to a join says nothing of now, for a process that was stopped may read it a session later.
+ * M2  While `sinceConfirmedMs` is below the session timeout, the group cannot have given our partitions to another. It counts from
+ *     when a confirmed heartbeat was SENT: the coordinator's own count began later. Before the first one it is Infinity: the answer
+ *     to a join says nothing of now, for a process that was stopped may read it a session later. A heartbeat answered "join anew"
+ *     renews the session, but the member is expelled `rebalanceTimeoutMs` after the rebalance began, which was after the last "ok".
  * M3  A coordinator that moved is looked for and asked again: its move alone ends no generation.
  * M4  Commits are sent one after the other, so that an older watermark never lands on a newer one.
  * M5  Silence of the coordinator for a whole session ends the generation: others may own its partitions by then.
@@ -40,6 +42,7 @@ export interface MembershipOptions {
   readonly clock: Clock;
   readonly heartbeatIntervalMs: number;
   readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
   /** How long a commit may look for its coordinator. */
   readonly commitTimeoutMs: number;
 }
@@ -61,7 +64,8 @@ export function createMembership(options: MembershipOptions): Membership {
   let over = false;
   let released = false;
   let confirmedAt = clock.monotonic();
-  let isConfirmed = false;
+  /** When the last heartbeat was sent that met no rebalance. */
+  let stableAt = -Infinity;
   let lastCommit: Promise<unknown> = Promise.resolve();
   let nextBeat: Timer | undefined;
   let watchdog: Timer | undefined;
@@ -109,15 +113,12 @@ export function createMembership(options: MembershipOptions): Membership {
         sentAt = clock.monotonic();
         return coordinator.heartbeat({ groupId, groupGenerationId: generation, memberId });
       }, sentAt + sessionTimeoutMs);
-      isConfirmed = true;
+      stableAt = sentAt;
       confirm(sentAt);
     } catch (error) {
       const verdict = protocolErrorOf(error);
       // The coordinator renews the session of a member that it asks to join anew.
-      if (verdict === 'REBALANCE_IN_PROGRESS') {
-        isConfirmed = true;
-        confirm(sentAt);
-      }
+      if (verdict === 'REBALANCE_IN_PROGRESS') confirm(sentAt);
       if (verdict !== undefined && VERDICTS.has(verdict)) end(asError(error));
     }
     if (!released) nextBeat = clock.after(heartbeatIntervalMs, () => void beat());
@@ -202,6 +203,8 @@ export function createMembership(options: MembershipOptions): Membership {
       return commit;
     },
 
-    sinceConfirmedMs: () => (isConfirmed ? clock.monotonic() - confirmedAt : Infinity),
+    // M2
+    sinceConfirmedMs: () =>
+      clock.monotonic() - Math.min(confirmedAt, stableAt + Math.max(0, options.rebalanceTimeoutMs - sessionTimeoutMs)),
   };
 }

@@ -21,6 +21,7 @@ export interface FakeConsumerOptions {
   readonly link?: Link;
   readonly heartbeatIntervalMs?: number;
   readonly sessionTimeoutMs?: number;
+  readonly rebalanceTimeoutMs?: number;
   /** Handlers that hang hold up neither the group nor a stop for longer. */
   readonly handlerLimitMs?: number;
   /** Records of a batch: a number of them, or as many as fit. */
@@ -34,8 +35,8 @@ interface Session {
   readonly generation: number;
   readonly partitions: readonly TopicPartition[];
   confirmedMs: number;
-  /** A heartbeat was answered: the answer to the join says nothing of now, it may have waited for a stopped process. */
-  isConfirmed: boolean;
+  /** When the last heartbeat was sent that met no rebalance (M2 of src/kafka/membership.ts). */
+  stableMs: number;
   isOver: boolean;
   isReleased: boolean;
   readonly over: PromiseWithResolvers<void>;
@@ -50,6 +51,7 @@ const away = (): Error => new Error('the coordinator cannot be reached');
 
 export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer {
   const { brokers, group, memberId, clock, link = STRAIGHT, heartbeatIntervalMs = 1_000, sessionTimeoutMs = 10_000 } = options;
+  const { rebalanceTimeoutMs = 10_000 } = options;
   const handlerLimitMs = options.handlerLimitMs ?? 10_000;
   const maxBatchCount = options.maxBatchCount ?? (() => 500);
   const paused = new Map<string, PromiseWithResolvers<void>>();
@@ -77,7 +79,7 @@ export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer
       generation,
       partitions,
       confirmedMs: clock.monotonic(),
-      isConfirmed: false,
+      stableMs: -Infinity,
       isOver: false,
       isReleased: false,
       over: Promise.withResolvers(),
@@ -111,10 +113,8 @@ export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer
       .call('heartbeat', () => group.heartbeat(memberId, mine.generation), { away, lost: away })
       .catch(() => 'silence' as const);
     if (mine.isReleased) return;
-    if (answer === 'ok' || answer === 'rebalance') {
-      mine.isConfirmed = true;
-      confirm(mine, sentMs);
-    }
+    if (answer === 'ok') mine.stableMs = sentMs;
+    if (answer === 'ok' || answer === 'rebalance') confirm(mine, sentMs);
     if (answer === 'rebalance' || answer === 'unknown') end(mine);
     mine.beat = clock.after(heartbeatIntervalMs, () => void beat(mine));
   }
@@ -218,7 +218,10 @@ export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer
       if (mine?.generation !== generation || mine.isReleased) return 'stale';
       return link.call('commit', () => group.commit(memberId, generation, watermarks), { away, lost: away });
     },
-    sinceHeartbeatMs: () => (session?.isConfirmed === true ? clock.monotonic() - session.confirmedMs : Infinity),
+    sinceHeartbeatMs() {
+      if (session === undefined) return Infinity;
+      return clock.monotonic() - Math.min(session.confirmedMs, session.stableMs + Math.max(0, rebalanceTimeoutMs - sessionTimeoutMs));
+    },
     pause(partitions) {
       for (const one of owned(partitions)) if (!paused.has(keyOf(one))) paused.set(keyOf(one), Promise.withResolvers());
     },

@@ -108,7 +108,8 @@ export function createFakeKafka(options: FakeKafkaOptions): FakeKafka {
     log: brokers.log,
     partitionsOf: brokers.partitionsOf,
     group,
-    consumer: ({ groupId, ...rest }) => createFakeConsumer({ ...rest, brokers, group: group(groupId), sessionTimeoutMs }),
+    consumer: ({ groupId, ...rest }) =>
+      createFakeConsumer({ ...rest, brokers, group: group(groupId), sessionTimeoutMs, rebalanceTimeoutMs }),
     producer: (producerOptions = {}) => createFakeProducer(append, producerOptions),
     admin: () => ({
       ensureTopics: async (wanted) => wanted.forEach(({ topic, partitions }) => createTopic(topic, partitions)), // eslint-disable-line @typescript-eslint/require-await

@@ -59,7 +59,14 @@ describe('membership', () => {
       assigned: () => [{ topic: 't', partitions: [0, 1] }],
       heartbeat: () => Promise.resolve(),
     };
-    membership = createMembership({ group, clock, heartbeatIntervalMs: 100, sessionTimeoutMs: 1_000, commitTimeoutMs: 500 });
+    membership = createMembership({
+      group,
+      clock,
+      heartbeatIntervalMs: 100,
+      sessionTimeoutMs: 1_000,
+      rebalanceTimeoutMs: 1_500,
+      commitTimeoutMs: 500,
+    });
     await settle();
   });
 
@@ -76,7 +83,14 @@ describe('membership', () => {
   it('M2: is not sure of a membership that only the answer to a join speaks of', async () => {
     const late = Promise.withResolvers<void>();
     first.answer = () => late.promise;
-    const joined = createMembership({ group, clock, heartbeatIntervalMs: 100, sessionTimeoutMs: 1_000, commitTimeoutMs: 500 });
+    const joined = createMembership({
+      group,
+      clock,
+      heartbeatIntervalMs: 100,
+      sessionTimeoutMs: 1_000,
+      rebalanceTimeoutMs: 1_500,
+      commitTimeoutMs: 500,
+    });
     await settle();
     expect(joined.sinceConfirmedMs()).toBe(Infinity);
     late.resolve();
@@ -119,7 +133,14 @@ describe('membership', () => {
       first.answer = (question) => (question === 'commit' ? Promise.reject(protocol(type)) : Promise.resolve());
       expect(await membership.commit([{ topic: 't', partition: 0, offset: 7 }])).toBe('stale');
       expect(membership.over).toBe(true);
-      const other = createMembership({ group, clock, heartbeatIntervalMs: 100, sessionTimeoutMs: 1_000, commitTimeoutMs: 500 });
+      const other = createMembership({
+        group,
+        clock,
+        heartbeatIntervalMs: 100,
+        sessionTimeoutMs: 1_000,
+        rebalanceTimeoutMs: 1_500,
+        commitTimeoutMs: 500,
+      });
       first.answer = () => Promise.reject(protocol(type));
       await clock.advance(100);
       expect((await other.ended).message).toBe(type);
@@ -132,9 +153,17 @@ describe('membership', () => {
     await expect(group.heartbeat({ interval: 1 })).rejects.toMatchObject({ type: 'REBALANCE_IN_PROGRESS' });
   });
 
+  it('M2: grows unsure while it is asked to join anew, since the group waits for that only so long', async () => {
+    first.answer = (question) => (question === 'heartbeat' ? Promise.reject(protocol('REBALANCE_IN_PROGRESS')) : Promise.resolve());
+    await clock.advance(500);
+    expect(membership.sinceConfirmedMs()).toBeLessThanOrEqual(100);
+    await clock.advance(900); // expelled at 1,500 at the earliest
+    expect(membership.sinceConfirmedMs()).toBe(900);
+  });
+
   it('keeps its session while it is asked to join anew, so that work can be given up in order', async () => {
     first.answer = (question) => (question === 'heartbeat' ? Promise.reject(protocol('REBALANCE_IN_PROGRESS')) : Promise.resolve());
-    await clock.advance(900);
+    await clock.advance(600);
     expect([membership.over, membership.released]).toEqual([true, false]);
     expect(membership.sinceConfirmedMs()).toBeLessThanOrEqual(100);
     expect(await membership.commit([{ topic: 't', partition: 1, offset: 3 }])).toBe('committed');
