@@ -2,7 +2,7 @@
  * CPU microseconds per event from the Kafka value to the row object, for the mix of hot-path.md: 80 % known persons with
  * `$set` (half of them change something), 10 % new, 5 % `$identify`, 5 % personless.
  *
- *     node test/bench/domain.bench.ts [rounds]
+ *     node test/bench/domain.bench.ts [--quick]
  *
  * Measured: parseEnvelope, parseEvent, normalise, person mode, timestamp, merge decision, fold, person text, row.
  * Beside it the bare loop: parse twice, stringify once. Not measured: Kafka, actors, plugins, the RowBinary encoder,
@@ -23,10 +23,11 @@ import { buildEventRow } from '../../src/domain/row.ts';
 import type { EventRow } from '../../src/domain/rows.ts';
 import { resolveTimestamp } from '../../src/domain/timestamp.ts';
 import { isUuid } from '../../src/domain/uuid.ts';
+import { deliver, isQuick, type Figure } from './figures.ts';
 
 const EVENTS = 40_000;
 const PERSONS = 5_000;
-const ROUNDS = Number(process.argv[2] ?? 7);
+const ROUNDS = isQuick ? 1 : 7;
 const TEAM: TeamId = teamId(1);
 const NOW_MS = Date.UTC(2026, 10, 21, 10);
 
@@ -180,12 +181,21 @@ function bestUs(values: readonly Buffer[], run: (value: Buffer, index: number, p
 
 const mix = Array.from({ length: EVENTS }, (_, i) => valueOf(i, KINDS[i % KINDS.length] ?? 'new'));
 const bytes = mix.reduce((sum, value) => sum + value.length, 0) / EVENTS;
-console.log(`mix of ${EVENTS} events, ${bytes.toFixed(0)} bytes each, best of ${ROUNDS} rounds, CPU us per event`);
 const bareUs = bestUs(mix, bare);
 const fullUs = bestUs(mix, full);
-console.log(`bare loop      ${bareUs.toFixed(1)}`);
-console.log(`domain rules   ${fullUs.toFixed(1)}   (${(fullUs / bareUs).toFixed(2)} x bare)`);
-for (const kind of ['unchanged', 'changed', 'new', 'identify', 'personless'] as const) {
+const unit = 'us/event';
+const kinds = (['unchanged', 'changed', 'new', 'identify', 'personless'] as const).map((kind): Figure => {
   const values = Array.from({ length: EVENTS / 4 }, (_, i) => valueOf(i, kind));
-  console.log(`  ${kind.padEnd(12)} ${bestUs(values, full).toFixed(1)}`);
-}
+  return { what: `… ${kind}`, value: bestUs(values, full), unit };
+});
+deliver([
+  {
+    what: 'the rules, from the Kafka value to the row object',
+    value: fullUs,
+    unit,
+    beside: { what: 'parse twice, stringify', value: bareUs },
+    note: `${EVENTS.toLocaleString('en')} events of ${bytes.toFixed(0)} bytes, best of ${ROUNDS} rounds`,
+  },
+  ...kinds,
+]);
+process.exit(0);

@@ -42,14 +42,14 @@ export function kindOf(index: number): Kind {
   return KINDS[index % KINDS.length] ?? 'unchanged';
 }
 
-/** A cheap scatter, so that neighbours are different persons of different teams. */
-function scatter(index: number, among: number): number {
-  return Math.imul(index ^ (index >>> 15), 0x9e3779b1) >>> (0 % among);
+/** A cheap scatter over 32 bits, so that neighbours are different persons of different teams. */
+function scatter(index: number): number {
+  return Math.imul(index ^ (index >>> 15), 0x9e3779b1) >>> 0;
 }
 
 export function recordOf(index: number, { teams, knownPersons, run }: MixOptions): OutgoingRecord {
   const kind = kindOf(index);
-  const person = scatter(index, 0x7fff_ffff) % knownPersons;
+  const person = scatter(index) % knownPersons;
   const token = tokenOf(person % teams);
   const distinctId =
     kind === 'new'
@@ -89,8 +89,8 @@ function hash48(run: string, index: number): string {
   return (hash >>> 0).toString(16).padStart(8, '0') + (((index * 2654435761) >>> 16) & 0xffff).toString(16).padStart(4, '0');
 }
 
-/** Properties of a known person, about 500 bytes of JSON. */
-export function knownProperties(person: number): Record<string, unknown> {
+/** Properties of a known person, about 500 bytes of JSON; `person` may be a placeholder that the database fills in. */
+export function knownProperties(person: number | string): Record<string, unknown> {
   const properties: Record<string, unknown> = {
     plan: 'pro',
     email: `known-${person}@shop.example`,
