@@ -26,8 +26,11 @@ export interface Facts {
     readonly partition: number;
     readonly records: number;
     readonly bytes: number;
+    /** Records of the partition that were not fetched yet. */
     readonly lag: number;
   };
+  /** The broker's end offset less the watermark, asked for every few seconds, also while the partition waits. */
+  'router-lag-measured': { readonly topic: string; readonly partition: number; readonly lag: number };
   'router-partition-assigned': {
     readonly topic: string;
     readonly partition: number;

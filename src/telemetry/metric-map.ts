@@ -45,7 +45,7 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const recordsRead = counter('kafka_consumer_messages_read_total', 'Records fetched.', 'topic_name');
   const batchSize = histogram('consumed_batch_size', 'Records of one fetched batch.', COUNTS, 'topic', 'groupId');
   const readBytes = counter('troupe_router_read_bytes_total', 'Bytes of the values of fetched records.', 'topic');
-  const lag = gauge('troupe_router_lag_records', 'Records of the partition that were not fetched yet.', 'topic', 'partition');
+  const lag = gauge('troupe_router_lag_records', 'Records between the watermark and the end of the partition.', 'topic', 'partition');
   const partitions = gauge('kafka_absolute_partition_count', 'Partitions this process has.', 'topic');
   const committed = counter('ingestion_kafka_batch_committed_offsets', 'Watermarks committed.', 'topic');
   const watermark = gauge('troupe_router_watermark_offset', 'The offset committed last.', 'topic', 'partition');
@@ -113,12 +113,12 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const captureRefused = counter('troupe_capture_refused_total', 'Requests that were not accepted.', 'reason');
 
   const mapping: Mapping = {
-    'router-batch-read'({ topic, partition, records, bytes, lag: behind }) {
+    'router-batch-read'({ topic, records, bytes }) {
       recordsRead.inc({ topic_name: topic }, records);
       batchSize.observe({ topic, groupId }, records);
       readBytes.inc({ topic }, bytes);
-      lag.set({ topic, partition }, behind);
     },
+    'router-lag-measured': ({ topic, partition, lag: behind }) => lag.set({ topic, partition }, behind),
     'router-partition-assigned': ({ topic }) => partitions.inc({ topic }),
     'router-partition-revoked'({ topic, partition }) {
       partitions.dec({ topic });

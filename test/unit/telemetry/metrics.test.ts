@@ -28,18 +28,19 @@ describe('metrics fed by facts', () => {
   it("use PostHog's names where PostHog has one", async () => {
     const metrics = start({ groupId: 'ingestion' });
     state('router-batch-read', { topic: 't', partition: 1, records: 500, bytes: 9_000, lag: 12 });
+    state('router-lag-measured', { topic: 't', partition: 1, lag: 34 });
     state('router-watermark-committed', { topic: 't', partition: 1, offset: 77, messageTimestampMs: 1_700_000_000_000 });
     const series = await scrape(metrics);
     expect(series.get('kafka_consumer_messages_read_total{topic_name="t"}')).toBe(500);
     expect(series.get('consumed_batch_size_sum{topic="t",groupId="ingestion"}')).toBe(500);
     expect(series.get('latest_processed_timestamp_ms{topic="t",partition="1",groupId="ingestion"}')).toBe(1_700_000_000_000);
-    expect(series.get('troupe_router_lag_records{topic="t",partition="1"}')).toBe(12);
+    expect(series.get('troupe_router_lag_records{topic="t",partition="1"}')).toBe(34);
   });
 
   it('forget the gauges of a partition that was revoked, because another process states them now', async () => {
     const metrics = start();
     state('router-partition-assigned', { topic: 't', partition: 1, generation: 1, watermark: 0, alreadyStored: 0 });
-    state('router-batch-read', { topic: 't', partition: 1, records: 1, bytes: 1, lag: 12 });
+    state('router-lag-measured', { topic: 't', partition: 1, lag: 12 });
     state('router-partition-revoked', { topic: 't', partition: 1, generation: 1, unsettled: 0 });
     const series = await scrape(metrics);
     expect([...series.keys()].filter((name) => name.startsWith('troupe_router_lag_records'))).toEqual([]);
