@@ -64,6 +64,19 @@ describe('the plugin chain', () => {
     expect(personPropertiesOf(rows[1]!)).toEqual({ b: 1 });
   });
 
+  it('an id that a merge of the same group has moved leads to the survivor from then on', async () => {
+    const { run, stored } = distinctIdKit(open());
+    const moving = aPlugin(1, (event) => ({ type: 'event', event: event.event === 'move' ? { ...event, distinct_id: 'anon' } : event }));
+    const identify = { event: '$identify', properties: { $anon_distinct_id: 'anon' } };
+    const rows = await run(
+      [set({ d: 1 }), { event: 'move', ...set({ anon: 1 }) }, identify, { event: 'move', ...set({ after: 1 }) }],
+      [moving],
+    );
+    expect(personPropertiesOf(rows[3]!)).toEqual({ d: 1, anon: 1, after: 1 });
+    expect(rows[3]?.personId).toBe(rows[0]?.personId);
+    expect(stored('anon')).toEqual({ d: 1, anon: 1, after: 1 });
+  });
+
   it('PE-5: an event that arrives with the name of a plugin on it is not given to it again', async () => {
     const { run } = distinctIdKit(open());
     const plugin = aPlugin(1, mark('a'));
