@@ -23,18 +23,19 @@ export function createDirector(
   const isUp = (one: SimulatedProcess): boolean => one.host.isAlive && !one.isStopping;
   const up = (): SimulatedProcess[] => processes.filter(isUp);
 
-  network.trouble = temperament(random.next() < 0.15);
+  network.trouble = temperament(random.next());
   start();
   if (random.next() < 0.6) start();
   clock.after(500 + random.below(2_000), act);
 
-  /** Some seeds are calm but for the deaths: what only shows without retries must show too. */
-  function temperament(isCalm: boolean): Trouble {
-    if (isCalm) return NO_TROUBLE;
+  /** Some seeds are calm but for what is done to whole processes: what only shows without retries must show too. Some are wild. */
+  function temperament(chance: number): Trouble {
+    if (chance < 0.15) return NO_TROUBLE;
+    const wildness = chance < 0.8 ? 1 : 4;
     return {
-      awayRatio: random.next() * 0.04,
-      lostRatio: random.next() * 0.06,
-      crashRatio: random.next() * 0.002,
+      awayRatio: random.next() * 0.04 * wildness,
+      lostRatio: random.next() * 0.06 * wildness,
+      crashRatio: random.next() * 0.002 * wildness,
       slowRatio: random.next() * 0.05,
       slowMs: 50 + random.below(4_000),
     };
