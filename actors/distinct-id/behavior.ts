@@ -40,6 +40,7 @@ import type { PluginAnswer } from '../plugin/messages.ts';
 import type { RedisBufferMessage } from '../redis-buffer/messages.ts';
 import { markPlugins, notePlugin } from './plugins.ts';
 import { prepare, prepareAgain } from './prepare.ts';
+import { SmallMap } from './small-map.ts';
 import { IDLE, isIdle, type DistinctIdState, type Item, type LocalPerson, type Stage, type Work } from './state.ts';
 import type { DistinctIdMessage, GroupMessage } from './messages.ts';
 
@@ -85,12 +86,12 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       preparedCount: 0,
       items: [],
       stage: 'plugins',
-      tickets: new Map(),
+      tickets: new SmallMap(),
       pluginIndex: 0,
       position: 0,
       segmentStart: 0,
       oneByOne: false,
-      people: new Map(),
+      people: new SmallMap(),
       groupTypes: undefined,
       startedMs: nowMs,
       stageStartedMs: nowMs,

@@ -2,6 +2,7 @@ import type { PendingEvent, PluginEvent } from '../../src/domain/event.ts';
 import type { PersonUpdate } from '../../src/domain/person-fold.ts';
 import type { Person } from '../../src/domain/person.ts';
 import type { GroupMessage } from './messages.ts';
+import type { SmallMap } from './small-map.ts';
 
 /** One event of the group in work. */
 export interface Item {
@@ -46,7 +47,7 @@ export interface Work {
   readonly items: Item[];
   stage: Stage;
   /** The answers that the stage still waits for, by ticket. */
-  readonly tickets: Map<number, Item | LocalPerson | readonly string[] | undefined>;
+  readonly tickets: SmallMap<number, Item | LocalPerson | readonly string[] | undefined>;
   pluginIndex: number;
   /** Items before it are folded. */
   position: number;
@@ -54,7 +55,7 @@ export interface Work {
   segmentStart: number;
   /** PostgreSQL refused a write of several events: now each is written by itself, so that only the culprit is lost. */
   oneByOne: boolean;
-  readonly people: Map<string, LocalPerson>;
+  readonly people: SmallMap<string, LocalPerson>;
   /** Index of each group type of the team that the items name; filled in one go. */
   groupTypes: ReadonlyMap<string, number | undefined> | undefined;
   readonly startedMs: number;

@@ -37,10 +37,46 @@ export interface LaneOptions {
   readonly freed: () => void;
 }
 
-/** One distinct_id of the lane while it has events in flight; the Settlement of those events. */
-interface Queue extends Settlement {
-  inFlightCount: number;
-  readonly parked: EventGroup[];
+/** What a lane's queues share. */
+interface LaneHooks {
+  readonly below: Settlement;
+  settled(queue: Queue, offset: Offset, outcome: Outcome): void;
+}
+
+const NOTHING_PARKED: EventGroup[] = [];
+
+/**
+ * One distinct_id of the lane while it has events in flight; the Settlement of those events. A class, because nearly every event
+ * has one of its own: closures would weigh three times as much.
+ */
+class Queue implements Settlement {
+  readonly distinctId: string;
+  inFlightCount = 0;
+  parked = NOTHING_PARKED;
+  readonly #hooks: LaneHooks;
+  constructor(distinctId: string, hooks: LaneHooks) {
+    this.distinctId = distinctId;
+    this.#hooks = hooks;
+  }
+  get topic(): string {
+    return this.#hooks.below.topic;
+  }
+  get partition(): number {
+    return this.#hooks.below.partition;
+  }
+  get generation(): number {
+    return this.#hooks.below.generation;
+  }
+  get active(): boolean {
+    return this.#hooks.below.active;
+  }
+  settle(offset: Offset, outcome: Outcome): void {
+    this.#hooks.settled(this, offset, outcome);
+  }
+  park(group: EventGroup): void {
+    if (this.parked === NOTHING_PARKED) this.parked = [];
+    this.parked.push(group);
+  }
 }
 
 export function createLane({ team, below, isSettled, creditCount, distinctIdCreditCount, freed }: LaneOptions): Lane {
@@ -50,29 +86,21 @@ export function createLane({ team, below, isSettled, creditCount, distinctIdCred
   let inFlightCount = 0;
   let parkedCount = 0;
 
+  const hooks: LaneHooks = {
+    below,
+    settled(queue, offset, outcome) {
+      if (!below.active || isSettled(offset)) return below.settle(offset, outcome);
+      queue.inFlightCount--;
+      inFlightCount--;
+      if (queue.inFlightCount === 0 && queue.parked.length === 0) queues.delete(queue.distinctId); // L4
+      below.settle(offset, outcome);
+      freed();
+    },
+  };
+
   function queueOf(distinctId: string): Queue {
     let queue = queues.get(distinctId);
-    if (queue === undefined) {
-      const made: Queue = {
-        topic: below.topic,
-        partition: below.partition,
-        generation: below.generation,
-        get active() {
-          return below.active;
-        },
-        settle(offset: Offset, outcome: Outcome) {
-          if (!below.active || isSettled(offset)) return below.settle(offset, outcome);
-          made.inFlightCount--;
-          inFlightCount--;
-          if (made.inFlightCount === 0 && made.parked.length === 0) queues.delete(distinctId); // L4
-          below.settle(offset, outcome);
-          freed();
-        },
-        inFlightCount: 0,
-        parked: [],
-      };
-      queues.set(distinctId, (queue = made));
-    }
+    if (queue === undefined) queues.set(distinctId, (queue = new Queue(distinctId, hooks)));
     return queue;
   }
 
@@ -105,7 +133,7 @@ export function createLane({ team, below, isSettled, creditCount, distinctIdCred
         if (queue.parked.length === 0 && mayLeave(queue)) {
           leaving.push(leave(queue, group));
         } else {
-          queue.parked.push(group);
+          queue.park(group);
           parkedCount += group.events.length;
           parking.add(group.distinctId);
         }
