@@ -18,6 +18,7 @@ import { createInspectionHandler } from './http/inspection.ts';
 import { listen } from './http/listen.ts';
 import { createOperationsHandler } from './http/server.ts';
 import { createInspectionSource } from './inspection-source.ts';
+import { startLagWatch } from './lag-watch.ts';
 import { observe, state } from './observe/facts.ts';
 import { createGroupStore } from './postgres/group-store.ts';
 import { createPersonStore } from './postgres/person-store.ts';
@@ -224,6 +225,8 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     const troupe = await startTroupe(treeDeps);
     holder.troupe = troupe;
     closers.push('the actors', () => troupe.stop());
+    const lag = startLagWatch({ ledgers: () => troupe.tree().intake.ledgers(), admin: parts.admin, clock });
+    closers.push('the lag watch', () => lag.stop());
   }
 
   const capture = createCapture({
@@ -253,7 +256,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     : undefined;
   closers.push('the capture server', async () => {
     capture.beginDrain();
-    await captureServer?.close(10_000);
+    await captureServer?.close(config.shutdown.intakeMs);
   });
 
   return {

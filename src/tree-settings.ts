@@ -48,6 +48,7 @@ export function treeSettings(config: Config): TreeSettings {
       mailboxCount: Math.max(1_024, router.creditCount),
     },
     teams: { idleMs: 600_000, activeCount: 50_000, mailboxCount: Math.max(1_024, router.creditCount) },
-    shutdown: { drainMs: shutdown.intakeMs + shutdown.drainMs, flushMs: shutdown.flushMs, stopMs: shutdown.closeMs },
+    // Phase 1 is capture's, in main.ts: its server is closed before the actors.
+    shutdown: { drainMs: shutdown.drainMs, flushMs: shutdown.flushMs, stopMs: shutdown.closeMs },
   };
 }

@@ -330,16 +330,19 @@ export const SCHEMA = {
 
   shutdown: {
     intakeMs: integer('TROUPE_SHUTDOWN_INTAKE_MS', 'ms', 2_000, {
-      prose: 'Phase 1: answer the requests in work, take no more; fetch no more.',
+      prose: 'Phase 1: capture answers the requests in work and takes no more.',
     }),
     drainMs: integer('TROUPE_SHUTDOWN_DRAIN_MS', 'ms', 10_000, {
-      prose: 'Phase 2: what was read goes through plugins and persons to the writers.',
+      prose:
+        'Phase 2: nothing more is fetched; what was read goes through plugins, persons and rows, watermarks are committed, the group is left.',
       raise: 'Fewer events are replayed after a deploy in bad times.',
       lower: 'A stop under load replays more.',
     }),
-    flushMs: integer('TROUPE_SHUTDOWN_FLUSH_MS', 'ms', 8_000, { prose: 'Phase 3: writers write out what they hold.' }),
+    flushMs: integer('TROUPE_SHUTDOWN_FLUSH_MS', 'ms', 8_000, {
+      prose: 'Phase 3: writers write out what no event waits for, as warnings.',
+    }),
     closeMs: integer('TROUPE_SHUTDOWN_CLOSE_MS', 'ms', 6_000, {
-      prose: 'Phase 4: commit the watermarks, leave the group, stop the actors; then clients and embedded servers are closed.',
+      prose: 'Phase 4: actors stop in order; then clients and embedded servers are closed.',
     }),
     graceMs: integer('TROUPE_SHUTDOWN_GRACE_MS', 'ms', 30_000, {
       prose:
