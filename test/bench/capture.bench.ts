@@ -65,7 +65,7 @@ try {
     const held = (await admin.endOffsets(topic)).reduce((sum, { offset }) => sum + offset, 0);
     if (held !== acknowledged) throw new Error(`${mode}: ${acknowledged} events were answered 200, the topic holds ${held}`);
   }
-  deliver(figures);
+  await deliver(figures);
 } finally {
   await Promise.all([load, ...servers.map(({ child }) => child)].map(end));
   await admin.close();

@@ -188,7 +188,7 @@ const kinds = (['unchanged', 'changed', 'new', 'identify', 'personless'] as cons
   const values = Array.from({ length: EVENTS / 4 }, (_, i) => valueOf(i, kind));
   return { what: `… ${kind}`, value: bestUs(values, full), unit };
 });
-deliver([
+await deliver([
   {
     what: 'the rules, from the Kafka value to the row object',
     value: fullUs,

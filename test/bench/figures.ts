@@ -33,8 +33,8 @@ export function verdictOf({ value, goal }: Figure): 'met' | 'missed' | 'printed'
   return ('atMost' in goal ? value <= goal.atMost : value >= goal.atLeast) ? 'met' : 'missed';
 }
 
-/** Prints the figures; below bench.ts also hands them to it. */
-export function deliver(figures: readonly Figure[]): void {
+/** Prints the figures; below bench.ts also hands them to it, and resolves when it has them. */
+export async function deliver(figures: readonly Figure[]): Promise<void> {
   for (const figure of figures) {
     const cells = cellsOf(figure);
     console.log(
@@ -42,7 +42,10 @@ export function deliver(figures: readonly Figure[]): void {
     );
     if (cells.note !== '') console.log(`      ${cells.note}`);
   }
-  process.send?.(figures);
+  if (process.send === undefined) return;
+  await new Promise<void>((resolve, reject) => {
+    process.send?.(figures, undefined, undefined, (error) => (error === null ? resolve() : reject(error)));
+  });
 }
 
 export function cellsOf(figure: Figure): Readonly<Record<'what' | 'value' | 'beside' | 'goal' | 'verdict' | 'note', string>> {

@@ -102,7 +102,7 @@ if (import.meta.main) {
     },
   });
   const { quick } = values;
-  deliver(
+  await deliver(
     await runPipeline({
       events: Number(values.events ?? (quick ? 5_000 : 100_000)),
       warmup: Number(values.warmup ?? (quick ? 5_000 : 60_000)),

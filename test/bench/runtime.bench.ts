@@ -296,5 +296,5 @@ async function idleDistinctIds(count: number): Promise<void> {
 await oneActor();
 await manyEntities();
 await idleDistinctIds(IDLE_COUNT);
-deliver(figures);
+await deliver(figures);
 process.exit(0);

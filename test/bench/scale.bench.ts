@@ -46,7 +46,7 @@ try {
   const beside = (value: number): NonNullable<Figure['beside']> => ({ what: `${FEW.toLocaleString('en')} persons`, value });
   const named = persons.toLocaleString('en');
   const all = ({ node, postgres, engine, broker }: Measured): number => node + postgres + engine + broker;
-  deliver([
+  await deliver([
     {
       what: `cost of an event with ${named} known persons, node and PostgreSQL, against ${FEW.toLocaleString('en')}`,
       value: (many.node + many.postgres) / (few.node + few.postgres),
