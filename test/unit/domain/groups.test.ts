@@ -1,11 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { foldGroup } from '../../../src/domain/group-fold.ts';
-import { groupEvents, groupKeyOf } from '../../../src/domain/grouping.ts';
 import { assignGroups, groupIdentifyOf, groupTypesOf } from '../../../src/domain/groups.ts';
-import { parseEnvelope } from '../../../src/domain/envelope.ts';
-import type { Json, PendingEvent } from '../../../src/domain/event.ts';
-import { teamId } from '../../../src/domain/ids.ts';
-import { anEvent, aPending, aValue } from './build.ts';
+import type { Json } from '../../../src/domain/event.ts';
+import { anEvent } from './build.ts';
 
 const identify = (properties: Json): ReturnType<typeof anEvent> => anEvent({ event: '$groupidentify', properties });
 
@@ -79,26 +76,5 @@ describe('foldGroup', () => {
     ['an inherited name is missing', {}, { toString: 't' }, { toString: 't' }, true],
   ])('GU-2: %s', (_, existing, set, properties, changed) => {
     expect(foldGroup(existing && Object.freeze(existing), set)).toEqual({ properties, changed });
-  });
-});
-
-describe('groupEvents', () => {
-  const pendingOf = (id: string, team: number): PendingEvent => {
-    const parsed = parseEnvelope(aValue({ distinct_id: id }));
-    if (!parsed.ok) throw new Error(parsed.detail);
-    return { ...aPending(parsed.envelope), teamId: teamId(team) };
-  };
-
-  test('one group per team and id, events in the order given', () => {
-    const [a, b, c, d] = [pendingOf('x', 1), pendingOf('y', 1), pendingOf('x', 1), pendingOf('x', 2)];
-    expect(groupEvents([a, b, c, d]).map((group) => [group.teamId, group.distinctId, group.events])).toEqual([
-      [1, 'x', [a, c]],
-      [1, 'y', [b]],
-      [2, 'x', [d]],
-    ]);
-  });
-
-  test('the key is unambiguous', () => {
-    expect(groupKeyOf(1, '2:x')).not.toBe(groupKeyOf(12, 'x'));
   });
 });
