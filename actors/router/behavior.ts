@@ -17,26 +17,26 @@
  * R6 An unknown team, a dropped token, an unreadable value cost that record alone.
  */
 import { parseEnvelope } from '../../src/domain/envelope.ts';
-import type { Envelope, EventGroup, TraceContext } from '../../src/domain/event.ts';
+import type { Envelope, EventGroup } from '../../src/domain/event.ts';
 import { offset as toOffset } from '../../src/domain/ids.ts';
 import type { Offset } from '../../src/domain/ids.ts';
 import { dropped, type DeadLetterReason, type DropReason, type Settlement } from '../../src/domain/outcome.ts';
-import { lookupToken, type DropList } from '../../src/domain/token.ts';
+import type { DropList } from '../../src/domain/token.ts';
 import type { Team } from '../../src/domain/team.ts';
-import { newSpanId, parseTraceparent, sampleByUuid } from '../../src/domain/trace.ts';
 import type { Ledger } from '../../src/kafka/ledger.ts';
 import type { KafkaRecord, RecordBatch } from '../../src/kafka/port.ts';
-import { PostgresError } from '../../src/postgres/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
-import { untilAvailable } from '../../src/runtime/patience.ts';
 import type { ActorRef, TellResult } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 import type { TeamMessage } from '../team/messages.ts';
+import { resolveTeams, type Arrival } from './arrivals.ts';
 import { createLane, type Lane } from './lane.ts';
-import type { BatchAccepted, RouterMessage } from './messages.ts';
+import type { RouterMessage } from './messages.ts';
+import { freshState, type RouterOptions, type RouterState, type WaitReason, type Waiting } from './state.ts';
 import type { TeamCache } from './team-cache.ts';
+import { createTracing } from './tracing.ts';
 
 export interface RouterDeps {
   readonly ledger: Ledger;
@@ -51,76 +51,10 @@ export interface RouterDeps {
   readonly strategy: Strategy;
 }
 
-export interface RouterOptions {
-  /** Events dispatched and not yet settled. Raising it costs memory (about 1 kB an event and its bytes), lowering it throughput. */
-  readonly creditCount: number;
-  readonly creditBytes: number;
-  /** Share of one team, so that one that hangs lets the others pass. */
-  readonly teamCreditCount: number;
-  /** Share of one distinct_id in its team's, so that a hot key lets the others of its team pass. */
-  readonly distinctIdCreditCount: number;
-  /** How far the watermark may lag behind what is dispatched, and how many events may be parked. */
-  readonly gapCount: number;
-  /** Records handled in one turn. */
-  readonly sliceCount: number;
-  /** A `team_id` in the envelope is believed without a token (T-2, the behaviour of 2024); else only the token counts. */
-  readonly trustTeamId: boolean;
-  /** Share of events traced when the producer did not decide. */
-  readonly traceSampleRatio: number;
-}
-
-interface Waiting {
-  readonly batch: RecordBatch;
-  readonly replyTo: ActorRef<BatchAccepted>;
-  position: number;
-}
-
-export interface RouterState {
-  readonly lanes: Map<number, Lane>;
-  waiting: Waiting | undefined;
-  inFlightCount: number;
-  parkedCount: number;
-  /** Bytes in flight, by the offset at which they are all settled. */
-  readonly spent: { readonly upTo: number; readonly bytes: number }[];
-  spentBytes: number;
-  /** Messages that a full team mailbox refused. */
-  refused: { readonly team: Team; readonly groups: EventGroup[] }[];
-  wakePending: boolean;
-  /** Told as the reason of the wait; undefined while records flow. */
-  waitsFor: WaitReason | undefined;
-  /** What the router's own dead letters are settled through: they hold credit as well, and free it. */
-  own: Settlement | undefined;
-  skippedCount: number;
-}
-
-type WaitReason = 'credit' | 'gap' | 'full';
-
-/** A record that has passed the outer checks. `team` undefined: not yet looked up; null: there is no such team. */
-interface Arrival {
-  readonly record: KafkaRecord;
-  readonly envelope: Envelope;
-  team: Team | null | undefined;
-}
-
 export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMessage> {
   const { ledger, options } = deps;
   const { topic, partition } = ledger.settlement;
-
-  function start(): RouterState {
-    return {
-      lanes: new Map(),
-      waiting: undefined,
-      inFlightCount: 0,
-      parkedCount: 0,
-      spent: [],
-      spentBytes: 0,
-      refused: [],
-      wakePending: false,
-      waitsFor: undefined,
-      own: undefined,
-      skippedCount: 0,
-    };
-  }
+  const tracing = createTracing(topic, partition, options.traceSampleRatio);
 
   function receive(state: RouterState, message: RouterMessage, ctx: ActorContext<RouterMessage>): RouterState | Promise<RouterState> {
     switch (message.type) {
@@ -151,7 +85,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       const slice = take(state, waiting);
       if (slice.length === 0 && waiting.position < waiting.batch.records.length) break; // R4: wait for credit
       const arrivals = admit(state, slice, ctx);
-      if (!(await resolveTeams(arrivals, ctx))) continue; // revoked meanwhile
+      if (!(await resolveTeams(arrivals, { ...deps, trustTeamId: options.trustTeamId, clock: ctx.clock, random: ctx.random }))) continue; // revoked meanwhile
       dispatch(state, arrivals, ctx);
       if (waiting.position >= waiting.batch.records.length) finish(state, waiting);
     }
@@ -302,51 +236,6 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     ctx.after(0, { type: 'self:credit-freed' });
   }
 
-  /**
-   * Gives each arrival its team: from the cache, or by one query for all that it does not know. PostgreSQL away: the
-   * partition waits. False when it was revoked meanwhile.
-   */
-  async function resolveTeams(arrivals: readonly Arrival[], ctx: ActorContext<RouterMessage>): Promise<boolean> {
-    const unknown: Arrival[] = [];
-    const tokens = new Set<string>();
-    const ids = new Set<number>();
-    for (const arrival of arrivals) {
-      const { teamId, token } = namedBy(arrival.envelope);
-      if (teamId !== undefined) arrival.team = deps.teams.byId(teamId);
-      else if (token !== undefined) arrival.team = deps.teams.byToken(token);
-      if (arrival.team !== undefined) continue;
-      unknown.push(arrival);
-      if (teamId !== undefined) ids.add(teamId);
-      else if (token !== undefined) tokens.add(token);
-    }
-    if (tokens.size === 0 && ids.size === 0) return true;
-    const patience = {
-      clock: ctx.clock,
-      random: ctx.random,
-      passing: (error: unknown) => error instanceof PostgresError && error.kind === 'unavailable',
-      givenUp: () => !ledger.settlement.active,
-      minMs: 50,
-      maxMs: 2000,
-    };
-    try {
-      const found = await untilAvailable(patience, () => deps.teams.resolve([...tokens], [...ids]));
-      for (const arrival of unknown) {
-        const { teamId, token } = namedBy(arrival.envelope);
-        if (teamId !== undefined) arrival.team = found.byId.get(teamId);
-        else if (token !== undefined) arrival.team = found.byToken.get(token);
-      }
-    } catch (error) {
-      if (ledger.settlement.active) throw error;
-    }
-    return ledger.settlement.active;
-  }
-
-  /** Rules T-2, T-3: what the record may name its team by. */
-  function namedBy({ teamId, token }: Envelope): { readonly teamId: number | undefined; readonly token: string | undefined } {
-    if (options.trustTeamId && teamId !== undefined) return { teamId, token: undefined };
-    return { teamId: undefined, token: token === undefined || token === '' ? undefined : lookupToken(token) };
-  }
-
   function dispatch(state: RouterState, arrivals: readonly Arrival[], ctx: ActorContext<RouterMessage>): void {
     type Groups = Map<string, EventGroup & { readonly settlement: Settlement }>;
     const byLane = new Map<Lane, Groups>();
@@ -374,7 +263,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
         headers: record.headers,
         timestampMs: record.timestampMs,
         maybeReplayed: record.offset < deps.replayedBelow,
-        trace: traceOf(record, envelope, ctx),
+        trace: tracing.traceOf(record, envelope, ctx),
       });
     }
     for (const [lane, groups] of byLane) send(state, lane, [...groups.values()], ctx);
@@ -442,31 +331,6 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     for (const { team, groups } of refused) offer(state, team, groups, ctx);
   }
 
-  function traceOf(record: KafkaRecord, envelope: Envelope, ctx: ActorContext<RouterMessage>): TraceContext | undefined {
-    const header = record.headers?.['traceparent'];
-    const parent = header === undefined ? undefined : parseTraceparent(header.toString('latin1'));
-    const traceId =
-      parent === undefined
-        ? typeof envelope.uuid === 'string' && sampleByUuid(envelope.uuid, options.traceSampleRatio)
-        : parent.sampled && parent.traceId;
-    if (typeof traceId !== 'string') return undefined;
-    const spanId = newSpanId(() => ctx.random.next());
-    const nowMs = ctx.clock.now();
-    stateFact('stage-ended', {
-      name: `process ${topic}`,
-      trace: { traceId, spanId: parent?.spanId ?? ROOT_SPAN },
-      spanId,
-      startMs: record.timestampMs,
-      endMs: nowMs,
-      attributes: {
-        'messaging.destination.name': topic,
-        'messaging.destination.partition.id': String(partition),
-        'kafka.offset': record.offset,
-      },
-    });
-    return { traceId, spanId };
-  }
-
   function reportRead(batch: RecordBatch): void {
     const last = batch.records.at(-1);
     const bytes = batch.records.reduce((sum, record) => sum + (record.value?.length ?? 0), 0);
@@ -476,7 +340,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
 
   return {
     kind: 'router',
-    start,
+    start: freshState,
     receive,
     mailbox: { capacityCount: 16 },
     supervision: deps.strategy,
@@ -495,5 +359,3 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
 }
 
 const OFFER_AGAIN_MS = 20;
-/** Parent of a trace that starts here: no span has this id, so a viewer shows ours as the root. */
-const ROOT_SPAN = '0000000000000000';

@@ -1,2 +1,3 @@
-export { createRouter, type RouterDeps, type RouterOptions } from './behavior.ts';
+export { createRouter, type RouterDeps } from './behavior.ts';
+export type { RouterOptions } from './state.ts';
 export { createTeamCache, type TeamCache } from './team-cache.ts';
