@@ -115,7 +115,8 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
   const connection = kafkaConnection(config);
   const admin = createKafkaAdmin({ connection, clock });
   closers.push('the Kafka admin client', () => admin.close());
-  await requireTopics(admin, topics, kafka.hosts);
+  const at = kafka.hosts.join(', ');
+  await contact(`Kafka at ${at}`, 'KAFKA_HOSTS', () => requireTopics(admin, topics));
   const options = {
     connection,
     clock,
@@ -124,7 +125,7 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
   };
   const producer = kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);
   closers.push('the Kafka producer', () => producer.close());
-  summary.push(`log         Kafka at ${kafka.hosts.join(', ')}, group ${groupId}`);
+  summary.push(`log         Kafka at ${at}, group ${groupId}`);
   const { ordinal, replicas } = config.server;
   return {
     producer,
@@ -159,15 +160,32 @@ function kafkaConnection({ kafka }: Config): KafkaConnection {
 }
 
 /** Rule K-1: missing topics are created with the broker's defaults; where that is not allowed, the message names them. */
-async function requireTopics(admin: TopicAdmin, topics: Topics, hosts: readonly string[]): Promise<void> {
+async function requireTopics(admin: TopicAdmin, topics: Topics): Promise<void> {
   const wanted = [...topics.consumed, topics.deadLetter];
-  await admin.ensureTopics(wanted.map((topic) => ({ topic, partitions: -1 })));
+  let refusal = '';
+  try {
+    await admin.ensureTopics(wanted.map((topic) => ({ topic, partitions: -1 })));
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'KafkaJSAggregateError')) throw error;
+    refusal = (error as Error & { errors: readonly Error[] }).errors[0]?.message ?? error.message;
+  }
   const present = await admin.describeTopics(wanted);
   const missing = wanted.filter((topic) => !present.has(topic));
-  if (missing.length > 0)
-    throw new Error(
-      `Kafka at ${hosts.join(', ')} has no topic ${missing.join(', ')}, and creating it did not help. Create it, then start again.`,
-    );
+  if (missing.length > 0) {
+    throw new Error(`it has no topic ${missing.join(', ')}, and did not let us create it${refusal === '' ? '' : ` (${refusal})`}`);
+  }
+}
+
+/** The first contact with an outside system; a failure names the system, where it was looked for, and the settings that say so. */
+async function contact<T>(what: string, settings: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'not an Error was thrown';
+    throw new Error(`${what} cannot be used: ${reason.replace(/\.?\s*$/, '.')} Put it right there, or correct ${settings}.`, {
+      cause: error,
+    });
+  }
 }
 
 // ── PostgreSQL ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,6 +193,7 @@ async function requireTopics(admin: TopicAdmin, topics: Topics, hosts: readonly 
 async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<PostgresClient> {
   const { config, clock, random, closers } = deps;
   let connectionString = config.postgres.url;
+  let at = 'the embedded PostgreSQL';
   if (connectionString === undefined) {
     const dataDir = join(resolve(config.server.dataDir), 'postgres');
     const server = await keepEmbeddedPostgres({ dataDir, clock });
@@ -182,11 +201,13 @@ async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<Post
     connectionString = server.connectionString;
     summary.push(`PostgreSQL  embedded, ${dataDir}`);
   } else {
-    summary.push(`PostgreSQL  at ${new URL(connectionString).host}`);
+    const address = new URL(connectionString.replace('@/', '@localhost/')); // a socket's form has no host, and new URL() refuses that
+    at = `PostgreSQL at ${address.searchParams.get('host') ?? address.host}`;
+    summary.push(at.replace(' ', '  '));
   }
   const client = createPostgresClient({ connectionString, connectionsCount: config.postgres.poolCount, clock, random });
   closers.push('the PostgreSQL pool', () => client.close());
-  await ensureSchema(client, { create: 'missing-tables' });
+  await contact(at, 'DATABASE_URL', () => ensureSchema(client, { create: 'missing-tables' }));
   return client;
 }
 
@@ -223,7 +244,11 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pi
     ca: pemOf(settings.ca),
   });
   closers.push('the ClickHouse client', () => client.close());
-  await ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate });
+  await contact(
+    `ClickHouse at ${url}, database ${settings.database}, user ${user},`,
+    'CLICKHOUSE_HOST, CLICKHOUSE_DATABASE, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD',
+    () => ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate }),
+  );
   return { clickhouse: client, clickhouseUrl: settings.host === undefined ? url.replace('//', `//${user}:${password}@`) : url };
 }
 

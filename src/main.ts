@@ -333,7 +333,8 @@ if (major !== 24) {
 
 /** The message for a person, with what led to it; the stack only where the error is not one of ours that says what to do. */
 function explain(error: Error): string {
-  const cause = error.cause instanceof Error ? `\n  because: ${error.cause.message}` : '';
+  const cause =
+    error.cause instanceof Error && !error.message.includes(error.cause.message.trim()) ? `\n  because: ${error.cause.message}` : '';
   const ours = ['ConfigError', 'PostgresError', 'ClickHouseError', 'ProduceError', 'StateStoreError', 'Error', 'AggregateError'].includes(
     error.name,
   );

@@ -48,7 +48,8 @@ function valueOf(setting: Setting, text: string): SettingValue {
 }
 
 function isUrl(text: string, schemes: readonly string[]): boolean {
-  const parsed = URL.parse(text);
+  // PostgreSQL's own form of a socket, `postgres://user@/database?host=/folder`, has a user and no host.
+  const parsed = URL.parse(text) ?? URL.parse(text.replace('@/', '@localhost/'));
   return parsed !== null && schemes.includes(parsed.protocol.slice(0, -1));
 }
 

@@ -82,6 +82,43 @@ const rollTroupe: Fault = {
   },
 };
 
+/** The group notices by silence only: the partitions of the dead one move when its session has run out. */
+const killOneOfTwo: Fault = {
+  name: 'half',
+  async run({ fleet, random }) {
+    const old = fleet.processes[0];
+    if (old === undefined) throw new Error('no process runs');
+    await fleet.start();
+    await pause(between(random, 0, 2_000));
+    fleet.forget(old);
+    await old.kill();
+    return { did: `of two processes one was killed (${old.pid})` };
+  },
+};
+
+/**
+ * A zombie: a process that stands still until its partitions belong to another one, and then goes on where it was, with
+ * inserts begun, person writes under way and a heartbeat that it believes to be fresh.
+ */
+const freezeTroupe: Fault = {
+  name: 'freeze',
+  async run({ fleet, random }) {
+    const zombie = fleet.processes[0];
+    if (zombie === undefined) throw new Error('no process runs');
+    await fleet.start();
+    await pause(between(random, 500, 2_000));
+    process.kill(zombie.pid, 'SIGSTOP');
+    const frozenMs = between(random, 7_000, 9_000);
+    await pause(frozenMs);
+    process.kill(zombie.pid, 'SIGCONT');
+    await pause(between(random, 0, 2_000));
+    fleet.forget(zombie);
+    const { code, signal } = await zombie.stop();
+    if (code !== 0) throw new Error(`the zombie ended with ${signal ?? code}:\n${zombie.output().slice(-3_000)}`);
+    return { did: `one of two processes stood still for ${frozenMs} ms, past its session, woke up and left in order` };
+  },
+};
+
 const killBroker: Fault = {
   name: 'broker',
   async run({ surroundings: { kafka }, random }) {
@@ -170,4 +207,14 @@ const killRedis: Fault = {
   },
 };
 
-export const FAULTS: readonly Fault[] = [killTroupe, killAtRename, rollTroupe, killBroker, killClickHouse, killPostgres, killRedis];
+export const FAULTS: readonly Fault[] = [
+  killTroupe,
+  killAtRename,
+  rollTroupe,
+  killBroker,
+  killClickHouse,
+  killPostgres,
+  freezeTroupe,
+  killOneOfTwo,
+  killRedis,
+];
