@@ -101,7 +101,13 @@ export interface Facts {
   'runtime-actor-crashed': { readonly kind: string; readonly path: string; readonly code: string; readonly message: string };
   'runtime-actor-restarted': { readonly kind: string; readonly path: string; readonly attempt: number; readonly backoffMs: number };
   'runtime-actor-quarantined': { readonly kind: string; readonly path: string; readonly untilMs: number };
-  'runtime-message-dead-lettered': { readonly kind: string; readonly reason: 'stopped' | 'full' | 'unhandled' | 'late-reply' | 'failed' };
+  'runtime-message-dead-lettered': {
+    readonly kind: string;
+    readonly reason: 'stopped' | 'full' | 'unhandled' | 'late-reply' | 'failed';
+    readonly path: string;
+    /** Its `type`, never its content. */
+    readonly messageType: string;
+  };
   'state-store-unavailable': { readonly operation: string; readonly message: string };
   'capture-request-answered': {
     readonly path: string;

@@ -2,8 +2,8 @@ import { state } from '../observe/facts.ts';
 import type { Clock } from './clock.ts';
 
 /**
- * The one end of messages that found no actor, or whose handler failed and whose spec does not settle them. Always counted; the last
- * ones are kept for the inspector by type and target only, never with content; the log gets one line per 10 s and kind.
+ * The one end of messages that found no actor, or whose handler failed and whose spec does not settle them. Always counted and stated;
+ * the last ones are kept for the inspector by type and target only, never with content.
  */
 export type DeadLetterReason = 'stopped' | 'full' | 'unhandled' | 'late-reply' | 'failed';
 
@@ -27,36 +27,10 @@ export interface DeadLetterSink extends DeadLetters {
 }
 
 export const RECENT_COUNT = 100;
-const LOG_EVERY_MS = 10_000;
-/** Kinds are a handful; the bound only keeps a mistake (a kind per key) from growing the map. */
-const LOGGED_KINDS_COUNT = 1_000;
 
 export function createDeadLetters(clock: Clock): DeadLetterSink {
   const counts: Record<DeadLetterReason, number> = { stopped: 0, full: 0, unhandled: 0, 'late-reply': 0, failed: 0 };
   const recent: DeadLetter[] = [];
-  const logged = new Map<string, { atMs: number; sinceCount: number }>();
-
-  function log(letter: DeadLetter): void {
-    const last = logged.get(letter.kind);
-    if (last === undefined && logged.size >= LOGGED_KINDS_COUNT) return;
-    const nowMs = clock.monotonic();
-    if (last !== undefined && nowMs - last.atMs < LOG_EVERY_MS) {
-      last.sinceCount++;
-      return;
-    }
-    logged.set(letter.kind, { atMs: nowMs, sinceCount: 0 });
-    state('log-written', {
-      level: 'warn',
-      message: 'A message became a dead letter.',
-      fields: {
-        actorKind: letter.kind,
-        actorPath: letter.path,
-        messageType: letter.messageType,
-        code: letter.reason,
-        unreportedCount: last?.sinceCount ?? 0,
-      },
-    });
-  }
 
   return {
     add(target, message, reason) {
@@ -64,8 +38,7 @@ export function createDeadLetters(clock: Clock): DeadLetterSink {
       counts[reason]++;
       recent.push(letter);
       if (recent.length > RECENT_COUNT) recent.shift();
-      state('runtime-message-dead-lettered', { kind: letter.kind, reason });
-      log(letter);
+      state('runtime-message-dead-lettered', { kind: letter.kind, reason, path: letter.path, messageType: letter.messageType });
     },
     counts: () => ({ ...counts }),
     recent: () => [...recent],
