@@ -23,7 +23,7 @@ export const personKey = (teamId: number, distinctId: string): string => `${team
 /**
  * Entities: a team's actor and a distinct_id's actor start with their first message and are passivated when idle.
  * `people` is a sibling of `teams`, not a child of each team: a nact parent that receives messages pays for each child on
- * each message (house.md, hazard N), so both stand under parents that never receive any.
+ * each message (docs/adr/0002, hazard N), so both stand under parents that never receive any.
  */
 export function startTeams(
   system: ActorSystem,

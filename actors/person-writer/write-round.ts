@@ -4,7 +4,7 @@
  *
  * Invariants
  * W1 A write lands only on the version it was folded from; on a conflict the updates are folded again on what is stored
- *    now, never dropped and never laid over it (delivery.md section 2; house.md 8.6).
+ *    now, never dropped and never laid over it (docs/adr/0004).
  * W2 Within a round one person is one unit, whatever number of distinct_ids wrote to it: their updates fold in arrival order.
  * W3 Before every try of a statement, a request whose partition is no longer ours is left out: a zombie's late fold could undo
  *    what the new owner has written after it. While we cannot know whose it is, nothing is written and nothing given up.

@@ -5,7 +5,7 @@ const SHORT_LENGTH = 24;
 
 /**
  * Writes ClickHouse's RowBinary into one buffer that grows and is used again: no allocation per row (a new buffer per
- * block costs 0.7 us an event, `Buffer.concat` of rows 2.8; hot-path.md). Little-endian, no row separator, columns in
+ * block costs 0.7 us an event, `Buffer.concat` of rows 2.8; docs/measured.md). Little-endian, no row separator, columns in
  * the order in which they are written. Nothing is checked: callers pass values that the column can hold.
  */
 export class RowBinaryWriter {

@@ -1,7 +1,7 @@
 import type { Offset, TeamId } from './ids.ts';
 import type { Settlement } from './outcome.ts';
 
-/** A JSON object as parsed. The hot path changes `properties` in place (hot-path.md: spreads cost 9 us an event). */
+/** A JSON object as parsed. The hot path changes `properties` in place (docs/measured.md: spreads cost 9 us an event). */
 export type Json = Record<string, unknown>;
 
 /** Trace of a sampled event; undefined for the others, and then nobody makes a span. */

@@ -5,7 +5,7 @@ import { cleanDistinctId } from './strings.ts';
 
 /**
  * Rules N-1..N-6 and A-1..A-5, in place. Runs once after parsing, and again only if a plugin changed the event: on its
- * own result it changes nothing (the tests hold it to that), and that second run costs 0.7 us (hot-path.md).
+ * own result it changes nothing (the tests hold it to that), and that second run costs 0.7 us (docs/measured.md).
  *
  * In place means: `properties.$set` and `$set_once` are objects of their own afterwards, never the top-level ones,
  * which win again on the second run (N-3). Values that cannot be a set of properties (texts, lists) are passed over.

@@ -1,7 +1,7 @@
 /**
  * SHA-1 (RFC 3174) of short byte strings, for uuids only: not for anything that must resist an attacker.
  * Why it is here: one uuid of a person per new or personless event costs 0.28 us this way, 0.6 us with crypto.hash and
- * 2.0 us with createHash (hot-path.md), all of it the crossing into C++.
+ * 2.0 us with createHash (docs/measured.md), all of it the crossing into C++.
  */
 
 /** Message schedule and result; synchronous use only, so one of each serves all calls. */

@@ -25,7 +25,7 @@ export interface KafkaSasl {
 
 /**
  * Retries are always passed: the defaults of kafkajs change with NODE_ENV, and give up for half a minute when a broker
- * is away for ten seconds (real-services.md 2.3). This is about one minute of attempts.
+ * is away for ten seconds (docs/measured.md). This is about one minute of attempts.
  */
 export const PATIENT: Readonly<RetryOptions> = { initialRetryTime: 100, maxRetryTime: 1000, factor: 0.2, multiplier: 2, retries: 60 };
 

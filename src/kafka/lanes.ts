@@ -4,7 +4,7 @@ import { ProduceError, type OutgoingRecord } from './port.ts';
 /**
  * Lanes: one per partition. A lane has one request in flight, to one partition; what comes meanwhile waits and is merged
  * into the next request. That is the use in which both Kafka clients lost, doubled and reordered nothing while leaders
- * were killed (real-services.md 3): a request over several partitions cannot follow them to different new leaders, and
+ * were killed (docs/measured.md): a request over several partitions cannot follow them to different new leaders, and
  * two requests in flight to one partition can change places. Pure: `send` and the clock are given.
  *
  *   a lane is   idle → lingering → sending → (sending …) → idle

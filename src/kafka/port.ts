@@ -1,7 +1,7 @@
 import type { TopicPartition } from '../domain/ids.ts';
 
 /**
- * What Troupe needs of Kafka, in three narrow ports, so that a client can be replaced (facts.md 1.1).
+ * What Troupe needs of Kafka, in three narrow ports, so that a client can be replaced (docs/adr/0007).
  * Implementations: `consumer.ts` (kafkajs), `producer.ts` (@platformatic/kafka, the default), `producer-kafkajs.ts`,
  * `admin.ts`, and `src/embedded/log.ts`. One contract suite (test/contract/kafka-*.ts) holds them equal.
  */

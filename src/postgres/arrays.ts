@@ -1,7 +1,7 @@
 /**
  * Columns of a batch as PostgreSQL's binary array format: one Buffer a parameter, whatever the number of rows, and one
  * prepared statement for all batch sizes. Measured against pg's own text arrays (backslashes and quotes escaped once
- * more, value by value) it costs a third (hot-path.md).
+ * more, value by value) it costs a third (docs/measured.md).
  *
  * Layout: int32 dimensions (0 when empty), int32 has-null flag, int32 element type; per dimension int32 length and
  * int32 lower bound; per element int32 byte length (-1 for null) and the bytes. All big-endian.

@@ -6,7 +6,7 @@ import { CATASTROPHE_MARK, type ChildLimits, type FromSandbox, type ToSandbox } 
 /**
  * Entry of the sandbox process: one isolate per plugin config, requests in, answers out. It holds no timer and no state
  * worth saving; the host may SIGKILL it at any moment, and it does the same to itself when an isolate can no longer be
- * contained (facts.md 8.2). It ends with its parent: the channel closes.
+ * contained (docs/measured.md). It ends with its parent: the channel closes.
  */
 const limits = JSON.parse(process.argv[2] ?? '') as ChildLimits;
 const isolates = new Map<number, PluginIsolate>();

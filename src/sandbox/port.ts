@@ -26,7 +26,7 @@ export type InvocationResult =
   | { readonly type: 'failed'; readonly message: string; readonly event: PluginEvent | undefined };
 
 /**
- * One child process with one isolate per plugin config. Everything that crosses is JSON text (embedded.md 3).
+ * One child process with one isolate per plugin config. Everything that crosses is JSON text (docs/measured.md).
  *
  * Force is graded, so that one tenant's loop costs the others nothing while it can be helped:
  * 1. V8 stops the code at the deadline, or at its memory limit: that isolate is thrown away, the child lives;

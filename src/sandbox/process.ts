@@ -27,7 +27,7 @@ interface ChildEvents {
 export function spawnChild(limits: ChildLimits, events: ChildEvents): Child {
   const own = import.meta.filename;
   const child = fork(join(dirname(own), `child${extname(own)}`), [JSON.stringify(limits)], {
-    serialization: 'advanced', // 1.5 times the events per second of the JSON channel (embedded.md 3)
+    serialization: 'advanced', // 1.5 times the events per second of the JSON channel (docs/measured.md)
     env: {},
     execArgv: [
       '--no-node-snapshot',

@@ -1,5 +1,5 @@
 /**
- * CPU microseconds per event from the Kafka value to the row object, for the mix of hot-path.md: 80 % known persons with
+ * CPU microseconds per event from the Kafka value to the row object, for the mix of docs/measured.md: 80 % known persons with
  * `$set` (half of them change something), 10 % new, 5 % `$identify`, 5 % personless.
  *
  *     node test/bench/domain.bench.ts [--quick]

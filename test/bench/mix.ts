@@ -1,7 +1,7 @@
 import type { OutgoingRecord } from '../../src/kafka/port.ts';
 
 /**
- * The mix of hot-path.md, from a seed of nothing but the index: 80 % events of known persons with `$set` (half of them
+ * The mix of docs/measured.md, from a seed of nothing but the index: 80 % events of known persons with `$set` (half of them
  * changing a property), 10 % of new persons, 5 % `$identify`, 5 % personless; about 730 bytes; `teams` teams.
  */
 export interface MixOptions {

@@ -37,7 +37,7 @@ const folderOf = (path: string): string => /^(actors\/[^/]+|src\/[^/]+|[^/]+)\//
 
 type Rule = (edge: Import & { readonly isPackage: boolean }) => boolean;
 
-/** Each rule says whether one import breaks it. Numbers are those of the house rules (shared/design/house.md 5.3). */
+/** Each rule says whether one import breaks it. ARCHITECTURE.md draws them. */
 const RULES: Readonly<Record<string, Rule>> = {
   '1 a client package is imported in its own folder only': ({ from, to }) =>
     HOMES.some(([name, home]) => name.test(to) && !from.startsWith(home)),
