@@ -188,6 +188,31 @@ describe('the load lane', () => {
   });
 });
 
+describe('Q-1: an id in the middle of a merge that makes its person', () => {
+  it('is waited for, so that the event has that person', async () => {
+    const { load, rest, answerTo, other } = setUp();
+    await other.markMerged([{ teamId: TEAM, distinctId: 'anon' }]); // marked before we note it: the merge will make no override
+    const ticket = load(['anon'], true);
+    await rest(50);
+    expect(answerTo(ticket)).toEqual([]);
+    const both = ['into', 'anon'].map((distinctId) => ({ distinctId, version: 0 }));
+    await other.create([newborn('into', { distinctIds: both })]);
+    await rest(200);
+    expect(answerTo(ticket)).toMatchObject([{ found: [{ person: { id: idOf('into') } }] }]);
+  });
+
+  it('is given up after a while, once: whoever died there does the merge again, with an override', async () => {
+    const { load, rest, answerTo, other } = setUp();
+    await other.markMerged([{ teamId: TEAM, distinctId: 'anon' }]);
+    const first = load(['anon'], true);
+    await rest(2_000);
+    expect(answerTo(first)).toMatchObject([{ found: [undefined] }]);
+    const second = load(['anon'], true);
+    await rest(5);
+    expect(answerTo(second)).toMatchObject([{ found: [undefined] }]);
+  });
+});
+
 describe('a round of writes', () => {
   it('I2: creates in one statement; side rows are told before the answer', async () => {
     const { write, rest, operations, answerTo, clickhouse, sideRows } = setUp();
