@@ -1,6 +1,7 @@
 /** Who makes the trouble of a seed: deaths, pauses, restarts, outages, slowness, at times of its own choosing. */
 import type { Network, System, Trouble } from './network.ts';
 import { NO_TROUBLE } from './network.ts';
+import { SESSION_TIMEOUT_MS } from './settings.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import type { Systems } from './systems.ts';
 
@@ -17,13 +18,14 @@ export function createDirector(
   processes: readonly SimulatedProcess[],
   systems: Systems,
   start: () => SimulatedProcess,
+  trouble: Partial<Trouble> = {},
 ): Director {
   const { random, clock } = network;
   let isPeace = false;
   const isUp = (one: SimulatedProcess): boolean => one.host.isAlive && !one.isStopping;
   const up = (): SimulatedProcess[] => processes.filter(isUp);
 
-  network.trouble = temperament(random.next());
+  network.trouble = { ...temperament(random.next()), ...trouble };
   start();
   if (random.next() < 0.6) start();
   clock.after(500 + random.below(2_000), act);
@@ -48,16 +50,17 @@ export function createDirector(
     const chance = random.next();
     if (victim === undefined || (alive.length < MOST_PROCESSES && chance < 0.15)) start();
     else if (chance < 0.35) victim.host.die();
-    else if (chance < 0.5) pause(victim, random.next() < 0.5 ? 12_000 : 3_000);
+    else if (chance < 0.5) pause(victim, random.next() < 0.5 ? SESSION_TIMEOUT_MS + random.below(6_000) : random.below(3_000));
     else if (chance < 0.6) victim.stop();
     else if (chance < 0.65) systems.clickhouse.crash();
     else network.outage(random.pick(SYSTEMS), 100 + random.below(random.next() < 0.3 ? 9_000 : 1_500));
     clock.after(200 + random.below(2_500), act);
   }
 
-  function pause(victim: SimulatedProcess, upToMs: number): void {
+  /** Half of them outlast the session: the process comes back as a zombie. */
+  function pause(victim: SimulatedProcess, forMs: number): void {
     victim.host.pause();
-    clock.after(random.below(upToMs), () => {
+    clock.after(forMs, () => {
       if (victim.host.isPaused) victim.host.resume();
     });
   }

@@ -44,7 +44,7 @@ export interface Network {
 }
 
 /** Writes after which another system has yet to be told: a process dies there more often than elsewhere, for that is where it matters. */
-const RISKY = /^(merge|create|addDistinctIds|commit) /;
+const riskOf = (what: string): number => (what.startsWith('merge ') ? 60 : /^(create|addDistinctIds|commit)/.test(what) ? 15 : 1);
 
 /** Lines of the trace that are kept for a person to read; all of them are hashed. */
 const KEPT_LINES = 60_000;
@@ -77,7 +77,7 @@ export function createNetwork(random: SeededRandom, clock: ManualClock): Network
     fate(caller, system, what) {
       const { awayRatio, lostRatio, crashRatio } = network.trouble;
       const away = isAway(system) || random.next() < awayRatio;
-      const crash = random.next() < crashRatio * (RISKY.test(what) ? 15 : 1) ? (random.next() < 0.5 ? 'before' : 'after') : undefined;
+      const crash = random.next() < crashRatio * riskOf(what) ? (random.next() < 0.5 ? 'before' : 'after') : undefined;
       const fate: Fate = { requestMs: delayMs(), answerMs: delayMs(), isAway: away, isLost: random.next() < lostRatio, crash };
       note(`${caller} ${what} ${fate.isAway ? 'away' : fate.isLost ? 'lost' : 'ok'}${crash === undefined ? '' : ` crash-${crash}`}`);
       return fate;

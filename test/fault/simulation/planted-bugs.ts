@@ -11,6 +11,7 @@ import { EntityCell } from '../../../src/runtime/entities.ts';
 import type { PersonStore } from '../../../src/postgres/port.ts';
 import type { TroupeDeps } from '../../../supervisors/root.ts';
 import type { Invariant } from './checks.ts';
+import type { Trouble } from './network.ts';
 import type { Plant } from './simulated-process.ts';
 import type { SentRecord } from './workload.ts';
 
@@ -23,6 +24,8 @@ export interface PlantedBug {
   readonly during?: () => () => void;
   /** By which key clients' records are spread over partitions. @defaultValue their own */
   readonly keyOf?: (record: SentRecord) => Buffer | null;
+  /** Of the kind that the bug is about, so that it does not take a hundred seeds to meet it. @defaultValue what each seed chooses */
+  readonly trouble?: Partial<Trouble>;
   /** Invariants of which at least one must be broken. */
   readonly caughtBy: readonly Invariant[];
   /** Seeds, from 1, within which it must be caught. */
@@ -70,12 +73,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         insert(copied(block)).catch(() => undefined);
       }),
     caughtBy: ['early-commit', 'one-outcome'],
-    withinSeeds: 3,
+    withinSeeds: 10,
   },
   {
     name: 'blind retry with the same token',
     mistake: 'an insert with an unknown end is sent again under its token until it is answered 200, and nobody asks what is stored',
     plant: (deps) => withInsert(deps, retryingBlindly),
+    trouble: { lostRatio: 0.2 },
     caughtBy: ['early-commit', 'one-outcome'],
     withinSeeds: 20,
   },
@@ -84,21 +88,21 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     mistake: 'an insert with an unknown end is sent again under a new token, while the first one may have stored its rows',
     plant: (deps) => withInsert(deps, (insert) => retryingBlindly((block) => insert({ ...block, deduplicationToken: undefined }))),
     caughtBy: ['duplicate'],
-    withinSeeds: 5,
+    withinSeeds: 30,
   },
   {
     name: 'ledger without generations',
     mistake: 'a process that gets a partition back goes on with the ledger it had before',
     plant: oneLedgerForAllGenerations,
     caughtBy: ['early-commit', 'one-outcome', 'duplicate', 'order', 'stuck', 'account'],
-    withinSeeds: 10,
+    withinSeeds: 60,
   },
   {
     name: 'takeover without asking',
     mistake: 'a new owner does not ask ClickHouse which offsets above the watermark are stored',
     plant: (deps) => withClickHouse(deps, () => ({ storedOffsets: () => Promise.resolve([]) })),
     caughtBy: ['duplicate'],
-    withinSeeds: 5,
+    withinSeeds: 20,
   },
   {
     name: 'takeover without waiting for zombies',
@@ -108,6 +112,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         // Only the prefix of a whole partition: the writer's own look after a failed insert stays.
         killInserts: (prefix) => (prefix.endsWith(':') ? Promise.resolve() : clickhouse.killInserts(prefix)),
       })),
+    trouble: { slowRatio: 0.08, slowMs: 4_000 },
     caughtBy: ['duplicate', 'order'],
     withinSeeds: 60,
   },
@@ -129,7 +134,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
           ),
       })),
     caughtBy: ['persons', 'row-before-person', 'person-rows'],
-    withinSeeds: 5,
+    withinSeeds: 20,
   },
   {
     name: 'row before person',
@@ -142,7 +147,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         },
       })),
     caughtBy: ['row-before-person', 'persons'],
-    withinSeeds: 5,
+    withinSeeds: 10,
   },
   {
     name: 'row before side rows',
@@ -153,7 +158,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         insert(copied(block)).catch(() => undefined);
       }),
     caughtBy: ['row-before-person', 'resolve', 'person-rows'],
-    withinSeeds: 5,
+    withinSeeds: 10,
   },
   {
     name: 'a send that spans partitions',
@@ -161,7 +166,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     plant: (deps) => deps,
     keyOf: () => null,
     caughtBy: ['order', 'persons', 'row-before-person'],
-    withinSeeds: 5,
+    withinSeeds: 10,
   },
   {
     name: 'passivation drops a message',
@@ -169,7 +174,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     plant: (deps) => deps,
     during: losingMessagesOfIdleActors,
     caughtBy: ['stuck'],
-    withinSeeds: 3,
+    withinSeeds: 20,
   },
   {
     name: 'a settled record is settled again',
@@ -184,7 +189,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         };
       }),
     caughtBy: ['account'],
-    withinSeeds: 3,
+    withinSeeds: 10,
   },
   {
     name: 'dead letter without an acknowledgement',
@@ -199,6 +204,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         },
       },
     }),
+    trouble: { awayRatio: 0.15 },
     caughtBy: ['early-commit', 'one-outcome'],
     withinSeeds: 20,
   },

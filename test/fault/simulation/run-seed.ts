@@ -6,7 +6,7 @@ import { observe } from '../../../src/observe/facts.ts';
 import { manualClock, seededRandom } from '../../kit/clock.ts';
 import { createChecks, type Checks, type Violation } from './checks.ts';
 import { createDirector } from './director.ts';
-import { createNetwork } from './network.ts';
+import { createNetwork, type Trouble } from './network.ts';
 import { startProcess, type Plant, type SimulatedProcess } from './simulated-process.ts';
 import { createSystems, type Systems } from './systems.ts';
 import { TOPIC } from './settings.ts';
@@ -15,6 +15,8 @@ import { createWorkload, type SentRecord } from './workload.ts';
 export interface SeedOptions {
   readonly plant?: Plant | undefined;
   readonly during?: (() => () => void) | undefined;
+  /** Instead of what the seed would choose. */
+  readonly trouble?: Partial<Trouble> | undefined;
   readonly keyOf?: ((record: SentRecord) => Buffer | null) | undefined;
   /** @defaultValue 150..300 by the seed */
   readonly recordCount?: number;
@@ -65,7 +67,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
         checks.sent(record, systems.kafka.append(TOPIC, { key: options.keyOf === undefined ? record.key : options.keyOf(record), value }));
       });
     }
-    const director = createDirector(network, processes, systems, start);
+    const director = createDirector(network, processes, systems, start, options.trouble);
     const look = (): void => {
       checks.look();
       for (const one of processes) one.check();

@@ -140,7 +140,8 @@ function clickhouseOf(host: Host, { clickhouse: server }: Systems, network: Netw
     refuses: (row, table) => (table === 'events' && String(row['properties']).includes(BAD_ROW) ? 'this row is refused' : undefined),
     async part(call, index) {
       const { lostRatio, slowRatio, slowMs } = network.trouble;
-      await sleep(random.next() < slowRatio ? random.next() * slowMs : random.next() * 5);
+      // An insert may go on for long after its caller has lost patience, its partitions, or its life.
+      await sleep(random.next() < slowRatio * 3 ? random.next() * slowMs * 3 : random.next() * 5);
       const chance = random.next();
       if (chance < lostRatio / 3) {
         network.note(`engine dies at part ${index} of ${call.block.table}`);

@@ -158,10 +158,10 @@ export function createWorkload({ random, startMs, recordCount, spreadMs }: Workl
     const { team, user } = person;
     const chance = random.next();
     if (chance < 0.1) oddRecord(team, user);
-    else if (chance < 0.22) {
+    else if (chance < 0.28) {
       const merge = person.merges[random.below(person.merges.length)];
       if (merge !== undefined) personEvent(team, user, merge.event, { name: merge.property, other: merge.other });
-    } else if (chance < 0.32) {
+    } else if (chance < 0.38) {
       const id = random.pick(person.personless);
       push({ team, distinctId: id, event: '$pageview', ending: 'stored', properties: { ...personless } });
     } else {
