@@ -2,7 +2,7 @@
  * What a request costs from the socket to the acknowledgement of all in-sync replicas: Troupe's capture beside loops by
  * hand that wait for the same acknowledgement (capture-server.ts), each in a process of its own, all on the same broker.
  *
- *     node test/bench/capture.bench.ts [--quick]
+ *     node test/bench/capture.bench.ts [--quick] [--profile]
  *
  * Events of about 700 bytes, 64 keep-alive connections, single events and batches of 50, plain and gzip. The servers are
  * measured in turns, ROUNDS times, after a warm-up for each shape; figures are medians, first CPU of the server process,
@@ -10,6 +10,8 @@
  * Not measured: TLS, several brokers, new connections, bodies of other shapes.
  */
 import { fork, type ChildProcess } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -19,6 +21,8 @@ import { ownCpuUs } from './cpu.ts';
 import { deliver, isQuick, median, spread, type Figure } from './figures.ts';
 import { end } from './stage.ts';
 
+/** Where Troupe's server leaves its CPU profile; read it with profile.ts. */
+const profileDir = process.argv.includes('--profile') ? mkdtempSync(join(tmpdir(), 'troupe-bench-profile-')) : undefined;
 const CONNECTIONS = 64;
 const ROUNDS = isQuick ? 1 : 3;
 /** The loops by hand merge for as long as Troupe's producer does by default. */
@@ -71,6 +75,7 @@ try {
   await admin.close();
   await kafka.stop();
 }
+if (profileDir !== undefined) console.log(`CPU profile in ${profileDir}`);
 process.exit(0);
 
 async function startServer(mode: Server['mode']): Promise<Server> {
@@ -81,6 +86,7 @@ async function startServer(mode: Server['mode']): Promise<Server> {
   ]);
   const child = fork(join(import.meta.dirname, 'capture-server.ts'), {
     stdio: 'inherit',
+    execArgv: profileDir !== undefined && mode === 'troupe' ? ['--cpu-prof', `--cpu-prof-dir=${profileDir}`] : [],
     env: { ...process.env, TZ: 'UTC', MODE: mode, TOPIC: topic, KAFKA_HOSTS: kafka.brokers().join(','), LINGER_MS: String(LINGER_MS) },
   });
   const { port } = await answerOf<{ port: number }>(child);

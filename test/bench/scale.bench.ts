@@ -13,7 +13,7 @@ import { startStage, type Measured } from './stage.ts';
 
 const FEW = 10_000;
 const MANY = isQuick ? 50_000 : 1_000_000;
-const EVENTS = isQuick ? 5_000 : 100_000;
+const EVENTS = isQuick ? 5_000 : 80_000;
 const WARM_UP = isQuick ? 5_000 : 60_000;
 const SEED_LIMIT_MS = 90_000;
 

@@ -16,7 +16,7 @@ import { deliver, isQuick, median, spread } from './figures.ts';
 import { startStage, until } from './stage.ts';
 import { threadsCpuUs } from './cpu.ts';
 
-const EVENTS = isQuick ? 4_000 : 30_000;
+const EVENTS = isQuick ? 4_000 : 20_000;
 const WARM_UP = isQuick ? 4_000 : 60_000;
 const ROUNDS = isQuick ? 1 : 7;
 const SHARES = [0, 0.01, 0.1] as const;
