@@ -84,6 +84,7 @@ export interface ClickHouse {
  * 'misconfigured': needs an operator (60, 16, 516, 497).
  */
 export type ClickHouseErrorKind = 'unknown' | 'bad-row' | 'unavailable' | 'misconfigured';
+/** Every failure of ClickHouse, classified once (errors.ts). */
 export class ClickHouseError extends Error {
   readonly kind: ClickHouseErrorKind;
   /** ClickHouse's error code; undefined when there was no answer. */

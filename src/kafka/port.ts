@@ -21,6 +21,7 @@ export interface RecordBatch extends TopicPartition {
   readonly highWatermark: number;
 }
 
+/** The partitions of one generation, with the group's committed offsets; undefined where it never committed. */
 export interface Assignment {
   readonly generation: number;
   readonly memberId: string;
@@ -46,6 +47,7 @@ export interface ConsumerHandlers {
   crashed(error: Error): void;
 }
 
+/** A member of a consumer group. Started once, stopped once. */
 export interface RecordConsumer {
   /** Joins the group. Resolves when subscribed; handlers are called from then on. */
   start(handlers: ConsumerHandlers): Promise<void>;
@@ -63,12 +65,14 @@ export interface RecordConsumer {
   stop(): Promise<void>;
 }
 
+/** A record to be written. The key decides the partition. */
 export interface OutgoingRecord {
   readonly key: Buffer | null;
   readonly value: Buffer;
   readonly headers?: Readonly<Record<string, string | Buffer>> | undefined;
 }
 
+/** Writes records; any number of calls at a time. */
 export interface RecordProducer {
   /**
    * Resolves when EVERY record is acknowledged by all in-sync replicas (acks=all; embedded: fdatasync). Records of one
@@ -82,7 +86,9 @@ export interface RecordProducer {
   close(): Promise<void>;
 }
 
+/** 'too-large' and 'unknown-topic' stay so; 'queue-full' and 'unavailable' pass. After 'unavailable' some of the records may have been written. */
 export type ProduceErrorCode = 'too-large' | 'unknown-topic' | 'queue-full' | 'unavailable';
+/** A call of `send` as a whole. */
 export class ProduceError extends Error {
   readonly code: ProduceErrorCode;
   constructor(code: ProduceErrorCode, message: string, options?: { cause?: unknown }) {
@@ -92,6 +98,7 @@ export class ProduceError extends Error {
   }
 }
 
+/** Questions about topics and groups, for start, inspection and tests. */
 export interface TopicAdmin {
   /** Creates the topics that are missing; an existing one is left as it is. */
   ensureTopics(topics: readonly { readonly topic: string; readonly partitions: number }[]): Promise<void>;

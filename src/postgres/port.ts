@@ -16,6 +16,7 @@ export interface FoundPerson {
   readonly mappingVersion: number;
 }
 
+/** A person that nobody has yet, with its first mappings. */
 export interface NewPerson {
   readonly teamId: TeamId;
   readonly id: PersonId;
@@ -28,6 +29,7 @@ export interface NewPerson {
   readonly distinctIds: readonly { readonly distinctId: string; readonly version: number }[];
 }
 
+/** Of one person of a batch. */
 export type CreateResult =
   | { readonly type: 'created'; readonly person: Person }
   /** One of the distinct ids has a person already; nothing was written for this one. Load again and refold. */
@@ -39,11 +41,13 @@ export interface PersonWrite {
   /** The version that the new state was folded from. */
   readonly version: number;
 }
+/** Of one write of a batch; the version is the new one. */
 export type UpdateResult =
   | { readonly type: 'updated'; readonly version: number }
   /** The row has another version or is gone (merged away). Load again and refold. */
   | { readonly type: 'conflict' };
 
+/** Two persons as they were loaded, and what the survivor is to be. */
 export interface MergeCommand {
   readonly teamId: TeamId;
   /** The person that stays. */
@@ -54,6 +58,7 @@ export interface MergeCommand {
   readonly properties: Readonly<Json>;
   readonly createdAtMs: number;
 }
+/** `moved`: the mappings that now lead to the survivor, with their new versions. */
 export type MergeResult =
   | {
       readonly type: 'merged';
@@ -63,6 +68,7 @@ export type MergeResult =
   /** One of the two changed or is gone: load again and decide anew. */
   | { readonly type: 'conflict' };
 
+/** Of one mapping of a batch; the version is that of the mapping. */
 export type AddDistinctIdResult =
   | { readonly type: 'added'; readonly version: number }
   | { readonly type: 'exists' }
@@ -107,6 +113,7 @@ export interface PersonStore {
   markMerged(keys: readonly PersonKey[]): Promise<readonly { readonly existed: boolean }[]>;
 }
 
+/** `posthog_team`, read only. All throw PostgresError. */
 export interface TeamStore {
   /** In the order of the tokens; undefined where no team has it. */
   byToken(tokens: readonly string[]): Promise<readonly (Team | undefined)[]>;
@@ -128,10 +135,12 @@ export interface PluginConfigRow {
   /** Changes when the config or the plugin changed. */
   readonly fingerprint: string;
 }
+/** What is to run, read at start and every half minute. Throws PostgresError. */
 export interface PluginConfigStore {
   activePluginConfigs(): Promise<readonly PluginConfigRow[]>;
 }
 
+/** Group types and groups. Both calls are safe to repeat after a lost answer. All throw PostgresError. */
 export interface GroupStore {
   /** Rules G-2: index of a group type, registered when new; undefined beyond index 4. */
   groupTypeIndex(teamId: TeamId, groupType: string): Promise<number | undefined>;
@@ -145,6 +154,7 @@ export interface GroupStore {
   }): Promise<{ readonly changed: boolean; readonly version: number; readonly createdAtMs: number; readonly properties: Readonly<Json> }>;
 }
 
+/** Every failure of PostgreSQL, classified once (errors.ts). */
 export class PostgresError extends Error {
   /** 'unavailable': ours, retry the same call. 'refused': the data itself cannot be stored. 'misconfigured': needs an operator. */
   readonly kind: 'unavailable' | 'refused' | 'misconfigured';

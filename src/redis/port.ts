@@ -1,6 +1,6 @@
 /**
- * Shared fast state: what Redis is in production and a local store is in embedded mode. Narrow on purpose; grows with
- * the session buffer (issue 5). Keys and values are strings. All methods reject with StateStoreError when the store is away.
+ * Shared fast state: what Redis is in production and a local store is in embedded mode. Narrow on purpose; it grows
+ * with what needs it. Keys and values are strings. All methods reject with StateStoreError when the store is away.
  */
 export interface StateStore {
   ping(): Promise<void>;
@@ -20,6 +20,7 @@ export interface StateStore {
   increment(key: string, by: number, ttlMs: number): Promise<number>;
   close(): Promise<void>;
 }
+/** One member of a sorted set: its score, and how long the set lives on from now. */
 export interface RankEntry {
   readonly key: string;
   readonly member: string;
@@ -28,6 +29,7 @@ export interface RankEntry {
   readonly keepFrom?: number;
 }
 
+/** The store did not answer, in time or at all. Whoever asked goes on without. */
 export class StateStoreError extends Error {
   constructor(message: string, options?: { cause?: unknown }) {
     super(message, options);

@@ -3,6 +3,7 @@ import type { TraceContext } from './envelope.ts';
 import type { ActorRef, AnyRef } from './ref.ts';
 import type { Strategy } from './strategy.ts';
 
+/** Why a life ends. `restarted`, `budget-spent`: it crashed; the others are orderly. */
 export type StopReason = 'stopped' | 'passivated' | 'restarted' | 'budget-spent' | 'parent-stopped';
 
 /** Why an accepted message will reach no life of its actor; see {@link ActorSpec.refused}. */

@@ -12,6 +12,7 @@ import type { ActorRef, TellResult } from './ref.ts';
  * I3 a reply after that is a dead letter (`late-reply`), and the teller learns `stopped`.
  */
 export type AskErrorCode = 'full' | 'stopped' | 'failed' | 'deadline';
+/** An ask that got no reply: the code says why, and comes at once where that is known. */
 export class AskError extends Error {
   readonly code: AskErrorCode;
   constructor(code: AskErrorCode, path: string, cause?: unknown) {
@@ -35,6 +36,7 @@ interface Pending {
   readonly end: () => boolean;
 }
 
+/** The asks of one actor system, all on one timer. */
 export function createAsks(deadlines: DeadlineQueue, deadLetters: DeadLetterSink): Asks {
   const pendingByMessage = new Map<unknown, Pending>();
   let lastNumber = 0;

@@ -34,6 +34,7 @@ import { watch, type Watching } from './watch.ts';
  * apart. A synchronous `receive` costs no promise and no closure; an asynchronous one must return a native promise.
  */
 export type CellStatus = 'new' | 'waiting' | 'starting' | 'active' | 'backing-off' | 'quarantined' | 'stopping' | 'stopped';
+/** What the loop of a cell is doing; the drawing is above. */
 export type CellPhase = 'idle' | 'scheduled' | 'running' | 'awaiting' | 'parked';
 
 /** Messages handled per turn before others get theirs. */
@@ -235,6 +236,7 @@ export class Cell implements ActorRef<unknown>, ActorContext<unknown>, Occupant 
   }
 }
 
+/** The cell's rare part, made now if it has none. */
 export function rareOf(cell: Cell): Rare {
   return (cell.rare ??= {
     urgent: undefined,

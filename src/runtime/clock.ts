@@ -7,6 +7,7 @@ export interface Clock {
   /** Runs `run` once after `delayMs`. The handle cancels it; cancelling twice is harmless. */
   after(delayMs: number, run: () => void): Timer;
 }
+/** What `after` gives back. Cancelling one that has run, or twice, does nothing. */
 export interface Timer {
   cancel(): void;
 }
@@ -27,4 +28,5 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(timer) };
   },
 };
+/** Math.random. */
 export const systemRandom: Random = { next: () => Math.random() };

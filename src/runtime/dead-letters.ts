@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts';
  */
 export type DeadLetterReason = 'stopped' | 'full' | 'unhandled' | 'late-reply' | 'failed';
 
+/** What is kept of a message that no actor took. */
 export interface DeadLetter {
   /** `type` of the message, or its JavaScript type. */
   readonly messageType: string;
@@ -16,18 +17,22 @@ export interface DeadLetter {
   /** Epoch ms. */
   readonly atMs: number;
 }
+/** What the inspector reads. */
 export interface DeadLetters {
   /** Count by reason since the start of the system. */
   counts(): Readonly<Record<DeadLetterReason, number>>;
   /** The last {@link RECENT_COUNT}, oldest first. */
   recent(): readonly DeadLetter[];
 }
+/** What the runtime writes. */
 export interface DeadLetterSink extends DeadLetters {
   add(target: { readonly kind: string; readonly path: string }, message: unknown, reason: DeadLetterReason): void;
 }
 
+/** Letters kept for the inspector. */
 export const RECENT_COUNT = 100;
 
+/** The sink of one actor system. */
 export function createDeadLetters(clock: Clock): DeadLetterSink {
   const counts: Record<DeadLetterReason, number> = { stopped: 0, full: 0, unhandled: 0, 'late-reply': 0, failed: 0 };
   const recent: DeadLetter[] = [];

@@ -57,6 +57,7 @@ export interface EntitiesOptions<K extends string, S, M> {
   readonly onEscalate?: (ref: AnyRef, error: unknown) => void;
 }
 
+/** A group of actors addressed by key. */
 export interface Entities<K extends string, M> {
   /**
    * Hands a message to the entity of this key, starting it if need be. `full`: its mailbox, the group's buffer or the room for entities is

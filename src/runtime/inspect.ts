@@ -24,6 +24,7 @@ export interface ActorSnapshot {
   readonly handledCount: number;
   readonly details: Readonly<Record<string, string | number | boolean>>;
 }
+/** A node of the tree and what is below it. */
 export interface TreeSnapshot {
   readonly path: string;
   /** Undefined for a mute parent. */
@@ -46,6 +47,7 @@ export interface KindSnapshot {
   readonly longestCurrentMs: number;
   readonly handledCount: number;
 }
+/** Questions about the tree of now; each answer is a new object. */
 export interface ActorInspector {
   /** One row per kind, over ALL actors: it makes no snapshot of each, so it also suits a million of them. */
   kinds(): readonly KindSnapshot[];

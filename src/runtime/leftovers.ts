@@ -53,6 +53,7 @@ function codeOf(error: unknown): string {
   return error instanceof Error ? error.name : 'not-an-error';
 }
 
+/** States that an actor was given up while it stopped. */
 export function warnOfLimit(cell: Cell, limitMs: number): void {
   stateFact('log-written', {
     level: 'warn',

@@ -11,6 +11,7 @@ import { endWatches, tellWatchers } from './watch.ts';
 /** Limit of a `stopping` that nobody else limits (restart, quarantine): after it the next life starts all the same. */
 const STOPPING_LIMIT_MS = 10_000;
 
+/** Moves the status and tells the place of it. */
 export function setStatus(cell: Cell, status: CellStatus): void {
   const from = cell.status;
   cell.status = status;

@@ -72,6 +72,7 @@ export class Mailbox {
   }
 }
 
+/** Empty mailboxes for those who become busy. */
 export interface MailboxPool {
   take(): Mailbox;
   /** Gives an EMPTY mailbox back. */

@@ -17,6 +17,7 @@ export interface Recency<T extends RecencyLinks> {
   oldest(): T | undefined;
 }
 
+/** An empty list. */
 export function createRecency<T extends RecencyLinks>(): Recency<T> {
   let oldest: RecencyLinks | undefined;
   let newest: RecencyLinks | undefined;

@@ -4,6 +4,7 @@ export interface Budget {
   readonly count: number;
   readonly periodMs: number;
 }
+/** How long to wait before restart number n: see {@link backoffMs}. */
 export interface BackoffCurve {
   readonly minMs: number;
   readonly maxMs: number;
@@ -12,6 +13,7 @@ export interface BackoffCurve {
   /** After this long without a crash the curve starts again. */
   readonly quietMs: number;
 }
+/** What is done when `receive` or `start` throws. */
 export type Strategy =
   /** Keep the state, drop the failing message to `failed`/dead letters, go on. For actors whose receive cannot half-change state. */
   | { readonly directive: 'resume' }
@@ -34,8 +36,10 @@ export interface CrashHistory {
   readonly attempt: number;
   readonly lastAtMs: number;
 }
+/** Of an actor that has never crashed, or whose quarantine has ended. */
 export const noCrashes: CrashHistory = { grantedAtMs: [], attempt: 0, lastAtMs: -Infinity };
 
+/** `history` is to be kept either way. */
 export type RestartDecision =
   | { readonly granted: true; readonly backoffMs: number; readonly history: CrashHistory }
   | { readonly granted: false; readonly history: CrashHistory };

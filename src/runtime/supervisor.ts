@@ -32,6 +32,7 @@ export interface SupervisorOptions {
   readonly onEscalate: (error: unknown) => void;
 }
 
+/** A child as data: its name, unique among its siblings, and how a life of it begins. */
 export interface ChildSpec {
   readonly name: string;
   /**
@@ -39,10 +40,12 @@ export interface ChildSpec {
    */
   start(escalate: (error: unknown) => void): RunningChild | Promise<RunningChild>;
 }
+/** One life of a child. */
 export interface RunningChild {
   stop(limitMs: number): Promise<void>;
 }
 
+/** Children with an order, as one: it can be a child itself. */
 export interface Supervisor extends RunningChild {
   /** Resolves when all children have been started; rejects when that spends the budget. */
   start(): Promise<void>;
@@ -59,6 +62,7 @@ interface Slot {
   running: RunningChild | undefined;
 }
 
+/** Makes a supervisor; nothing runs before `start`. */
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { system, strategy } = options;
   const slots: Slot[] = options.children.map((spec) => ({ spec, running: undefined }));

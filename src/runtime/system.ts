@@ -66,6 +66,7 @@ const POOLED_MAILBOXES_COUNT = 16_384;
 /** Names whose last number is remembered per parent. Static actors have a handful of names; the oldest go first. */
 const REMEMBERED_NAMES_COUNT = 1_024;
 
+/** Starts a tree without actors. Several may live in one process, as simulations have it. */
 export function createActorSystem(options: { readonly name: string; readonly clock: Clock; readonly random: Random }): ActorSystem {
   const { clock, random } = options;
   const deadlines = createDeadlineQueue(clock);

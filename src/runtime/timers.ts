@@ -37,6 +37,7 @@ export function every(cell: Cell, intervalMs: number, message: unknown): Timer {
   return timer;
 }
 
+/** At the end of a life. */
 export function cancelTimers(cell: Cell): void {
   const timers = cell.rare?.timers;
   if (timers === undefined) return;

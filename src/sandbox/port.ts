@@ -15,9 +15,11 @@ export interface PluginSource {
   readonly files: Readonly<Record<string, string>>;
 }
 
+/** What became of a plugin's source; `methods` are the names that it exports. */
 export type LoadResult =
   { readonly type: 'loaded'; readonly methods: readonly string[] } | { readonly type: 'refused'; readonly message: string };
 
+/** What a plugin made of one event. */
 export type InvocationResult =
   | { readonly type: 'event'; readonly event: PluginEvent }
   /** The plugin returned a falsy value: the event is to be dropped (L-5). */
@@ -48,6 +50,7 @@ export interface Sandbox {
   pid(): number | undefined;
   close(): Promise<void>;
 }
+/** An invocation, or a load, that had to be ended; the events of the batch have no result. */
 export class SandboxError extends Error {
   readonly code: 'deadline' | 'died' | 'not-loaded';
   /**
