@@ -4,7 +4,8 @@ import { ENCODERS, EVENT_ENCODER } from './rows.ts';
  * The tables that Troupe writes: how it makes them where they are absent, and what it asks of those that are there. Pure.
  *
  * Names, keys and partitioning are PostHog's (spec/ingestion.md section 4), so that what reads one reads the other. The
- * `events` table is leaner: PostHog's materialized columns cost 7-9 us of engine time a row and 42 % of disk (docs/measured.md); whoever wants them creates PostHog's table first, and it is used as it is.
+ * `events` table is leaner: PostHog's materialized columns cost 7-9 us of engine time a row and 42 % of disk (docs/measured.md);
+ * whoever wants them creates PostHog's table first, and it is used as it is.
  */
 
 /** Later inserts after which a second copy of a block is no longer noticed. */
