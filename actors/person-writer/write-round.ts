@@ -5,7 +5,8 @@
  * Invariants
  * W1 A write lands only on the version it was folded from; on a conflict the updates are folded again on what is stored
  *    now, never dropped and never laid over it (docs/adr/0004).
- * W2 Within a round one person is one unit, whatever number of distinct_ids wrote to it: their updates fold in arrival order.
+ * W2 Within a round one person is one unit, whatever number of distinct_ids wrote to it: their updates fold in arrival order. A unit
+ *    that PostgreSQL refuses is taken apart and each request written by itself, so that only the culprit hears of it.
  * W3 Before every try of a statement, a request whose partition is no longer ours is left out: a zombie's late fold could undo
  *    what the new owner has written after it. While we cannot know whose it is, nothing is written and nothing given up.
  * W4 Each request gets exactly one answer.
@@ -18,7 +19,7 @@ import type { Person } from '../../src/domain/person.ts';
 import type { SideRow } from '../../src/domain/rows.ts';
 import type { FoundPerson, NewPerson, PersonStore } from '../../src/postgres/port.ts';
 import { sleep, untilAvailable, type Patience } from '../../src/runtime/patience.ts';
-import { isolatingRefusals } from './refusals.ts';
+import { isolatingRefusals, type Refusal } from './refusals.ts';
 import { distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
 import type { PersonWriteCommand } from './messages.ts';
 
@@ -65,14 +66,15 @@ export interface RoundDeps {
 /** Runs until every request has its answer. @throws PostgresError 'misconfigured', or 'unavailable' when given up. */
 export async function runWriteRound(deps: RoundDeps, requests: readonly WriteRequest[]): Promise<void> {
   let units = unite(requests);
+  const apart: WriteRequest[] = [];
   let waitMs = deps.patience.minMs;
   for (;;) {
     await untilSure(deps.patience, () => units.flatMap((unit) => unit.requests));
     units = dropUnwanted(units);
-    if (units.length === 0) return;
+    if (units.length === 0) break;
     const births = units.filter((unit) => unit.base === undefined);
     const changes = units.filter((unit) => unit.base !== undefined);
-    const [born, changed] = await Promise.all([tryOnce(deps, births, create), tryOnce(deps, changes, update)]);
+    const [born, changed] = await Promise.all([tryOnce(deps, births, apart, create), tryOnce(deps, changes, apart, update)]);
     const clashed = [...born.clashed, ...changed.clashed];
     deps.counts.conflicts += clashed.length;
     const unsent = [...born.unsent, ...changed.unsent];
@@ -83,16 +85,19 @@ export async function runWriteRound(deps: RoundDeps, requests: readonly WriteReq
     }
     units = [...unsent, ...(await reload(deps, clashed))];
   }
+  // One after the other: they are of one person, and each is folded on what the one before it left (W1).
+  for (const request of apart) await runWriteRound(deps, [request]);
 }
 
 /** PostgreSQL away: the units stay as they are, and W3 is asked again before the next try. */
 async function tryOnce(
   deps: RoundDeps,
   units: readonly Unit[],
-  run: (deps: RoundDeps, units: readonly Unit[]) => Promise<Unit[]>,
+  apart: WriteRequest[],
+  run: (deps: RoundDeps, units: readonly Unit[], apart: WriteRequest[]) => Promise<Unit[]>,
 ): Promise<{ readonly clashed: readonly Unit[]; readonly unsent: readonly Unit[] }> {
   try {
-    return { clashed: await run(deps, units), unsent: [] };
+    return { clashed: await run(deps, units, apart), unsent: [] };
   } catch (error) {
     if (!deps.patience.passing(error) || deps.patience.givenUp()) throw error;
     return { clashed: [], unsent: units };
@@ -192,8 +197,14 @@ function settle(deps: RoundDeps, unit: Unit, person: Person, rows: readonly Side
   for (const request of unit.requests) request.answer({ type: 'written', person });
 }
 
+/** W2 */
+function refuse(unit: Unit, refusal: Refusal, apart: WriteRequest[]): void {
+  if (unit.requests.length > 1) apart.push(...unit.requests);
+  else for (const request of unit.requests) request.answer(refusal);
+}
+
 /** Answers the units that clashed with somebody else's create. */
-async function create(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
+async function create(deps: RoundDeps, units: readonly Unit[], apart: WriteRequest[]): Promise<Unit[]> {
   const clashed: Unit[] = [];
   const births = units.map((unit) => ({ unit, born: birthOf(unit) }));
   const results = await isolatingRefusals(births, (items) => deps.store.create(items.map((item) => item.born)));
@@ -205,7 +216,7 @@ async function create(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
       const { distinctId } = unit.requests[0]?.command ?? { distinctId: '' };
       settle(deps, unit, result.person, [personRow(result.person), distinctIdRow(result.person, distinctId, 0)]);
     } else if (result.type === 'refused') {
-      for (const request of unit.requests) request.answer(result);
+      refuse(unit, result, apart);
     } else {
       clashed.push(unit);
     }
@@ -214,7 +225,7 @@ async function create(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
 }
 
 /** Answers the units whose person had another version, or was gone. */
-async function update(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> {
+async function update(deps: RoundDeps, units: readonly Unit[], apart: WriteRequest[]): Promise<Unit[]> {
   const clashed: Unit[] = [];
   const writes = units.flatMap((unit) =>
     unit.base === undefined || unit.current === undefined ? [] : [{ person: unit.current, version: unit.base.version }],
@@ -228,7 +239,7 @@ async function update(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
       const person = { ...unit.current, version: result.version };
       settle(deps, unit, person, [personRow(person)]);
     } else if (result.type === 'refused') {
-      for (const request of unit.requests) request.answer(result);
+      refuse(unit, result, apart);
     } else {
       clashed.push(unit);
     }

@@ -5,7 +5,7 @@ import type { Team } from '../../../src/domain/team.ts';
 import { teamId } from '../../../src/domain/ids.ts';
 import { PostgresError, type GroupStore, type PluginConfigStore, type TeamStore } from '../../../src/postgres/port.ts';
 import { StateStoreError, type StateStore } from '../../../src/redis/port.ts';
-import type { Sandbox } from '../../../src/sandbox/port.ts';
+import { SandboxError, type Sandbox } from '../../../src/sandbox/port.ts';
 import type { Accounts } from '../../../src/telemetry/account.ts';
 import type { TroupeDeps } from '../../../supervisors/root.ts';
 import {
@@ -36,7 +36,7 @@ import {
   SETTINGS,
   TOPIC,
 } from './settings.ts';
-import { BAD_ROW, type Workload } from './workload.ts';
+import { BAD_PERSON, BAD_ROW, type Workload } from './workload.ts';
 
 export interface Systems {
   readonly kafka: FakeKafka;
@@ -111,10 +111,11 @@ function over<Port extends object>(host: Host, system: System, port: Port, error
 function personsOf(host: Host, { persons }: Systems, away: () => Error): TroupeDeps['persons'] {
   const ways = new WeakMap<object, Call>();
   return createFakePersonStore(persons, {
-    arrive(call) {
+    async arrive(call) {
       const way = host.call('postgres', `${call.operation} ${idsIn(call.input)}`);
       ways.set(call, way);
-      return way.outward(away);
+      await way.outward(away);
+      if (JSON.stringify(call.input).includes(BAD_PERSON)) await way.fail(new PostgresError('refused', 'this value is refused'));
     },
     answer: (call) => ways.get(call)?.homeward(away),
   });
@@ -190,16 +191,35 @@ const PLUGIN = {
   fingerprint: '1',
 };
 
+/** Its child dies now and then, and has forgotten all plugins when the next one starts. */
 function sandboxOf(host: Host): Sandbox {
   const link = host.link('sandbox');
+  let isLoaded = false;
+  const died = (): Error => {
+    isLoaded = false;
+    return new SandboxError('died', 'the child died');
+  };
   return {
-    load: () => link.call('load', () => ({ type: 'loaded', methods: ['processEvent'] })),
+    load: () =>
+      link.call(
+        'load',
+        () => {
+          isLoaded = true;
+          return { type: 'loaded', methods: ['processEvent'] };
+        },
+        { away: died, lost: died },
+      ),
     invoke: (_isolate, events) =>
-      link.call('invoke', () =>
-        events.map((event) => {
-          if (event.event === 'drop me') return { type: 'dropped' };
-          return { type: 'event', event: { ...event, properties: { ...event.properties, marked: true } } };
-        }),
+      link.call(
+        'invoke',
+        () => {
+          if (!isLoaded) throw new SandboxError('not-loaded', 'the plugin is not loaded');
+          return events.map((event) => {
+            if (event.event === 'drop me') return { type: 'dropped' };
+            return { type: 'event', event: { ...event, properties: { ...event.properties, marked: true } } };
+          });
+        },
+        { away: died, lost: died },
       ),
     unload: () => Promise.resolve(),
     pid: () => 1,

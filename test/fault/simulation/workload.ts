@@ -44,6 +44,8 @@ export interface Workload {
 export const sequenceKey = (distinctId: string): string => `${distinctId}/seq`;
 /** A text by which the fake ClickHouse knows a row to refuse. */
 export const BAD_ROW = 'refused-by-clickhouse';
+/** And the fake PostgreSQL a person. */
+export const BAD_PERSON = 'refused-by-postgres';
 
 export interface WorkloadOptions {
   readonly random: SeededRandom;
@@ -135,7 +137,7 @@ export function createWorkload({ random, startMs, recordCount, spreadMs }: Workl
   }
 
   function oddRecord(team: number, distinctId: string): void {
-    const kind = random.below(9);
+    const kind = random.below(10);
     if (kind === 0) push({ team, distinctId, event: 'odd', ending: 'dropped', token: 'phc_nobody' });
     else if (kind === 1) push({ team, distinctId, event: 'odd', ending: 'dropped', token: '' });
     else if (kind === 2) push({ team, distinctId, event: 'odd', ending: 'dead-lettered', value: Buffer.from('{"not": json') });
@@ -149,7 +151,8 @@ export function createWorkload({ random, startMs, recordCount, spreadMs }: Workl
       const timestampMs = startMs + atMs;
       for (let n = 0; n < 2; n++)
         push({ team, distinctId, event, uuid, timestampMs, ending: 'stored-or-dropped', properties: { ...personless } });
-    } else push({ team, distinctId, event: 'drop me', properties: { ...personless }, ending: team === 1 ? 'stored-or-dropped' : 'stored' });
+    } else if (kind === 8) push({ team, distinctId, event: 'odd', ending: 'dead-lettered', properties: { $set: { [BAD_PERSON]: true } } });
+    else push({ team, distinctId, event: 'drop me', properties: { ...personless }, ending: team === 1 ? 'stored-or-dropped' : 'stored' });
   }
 
   while (records.length < recordCount) {
