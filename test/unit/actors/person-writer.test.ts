@@ -327,6 +327,32 @@ describe('a round of writes', () => {
   });
 });
 
+describe('writes of several distinct_ids of one person', () => {
+  it('W2: a refusal costs the distinct_id that holds the culprit, and not the others of its person', async () => {
+    const { write, merge, rest, answers, person } = setUp({
+      arrive({ operation, input }) {
+        if (operation === 'update' && (input as PersonWrite[]).some((one) => 'poison' in one.person.properties))
+          throw new PostgresError('refused', 'no');
+      },
+    });
+    merge('a', 'b');
+    await rest();
+    const base = await person('a');
+    write('a', [update({ ok: 1 })], base);
+    write('b', [update({ poison: 1 })], base);
+    write('a', [update({ more: 1 })], base);
+    await rest();
+    expect(
+      answers()
+        .slice(1)
+        .toSorted((one, two) => one.ticket - two.ticket)
+        .map(({ type }) => type),
+    ).toEqual(['person-written', 'person-refused', 'person-written']);
+    expect((await person('b')).properties).toMatchObject({ ok: 1, more: 1 });
+    expect((await person('b')).properties).not.toHaveProperty('poison');
+  });
+});
+
 describe('PostgreSQL away', () => {
   it('I5: loads, writes and merges wait, nothing is answered, and then all are done', async () => {
     const pg = { away: true };
