@@ -61,7 +61,7 @@ export interface Topics {
   readonly consumed: readonly string[];
 }
 
-/** Topic names of spec/ingestion.md 1.1. One group reads all that capture fills; issue 2 gives each its own. */
+/** Topic names of spec/ingestion.md 1.1. One group reads all that capture fills. */
 export function topicsOf({ kafka }: Config): Topics {
   const named = (name: string): string => `${kafka.prefix}${name}`;
   const input = named(kafka.topic);

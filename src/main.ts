@@ -185,7 +185,8 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     handle: createOperationsHandler({
       clock,
       metrics: () => telemetry.metrics.text(),
-      health: { 'analytics-ingestion': () => !ingests(config) || holder.troupe !== undefined },
+      // Alive while it starts: a start that fails ends the process, and one that takes long must not be ended by a probe.
+      health: { 'analytics-ingestion': () => true },
       ready: {
         'analytics-ingestion': () => !ingests(config) || (holder.troupe?.tree().intake.ready() ?? false),
         clickhouse: () => parts.clickhouse.ping().then(() => true),
