@@ -2,7 +2,7 @@
 import type { Network, System, Trouble } from './network.ts';
 import { NO_TROUBLE } from './network.ts';
 import { SESSION_TIMEOUT_MS } from './settings.ts';
-import type { SimulatedProcess } from './simulated-process.ts';
+import { STUMBLING, type SimulatedProcess } from './simulated-process.ts';
 import type { Systems } from './systems.ts';
 
 export interface Director {
@@ -53,6 +53,7 @@ export function createDirector(
     else if (chance < 0.5) pause(victim, random.next() < 0.5 ? SESSION_TIMEOUT_MS + random.below(6_000) : random.below(3_000));
     else if (chance < 0.6) victim.stop();
     else if (chance < 0.65) systems.clickhouse.crash();
+    else if (chance < 0.7) victim.stumble(random.pick(STUMBLING));
     else network.outage(random.pick(SYSTEMS), 100 + random.below(random.next() < 0.3 ? 9_000 : 1_500));
     clock.after(200 + random.below(2_500), act);
   }

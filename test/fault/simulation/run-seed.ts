@@ -7,7 +7,7 @@ import { manualClock, seededRandom } from '../../kit/clock.ts';
 import { createChecks, type Checks, type Violation } from './checks.ts';
 import { createDirector } from './director.ts';
 import { createNetwork, type Trouble } from './network.ts';
-import { startProcess, type Plant, type SimulatedProcess } from './simulated-process.ts';
+import { startProcess, STUMBLE, type Plant, type SimulatedProcess } from './simulated-process.ts';
 import { createSystems, type Systems } from './systems.ts';
 import { TOPIC } from './settings.ts';
 import { createWorkload, type SentRecord } from './workload.ts';
@@ -133,14 +133,16 @@ function stuckAt({ kafka }: Systems): string {
 /** Crashes that the tree survives are violations all the same: every failure of an outside system has an answer here. */
 function listen(checks: Checks, note: (line: string) => void): (() => void)[] {
   return [
-    observe('runtime-actor-crashed', ({ path, message }) => checks.report('crash', `${path}: ${message}`)),
+    observe('runtime-actor-crashed', ({ path, message }) => {
+      if (!message.includes(STUMBLE)) checks.report('crash', `${path}: ${message}`);
+    }),
     observe('router-partition-assigned', (fact) => note(`assigned ${JSON.stringify(fact)}`)),
     observe('router-partition-revoked', (fact) => note(`revoked ${JSON.stringify(fact)}`)),
     observe('router-watermark-committed', ({ partition, offset }) => note(`committed ${partition} ${offset}`)),
     observe('outcome-settled', (fact) => note(`settled ${JSON.stringify(fact)}`)),
     observe('log-written', ({ level, message, fields }) => {
       note(`${level} ${message} ${JSON.stringify(fields)}`);
-      if (level === 'error') checks.report('crash', `${message} ${JSON.stringify(fields)}`);
+      if (level === 'error' && !JSON.stringify(fields).includes(STUMBLE)) checks.report('crash', `${message} ${JSON.stringify(fields)}`);
     }),
   ];
 }

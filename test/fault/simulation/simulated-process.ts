@@ -15,9 +15,16 @@ export interface SimulatedProcess {
   readonly isStopped: boolean;
   isQuiescent(): boolean;
   stop(): void;
+  /** One of its actors crashes, as by a bug: the tree is built anew. */
+  stumble(at: (typeof STUMBLING)[number]): void;
   /** The account and the bounds of this moment. */
   check(): void;
 }
+
+/** Below the budget of a tree (supervisors/budgets.ts). */
+const MOST_STUMBLES = 3;
+export const STUMBLING = ['clickhouse-writer', 'person-writer', 'dead-letter'] as const;
+export const STUMBLE = 'stumbled on purpose';
 
 /** Wraps the deps of every process: where a bug is planted. */
 export type Plant = (deps: TroupeDeps) => TroupeDeps;
@@ -26,6 +33,7 @@ export function startProcess(name: string, network: Network, systems: Systems, c
   let troupe: Troupe | undefined;
   let isStopping = false;
   let isStopped = false;
+  let stumbles = 0;
   const host = createHost(name, network, () => troupe?.kill());
   const ledgers = new Set<AccountedLedger>();
   const accounts = createAccounts();
@@ -86,6 +94,20 @@ export function startProcess(name: string, network: Network, systems: Systems, c
       isStopping = true;
       network.note(`${name} stops`);
       stopNow();
+    },
+    stumble(at) {
+      if (troupe === undefined || !host.isAlive || stumbles >= MOST_STUMBLES) return;
+      stumbles++;
+      network.note(`${name} stumbles at ${at}`);
+      const { writers } = troupe.tree();
+      const bad = new Proxy({} as never, {
+        get() {
+          throw new Error(STUMBLE);
+        },
+      });
+      if (at === 'clickhouse-writer') writers.clickhouseWriter.tell({ type: 'store-events', rows: [bad] });
+      else if (at === 'dead-letter') writers.deadLetter.tell({ type: 'dead-letter', records: [bad] });
+      else writers.personWriter.tell({ type: 'self:round-ended', error: new Error(STUMBLE) });
     },
     check() {
       if (!host.isAlive || troupe === undefined) return;
