@@ -258,10 +258,10 @@ describe('attacks', () => {
     });
 
   it('code that is endless while it loads is stopped', async () => {
-    await expect(sandbox.load(plugin(1, 'while (true);'))).rejects.toMatchObject({ code: 'deadline' });
-    await expect(sandbox.load(plugin(1, 'export const setupPlugin = () => new Promise(() => {})'))).rejects.toMatchObject({
-      code: 'deadline',
-    });
+    // 'died' is the third grade of force (port.ts): a busy machine may not obey the first two in time. The culprit is named either way.
+    const stopped = { code: expect.stringMatching(/^(deadline|died)$/) as string, culprit: 1 };
+    await expect(sandbox.load(plugin(1, 'while (true);'))).rejects.toMatchObject(stopped);
+    await expect(sandbox.load(plugin(1, 'export const setupPlugin = () => new Promise(() => {})'))).rejects.toMatchObject(stopped);
     const hostile = sandbox.load(plugin(1, 'throw new Proxy({}, { get() { for (;;); }, getPrototypeOf() { for (;;); } })'));
     expect(['deadline', 'died', 'refused']).toContain(
       await hostile.then(
