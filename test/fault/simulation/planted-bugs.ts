@@ -81,7 +81,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     plant: (deps) => withInsert(deps, retryingBlindly),
     trouble: { lostRatio: 0.2 },
     caughtBy: ['early-commit', 'one-outcome'],
-    withinSeeds: 20,
+    withinSeeds: 40,
   },
   {
     name: 'blind retry with a new token',
@@ -204,9 +204,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         },
       },
     }),
-    trouble: { awayRatio: 0.15 },
+    trouble: { awayRatio: 0.15, crashRatio: 0.004 },
     caughtBy: ['early-commit', 'one-outcome'],
-    withinSeeds: 20,
+    withinSeeds: 40,
   },
 ];
 
