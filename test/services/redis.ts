@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { registerServer, sweepLeftBehind } from './left-behind.ts';
 
 /** Rejects with the reason when this machine has no redis-server. */
 export async function probeRedis(): Promise<void> {
@@ -22,6 +23,7 @@ export interface TestRedis {
 }
 
 export async function startRedis(options: { readonly appendOnly?: boolean; readonly port?: number } = {}): Promise<TestRedis> {
+  sweepLeftBehind();
   const dir = await mkdtemp(join(tmpdir(), 'troupe-redis-'));
   const socket = join(dir, 'redis.sock');
   let child: ChildProcess | undefined;
@@ -45,7 +47,11 @@ export async function startRedis(options: { readonly appendOnly?: boolean; reado
     child = started;
     const endWithTest = (): void => void started.kill('SIGKILL');
     process.once('exit', endWithTest);
-    started.once('exit', () => process.off('exit', endWithTest));
+    const strikeOut = started.pid === undefined ? undefined : registerServer('redis', started.pid, dir);
+    started.once('exit', () => {
+      process.off('exit', endWithTest);
+      strikeOut?.();
+    });
     const deadline = Date.now() + 10_000;
     while (!(await answers(socket))) {
       if (Date.now() > deadline) throw new Error('redis-server did not come up within 10 s');
