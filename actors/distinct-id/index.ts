@@ -1,2 +1,3 @@
-export { createDistinctId, type DistinctIdDeps } from './behavior.ts';
+export type { DistinctIdDeps } from './asking.ts';
+export { createDistinctId } from './behavior.ts';
 export { isIdle } from './state.ts';

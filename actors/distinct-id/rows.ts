@@ -1,0 +1,57 @@
+/** The end of a group: its rows are the ClickHouse writer's from here on (D2, D3). */
+import { asJsonObject } from '../../src/domain/json.ts';
+import { assignGroups } from '../../src/domain/groups.ts';
+import { personPropertiesOf } from '../../src/domain/person-fold.ts';
+import { storedPersonMode } from '../../src/domain/person-mode.ts';
+import { propertiesText } from '../../src/domain/properties-text.ts';
+import { buildEventRow } from '../../src/domain/row.ts';
+import type { EventRow, SideRow } from '../../src/domain/rows.ts';
+import { distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
+import { taken, traceStage, type Ctx, type Shared } from './asking.ts';
+import { guard } from './ends.ts';
+import type { Item, Work } from './state.ts';
+
+/** D2: everything before is durable. */
+export function tellRows(shared: Shared, work: Work, ctx: Ctx): void {
+  const rows: EventRow[] = [];
+  for (const item of work.items) {
+    if (item.ended) continue;
+    guard(shared, item.pending, 'row', () => rows.push(rowOf(work, item)), item);
+  }
+  announce(shared, work);
+  if (rows.length > 0) taken(shared.deps.clickhouseWriter.tell({ type: 'store-events', rows }), 'the ClickHouse writer');
+  // From here on they are the writer's: a crash of what comes next must not bury them as well (D3).
+  for (const item of work.items) item.ended = true;
+  traceStage(work, work.items, 'distinct-id', ctx, work.startedMs);
+}
+
+function rowOf(work: Work, item: Item): EventRow {
+  const { person } = item;
+  if (person === undefined) throw new Error('an event that is not ended has a person');
+  const { event, mode } = item;
+  if (work.groupTypes !== undefined && mode === 'full') assignGroups(event, work.groupTypes);
+  return buildEventRow(event, {
+    pending: item.pending,
+    timestampMs: item.timestampMs,
+    createdAtMs: work.startedMs,
+    personId: person.id,
+    personCreatedAtMs: person.createdAtMs,
+    personProperties: mode === 'full' ? propertiesText(personPropertiesOf(person, asJsonObject(event.properties['$set']))) : '{}',
+    personMode: storedPersonMode(mode, item),
+    processing: mode,
+    anonymizeIps: work.message.team.anonymizeIps,
+  });
+}
+
+/** What a previous owner of the partition may have written to PostgreSQL and not to ClickHouse is told again. */
+export function announce(shared: Shared, work: Work): void {
+  const rows: SideRow[] = [];
+  for (const item of work.items) {
+    if (item.ended || !item.pending.maybeReplayed || item.mode !== 'full') continue;
+    const local = work.people.get(item.event.distinct_id);
+    if (local?.base === undefined || local.announced) continue;
+    local.announced = true;
+    rows.push(personRow(local.base), distinctIdRow(local.base, local.distinctId, local.mappingVersion));
+  }
+  if (rows.length > 0) shared.deps.clickhouseWriter.tell({ type: 'store-side-rows', rows });
+}
