@@ -182,6 +182,20 @@ describe('D4: one event is at fault', () => {
     expect([stored('d'), stored('other')]).toEqual([{ a: 2, b: 1 }, { c: 1 }]);
   });
 
+  it('a culprit does not make its group forget to tell ClickHouse of a person again, on a replay', async () => {
+    const { run, sideRows } = distinctIdKit(open(), { fate: refusing });
+    await run([set({ a: 1 })]);
+    const before = sideRows().length;
+    await run([
+      { ...set({ a: 1 }), maybeReplayed: true },
+      { ...set({ poison: 1 }), maybeReplayed: true },
+    ]);
+    const tables = sideRows()
+      .slice(before)
+      .map(({ table }) => table);
+    expect(tables).toEqual(expect.arrayContaining(['person', 'person_distinct_id2']));
+  });
+
   it('a refused merge event costs itself; what comes after it goes on', async () => {
     const { run, poison, stored } = distinctIdKit(open(), { fate: refusing });
     const rows = await run([
