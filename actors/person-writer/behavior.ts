@@ -25,7 +25,8 @@ import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { ClickHouseWriterMessage } from '../clickhouse-writer/messages.ts';
-import { sleep, untilAvailable, type Patience } from '../../src/runtime/patience.ts';
+import { untilAvailable, type Patience } from '../../src/runtime/patience.ts';
+import { runLoadRound } from './load-round.ts';
 import { isolatingRefusals } from './refusals.ts';
 import { runMergeRound, type MergeRequest } from './merge-round.ts';
 import { runWriteRound, untilSure, type RoundDeps, type Standing, type WriteRequest } from './write-round.ts';
@@ -137,87 +138,9 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     const loads = state.loads.splice(0);
     const groupTypes = state.groupTypes.splice(0);
     state.loadLane = 'loading';
-    const work = async (): Promise<void> => {
-      await load(state, loads, patience(state, ctx));
-      await resolveGroupTypes(groupTypes, patience(state, ctx));
-    };
+    const work = (): Promise<void> =>
+      runLoadRound({ ...deps, personless: state.personless, patience: patience(state, ctx) }, loads, groupTypes);
     launch(state, work, (error) => tellSelf(ctx, { type: 'self:load-ended', error }));
-  }
-
-  async function load(state: PersonWriterState, loads: readonly Message<'load'>[], patient: Patience): Promise<void> {
-    if (loads.length === 0) return;
-    const startedMs = patient.clock.monotonic();
-    const keys = loads.flatMap((one) => one.distinctIds.map((distinctId) => ({ teamId: one.teamId, distinctId })));
-    const found = [...(await untilAvailable(patient, () => deps.persons.load(keys)))];
-    const unnoted: number[] = [];
-    let at = 0;
-    for (const one of loads) {
-      for (const distinctId of one.distinctIds) {
-        if (one.markPersonless && found[at] === undefined && !state.personless.has(`${one.teamId}:${distinctId}`)) unnoted.push(at);
-        at++;
-      }
-    }
-    await notePersonless(state, keys, unnoted, found, patient);
-    stateFact('person-loaded', { keys: keys.length, durationMs: patient.clock.monotonic() - startedMs });
-    at = 0;
-    for (const one of loads) {
-      const answer = found.slice(at, (at += one.distinctIds.length));
-      one.replyTo.tell({ type: 'persons-loaded', ticket: one.ticket, found: answer });
-    }
-  }
-
-  /** Rule Q-1: an id that was merged in the meantime has a person after all. */
-  async function notePersonless(
-    state: PersonWriterState,
-    keys: readonly { readonly teamId: Message<'load'>['teamId']; readonly distinctId: string }[],
-    unnoted: readonly number[],
-    found: Awaited<ReturnType<PersonStore['load']>>[number][],
-    patient: Patience,
-  ): Promise<void> {
-    if (unnoted.length === 0) return;
-    const noting = unnoted.flatMap((at) => keys[at] ?? []);
-    const notes = await untilAvailable(patient, () => deps.persons.markPersonless(noting));
-    const merged: number[] = [];
-    unnoted.forEach((at, index) => {
-      const key = keys[at];
-      if (key === undefined) return;
-      if (notes[index]?.isMerged === true) merged.push(at);
-      else remember(state, `${key.teamId}:${key.distinctId}`);
-    });
-    // A merge that has marked the id and not yet made its person is a moment away from it; had we gone on without, nothing would
-    // lead this event's row to that person. One whose process died there is done again, and then makes an override (M-2).
-    let open = merged;
-    for (let waitMs = MERGING_WAIT_MS.first; open.length > 0; waitMs *= 2) {
-      const asked = open;
-      const again = await untilAvailable(patient, () => deps.persons.load(asked.flatMap((at) => keys[at] ?? [])));
-      asked.forEach((at, index) => (found[at] = again[index]));
-      open = asked.filter((at) => found[at] === undefined);
-      if (waitMs > MERGING_WAIT_MS.max || patient.givenUp()) break;
-      if (open.length > 0) await sleep(patient.clock, waitMs);
-    }
-    // Waited for once: the next event of this id does not.
-    for (const at of open) {
-      const key = keys[at];
-      if (key !== undefined) remember(state, `${key.teamId}:${key.distinctId}`);
-    }
-  }
-
-  function remember(state: PersonWriterState, key: string): void {
-    if (state.personless.size >= options.personlessCacheCount) {
-      const oldest = state.personless.values().next().value;
-      if (oldest !== undefined) state.personless.delete(oldest);
-    }
-    state.personless.add(key);
-  }
-
-  async function resolveGroupTypes(requests: readonly Message<'group-types'>[], patient: Patience): Promise<void> {
-    for (const request of requests) {
-      const indexes = new Map<string, number | undefined>();
-      for (const type of request.groupTypes) {
-        indexes.set(type, await untilAvailable(patient, () => deps.groups.groupTypeIndex(request.teamId, type)));
-      }
-      request.replyTo.tell({ type: 'group-types-resolved', ticket: request.ticket, indexes });
-    }
   }
 
   function flush(state: PersonWriterState, ctx: ActorContext<PersonWriterMessage>): void {
@@ -373,6 +296,3 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
 }
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error('not an Error was thrown', { cause: error }));
-
-/** Waits for a merge in the middle: 20 ms, doubled up to the last, 1.3 s in all. */
-const MERGING_WAIT_MS = { first: 20, max: 640 } as const;
