@@ -90,6 +90,33 @@ describe('clickhouse-writer: filling', () => {
     expect(it.settled()).toEqual(['0:stored', '1:duplicate', '2:stored', '3:duplicate', '4:stored']);
   });
 
+  it("W3: a row of a partition that was lost is nobody's duplicate: its record comes again and is stored", async () => {
+    const it = setUpWriter();
+    const later = testSettlement('events', 0, 2);
+    const row = eventRow(it.settlement, 0);
+    it.writer.tell({ type: 'store-events', rows: [row] });
+    it.settlement.active = false;
+    it.writer.tell({ type: 'store-events', rows: [{ ...row, pending: eventRow(later, 0).pending }] });
+    await it.pass(1_000);
+    expect(it.stored()).toEqual([0]);
+    expect(later.outcomes.get(0)).toEqual({ type: 'stored' });
+  });
+
+  it('B1: keeps rows of one distinct_id out of a block where an earlier one is of another table partition', async () => {
+    const it = setUpWriter({}, { maxRowsCount: 1_000 });
+    const at = (offset: number, distinctId: string, month: number): ReturnType<typeof eventRow> =>
+      eventRow(it.settlement, offset, { distinctId, timestampMs: Date.UTC(2026, month, 2) });
+    it.writer.tell({
+      type: 'store-events',
+      rows: [at(0, 'a', 9), at(1, 'b', 10), at(2, 'b', 10), at(3, 'a', 9), at(4, 'a', 10), at(5, 'b', 10)],
+    });
+    await it.pass(1_000);
+    expect(it.calls.map(({ offsets }) => offsets)).toEqual([
+      [0, 1, 2, 3],
+      [4, 5],
+    ]);
+  });
+
   it('keeps one block within the table partitions that ClickHouse takes', async () => {
     const it = setUpWriter({}, { maxRowsCount: 1_000, maxTablePartitionsCount: 3 });
     const rows = range(0, 8).map((offset) => eventRow(it.settlement, offset, { timestampMs: Date.UTC(2025, offset, 2) }));
