@@ -47,6 +47,11 @@ export function createHost(name: string, network: Network, died: () => void): Ho
     died();
   }
 
+  /** A call that was made in trouble may end in peace: then nobody dies of it any more. */
+  function dieInTrouble(): void {
+    if (network.trouble.crashRatio > 0) die();
+  }
+
   function call(system: System, what: string): Call {
     if (!isAlive) return { outward: never, homeward: never, fail: never };
     const fate = network.fate(name, system, what);
@@ -55,14 +60,14 @@ export function createHost(name: string, network: Network, died: () => void): Ho
       outward: (away) =>
         new Promise((resolve, reject) => {
           later(fate.requestMs, () => {
-            if (fate.crash === 'before') die();
+            if (fate.crash === 'before') dieInTrouble();
             if (fate.isAway && away !== undefined) later(fate.answerMs, () => inside(() => reject(away())));
             else resolve();
           });
         }),
       homeward: (lost) =>
         new Promise((resolve, reject) => {
-          if (fate.crash === 'after') die();
+          if (fate.crash === 'after') dieInTrouble();
           later(fate.answerMs, () => inside(fate.isLost && lost !== undefined ? () => reject(lost()) : resolve));
         }),
       fail: (error) =>
