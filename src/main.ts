@@ -242,7 +242,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     clock,
     random,
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
-    sampleRatio: config.telemetry.sampleRatio,
+    sampleRatio: config.telemetry.otlpEndpoint === undefined ? 0 : config.telemetry.sampleRatio,
   });
   const captureServer = config.capture.enabled
     ? await listen({

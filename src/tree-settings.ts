@@ -16,7 +16,8 @@ export function treeSettings(config: Config): TreeSettings {
       // Large enough that a statement, a tell to a team and a turn are shared by many; small enough that no turn takes 20 ms.
       sliceCount: 1_000,
       trustTeamId: ingestion.trustTeamId,
-      traceSampleRatio: telemetry.sampleRatio,
+      // Nobody would see a trace that is sent nowhere.
+      traceSampleRatio: telemetry.otlpEndpoint === undefined ? 0 : telemetry.sampleRatio,
     },
     // Rule T-5.
     teamCache: { tokenTtlMs: 300_000, idTtlMs: 120_000, capacityCount: 100_000 },
