@@ -21,6 +21,7 @@ import { ensureSchema } from './postgres/migrate.ts';
 import { createRedisStateStore } from './redis/client.ts';
 import type { StateStore } from './redis/port.ts';
 import type { Clock, Random } from './runtime/clock.ts';
+import { requireVersion } from './server-versions.ts';
 
 /**
  * The outside systems, each real where an address is configured and embedded where not. Every part that is opened pushes its
@@ -207,7 +208,14 @@ async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<Post
   }
   const client = createPostgresClient({ connectionString, connectionsCount: config.postgres.poolCount, clock, random });
   closers.push('the PostgreSQL pool', () => client.close());
-  await contact(at, 'DATABASE_URL', () => ensureSchema(client, { create: 'missing-tables' }));
+  await contact(at, 'DATABASE_URL', async () => {
+    const [server] = await client.run<{ version: string }>(
+      { name: 'version', text: `SELECT current_setting('server_version') AS version` },
+      [],
+    );
+    requireVersion('PostgreSQL', server?.version ?? '');
+    await ensureSchema(client, { create: 'missing-tables' });
+  });
   return client;
 }
 
@@ -247,7 +255,11 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pi
   await contact(
     `ClickHouse at ${url}, database ${settings.database}, user ${user},`,
     'CLICKHOUSE_HOST, CLICKHOUSE_DATABASE, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD',
-    () => ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate }),
+    async () => {
+      const [server] = await client.query<{ version: string }>('SELECT version() AS version');
+      requireVersion('ClickHouse', server?.version ?? '');
+      await ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate });
+    },
   );
   return { clickhouse: client, clickhouseUrl: settings.host === undefined ? url.replace('//', `//${user}:${password}@`) : url };
 }
