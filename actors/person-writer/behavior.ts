@@ -234,6 +234,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
             groupKey,
             createdAtMs: result.createdAtMs,
             properties: JSON.stringify(result.properties),
+            version: result.version,
           },
         ],
       });

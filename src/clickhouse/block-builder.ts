@@ -1,21 +1,27 @@
 import type { EventRow, SideRow } from '../domain/rows.ts';
 import type { BlockBuilder, SideBlocks } from './port.ts';
 import { RowBinaryWriter } from './row-binary.ts';
+import type { RowEncoder } from './encoder.ts';
+import { EVENT_ENCODER } from './rows.ts';
 import {
+  APP_METRIC_ENCODER,
+  DEAD_LETTER_ENCODER,
   DISTINCT_ID_ENCODER,
-  EVENT_ENCODER,
   GROUP_ENCODER,
+  HEATMAP_ENCODER,
   OVERRIDE_ENCODER,
   PERSON_ENCODER,
+  PLUGIN_LOG_ENCODER,
   WARNING_ENCODER,
-  type RowEncoder,
   type Stamped,
-} from './rows.ts';
+} from './side-rows.ts';
 
 /** A block much larger than usual is not worth its memory afterwards. */
 const KEPT_BYTES = 64 * 1024 * 1024;
 const EVENT_BLOCK_BYTES = 4 * 1024 * 1024;
 const SIDE_BLOCK_BYTES = 256 * 1024;
+/** For tables with few rows; a block grows when it must. */
+const SMALL_BLOCK_BYTES = 16 * 1024;
 
 /** @param initialBytes size of the buffer at first; it grows when needed */
 export function createBlockBuilder<Row>(encoder: RowEncoder<Row>, initialBytes: number): BlockBuilder<Row> {
@@ -74,7 +80,11 @@ export function createSideBlocks(): SideBlocks {
   const overrides = createBlockBuilder(OVERRIDE_ENCODER, SIDE_BLOCK_BYTES);
   const groups = createBlockBuilder(GROUP_ENCODER, SIDE_BLOCK_BYTES);
   const warnings = createBlockBuilder(WARNING_ENCODER, SIDE_BLOCK_BYTES);
-  const all = [person, distinctIds, overrides, groups, warnings];
+  const heatmaps = createBlockBuilder(HEATMAP_ENCODER, SMALL_BLOCK_BYTES);
+  const deadLetters = createBlockBuilder(DEAD_LETTER_ENCODER, SMALL_BLOCK_BYTES);
+  const appMetrics = createBlockBuilder(APP_METRIC_ENCODER, SMALL_BLOCK_BYTES);
+  const pluginLogs = createBlockBuilder(PLUGIN_LOG_ENCODER, SMALL_BLOCK_BYTES);
+  const all = [person, distinctIds, overrides, groups, warnings, heatmaps, deadLetters, appMetrics, pluginLogs];
 
   return {
     get rowCount() {
@@ -99,6 +109,18 @@ export function createSideBlocks(): SideBlocks {
           break;
         case 'ingestion_warnings':
           warnings.append(stamped(row, writtenAtMs));
+          break;
+        case 'heatmaps':
+          heatmaps.append(stamped(row, writtenAtMs));
+          break;
+        case 'events_dead_letter_queue':
+          deadLetters.append(stamped(row, writtenAtMs));
+          break;
+        case 'app_metrics':
+          appMetrics.append(stamped(row, writtenAtMs));
+          break;
+        case 'plugin_log_entries':
+          pluginLogs.append(stamped(row, writtenAtMs));
           break;
       }
     },

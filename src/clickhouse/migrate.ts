@@ -1,6 +1,7 @@
 import { state as stateFact } from '../observe/facts.ts';
 import { ClickHouseError, type ClickHouse } from './port.ts';
-import { CREATE_STATEMENTS, localTableOf, schemaProblems, type SchemaProblem, type TableDescription } from './schema.ts';
+import { localTableOf, schemaProblems, type SchemaProblem, type TableDescription } from './schema.ts';
+import { CREATE_STATEMENTS } from './tables.ts';
 
 export interface SchemaOptions {
   readonly database: string;

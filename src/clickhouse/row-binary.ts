@@ -41,6 +41,12 @@ export class RowBinaryWriter {
     this.#buffer[this.#position++] = value;
   }
 
+  /** What is outside is clamped: positions come from clients. */
+  int16(value: number): void {
+    this.#reserve(2);
+    this.#position = this.#buffer.writeInt16LE(Math.min(Math.max(Math.trunc(value), -0x8000), 0x7fff), this.#position);
+  }
+
   uint32(value: number): void {
     this.#reserve(4);
     this.#position = this.#buffer.writeUInt32LE(value, this.#position);
@@ -95,6 +101,13 @@ export class RowBinaryWriter {
     }
     this.#leb128(written);
     this.#position += written;
+  }
+
+  /** Array(String). */
+  strings(texts: readonly string[]): void {
+    this.#reserve(5);
+    this.#leb128(texts.length);
+    for (const text of texts) this.string(text);
   }
 
   #shortAscii(text: string): boolean {

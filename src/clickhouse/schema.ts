@@ -1,125 +1,13 @@
 import { ENCODERS, EVENT_ENCODER } from './rows.ts';
+import { DEDUPLICATION_WINDOW, EVENT_SETTINGS, PROJECTION, PROJECTION_QUERY } from './tables.ts';
 
-/**
- * The tables that Troupe writes: how it makes them where they are absent, and what it asks of those that are there. Pure.
- *
- * Names, keys and partitioning are PostHog's (spec/ingestion.md section 4), so that what reads one reads the other. The
- * `events` table is leaner: PostHog's materialized columns cost 7-9 us of engine time a row and 42 % of disk (docs/measured.md);
- * whoever wants them creates PostHog's table first, and it is used as it is.
- */
-
-/** Later inserts after which a second copy of a block is no longer noticed. */
-const DEDUPLICATION_WINDOW = 10_000;
+/** What Troupe asks of the tables that are there: whether its rows can be written and found again. Pure. */
 
 /** Columns that PostHog's `events` lacks, with the type in which they are added. */
 const ADDED_COLUMNS: ReadonlyMap<string, string> = new Map([
   ['_topic', 'LowCardinality(String)'],
   ['_partition', 'UInt64'],
   ['_offset', 'UInt64'],
-]);
-
-/**
- * Answers "which offsets of this partition are stored" (delivery.md section 3). The settings make it right under merges and deletes;
- * the form `ORDER BY` instead of `GROUP BY` would show deleted rows to users.
- */
-const PROJECTION = '_stored_offsets';
-const PROJECTION_QUERY = 'SELECT _topic, _partition, _offset GROUP BY _topic, _partition, _offset';
-const EVENT_SETTINGS: Readonly<Record<string, string>> = {
-  deduplicate_merge_projection_mode: "'rebuild'",
-  lightweight_mutation_projection_mode: "'rebuild'",
-  non_replicated_deduplication_window: String(DEDUPLICATION_WINDOW),
-};
-
-const settingsText = (settings: Readonly<Record<string, string>>): string =>
-  Object.entries(settings)
-    .map(([name, value]) => `${name} = ${value}`)
-    .join(', ');
-
-const DISTINCT_ID_COLUMNS = `(
-  team_id Int64,
-  distinct_id String,
-  person_id UUID,
-  is_deleted Int8 DEFAULT 0,
-  version Int64 DEFAULT 1,
-  _timestamp DateTime,
-  _offset UInt64 DEFAULT 0
-) ENGINE = ReplacingMergeTree(version)
-ORDER BY (team_id, distinct_id)
-SETTINGS index_granularity = 512`;
-
-/** CREATE of every table, for a database that has none. */
-export const CREATE_STATEMENTS: ReadonlyMap<string, string> = new Map([
-  [
-    'events',
-    `CREATE TABLE IF NOT EXISTS events (
-  uuid UUID,
-  event String,
-  properties String CODEC(ZSTD(3)),
-  timestamp DateTime64(6, 'UTC'),
-  team_id Int64,
-  distinct_id String,
-  elements_chain String,
-  created_at DateTime64(6, 'UTC'),
-  person_id UUID,
-  person_created_at DateTime64(3),
-  person_properties String CODEC(ZSTD(3)),
-  person_mode Enum8('full' = 0, 'propertyless' = 1, 'force_upgrade' = 2),
-  _timestamp DateTime,
-  _topic LowCardinality(String),
-  _partition UInt64,
-  _offset UInt64,
-  inserted_at Nullable(DateTime64(6, 'UTC')) DEFAULT now64(6),
-  PROJECTION ${PROJECTION} (${PROJECTION_QUERY})
-) ENGINE = ReplacingMergeTree(_timestamp)
-PARTITION BY toYYYYMM(timestamp)
-ORDER BY (team_id, toDate(timestamp), event, cityHash64(distinct_id), cityHash64(uuid))
-SAMPLE BY cityHash64(distinct_id)
-SETTINGS ${settingsText(EVENT_SETTINGS)}`,
-  ],
-  [
-    'person',
-    `CREATE TABLE IF NOT EXISTS person (
-  id UUID,
-  created_at DateTime64(3),
-  team_id Int64,
-  properties String CODEC(ZSTD(3)),
-  is_identified Int8,
-  is_deleted Int8 DEFAULT 0,
-  version UInt64,
-  _timestamp DateTime,
-  _offset UInt64 DEFAULT 0
-) ENGINE = ReplacingMergeTree(version)
-ORDER BY (team_id, id)`,
-  ],
-  ['person_distinct_id2', `CREATE TABLE IF NOT EXISTS person_distinct_id2 ${DISTINCT_ID_COLUMNS}`],
-  ['person_distinct_id_overrides', `CREATE TABLE IF NOT EXISTS person_distinct_id_overrides ${DISTINCT_ID_COLUMNS}`],
-  [
-    'groups',
-    `CREATE TABLE IF NOT EXISTS groups (
-  group_type_index UInt8,
-  group_key String,
-  created_at DateTime64(3),
-  team_id Int64,
-  group_properties String CODEC(ZSTD(3)),
-  _timestamp DateTime,
-  _offset UInt64 DEFAULT 0
-) ENGINE = ReplacingMergeTree(_timestamp)
-ORDER BY (team_id, group_type_index, group_key)`,
-  ],
-  [
-    'ingestion_warnings',
-    `CREATE TABLE IF NOT EXISTS ingestion_warnings (
-  team_id Int64,
-  source LowCardinality(String),
-  type String,
-  details String CODEC(ZSTD(3)),
-  timestamp DateTime64(6, 'UTC'),
-  _timestamp DateTime,
-  _offset UInt64 DEFAULT 0
-) ENGINE = MergeTree
-PARTITION BY toYYYYMMDD(timestamp)
-ORDER BY (team_id, toHour(timestamp), type, source, timestamp)`,
-  ],
 ]);
 
 /** A table as the server describes it. */
@@ -216,6 +104,7 @@ function problem(message: string, statement?: string): SchemaProblem {
 function bytesLike(type: string): string {
   return type
     .replace(/^LowCardinality\((.*)\)$/, '$1')
+    .replace(/^SimpleAggregateFunction\(\w+, (.*)\)$/, '$1')
     .replace(/^(DateTime64\(\d)(?:, '[^']*')?\)$/, '$1)')
     .replace(/^DateTime\('[^']*'\)$/, 'DateTime')
     .replace(/^UInt(8|64)$/, 'Int$1') // what we write is never negative, nor above 2^53

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureClickHouseSchema } from '../../src/clickhouse/migrate.ts';
 import type { ClickHouse } from '../../src/clickhouse/port.ts';
-import { CREATE_STATEMENTS } from '../../src/clickhouse/schema.ts';
+import { CREATE_STATEMENTS } from '../../src/clickhouse/tables.ts';
 import { observe } from '../../src/observe/facts.ts';
 import { eventRow, testSettlement } from '../kit/event-rows.ts';
 import { requireService } from '../services/availability.ts';

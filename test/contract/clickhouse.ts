@@ -214,9 +214,80 @@ export function describeClickHouse(name: string, make: () => Promise<ClickHouseS
       );
       side.append({ table: 'person_distinct_id2', teamId: 2, distinctId: 'new', personId: id, isDeleted: false, version: 0 }, 0);
       side.append({ table: 'person_distinct_id2', teamId: 2, distinctId: 'moved', personId: id, isDeleted: false, version: 1 }, 0);
-      side.append({ table: 'groups', teamId: 2, groupTypeIndex: 4, groupKey: 'acme', createdAtMs: 0, properties: '{}' }, 0);
+      side.append({ table: 'groups', teamId: 2, groupTypeIndex: 4, groupKey: 'acme', createdAtMs: 0, properties: '{}', version: 1 }, 0);
       side.append(
         { table: 'ingestion_warnings', teamId: 2, type: 'message_size_too_large', details: '{}', timestampMs: 1_700_000_000_000 },
+        0,
+      );
+      side.append(
+        {
+          table: 'heatmaps',
+          teamId: 2,
+          eventUuid: id,
+          type: 'click',
+          x: 40_000, // clamped: Int16
+          y: -3,
+          scaleFactor: 16,
+          viewportWidth: 120,
+          viewportHeight: 60,
+          pointerTargetFixed: true,
+          currentUrl: 'https://example.com/ü',
+          sessionId: 's',
+          distinctId: 'd',
+          timestampMs: Date.now(),
+        },
+        0,
+      );
+      side.append(
+        {
+          table: 'events_dead_letter_queue',
+          id,
+          teamId: 2,
+          eventUuid: id,
+          event: 'click',
+          distinctId: 'd',
+          properties: '{}',
+          elementsChain: '',
+          ip: '',
+          siteUrl: '',
+          nowMs: undefined,
+          createdAtMs: 1_700_000_000_000,
+          errorTimestampMs: 1_700_000_000_000,
+          errorLocation: 'here',
+          error: 'Event ingestion failed.',
+          rawPayload: '{}',
+          tags: ['plugin_server', 'ingest_event'],
+        },
+        Date.now(),
+      );
+      side.append(
+        {
+          table: 'app_metrics',
+          teamId: 2,
+          pluginConfigId: 7,
+          category: 'processEvent',
+          jobId: undefined,
+          successes: 0,
+          successesOnRetry: 0,
+          failures: 1,
+          error: { uuid: id, type: 'TypeError', details: '{}' },
+          timestampMs: 1_700_000_000_000,
+        },
+        0,
+      );
+      side.append(
+        {
+          table: 'plugin_log_entries',
+          id,
+          teamId: 2,
+          pluginId: 3,
+          pluginConfigId: 7,
+          source: 'CONSOLE',
+          type: 'WARN',
+          message: 'ünïcode',
+          instanceId: id,
+          timestampMs: Date.now(),
+        },
         0,
       );
       for (const builder of side.filled()) await clickhouse.insert(wholeBlock(builder, `side-${builder.table}`, undefined));
@@ -225,6 +296,10 @@ export function describeClickHouse(name: string, make: () => Promise<ClickHouseS
       expect(await subject.count('person_distinct_id_overrides')).toBe(1); // rows with a version above 0
       expect(await subject.count('groups')).toBe(1);
       expect(await subject.count('ingestion_warnings')).toBe(1);
+      expect(await subject.count('heatmaps')).toBe(1);
+      expect(await subject.count('events_dead_letter_queue')).toBe(1);
+      expect(await subject.count('app_metrics')).toBe(1);
+      expect(await subject.count('plugin_log_entries')).toBe(1);
     });
 
     it('refuses a block that is cut off as bad rows, and stores nothing of it', async () => {

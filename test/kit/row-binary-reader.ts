@@ -1,6 +1,6 @@
 import { uuidFromBytes } from '../../src/domain/uuid.ts';
 
-/** A row as an independent reader of RowBinary sees it: by column name; 64-bit numbers as numbers. */
+/** A row as an independent reader of RowBinary sees it: by column name; 64-bit numbers as numbers, arrays as JSON text. */
 export type BinaryRow = Readonly<Record<string, string | number>>;
 
 /**
@@ -31,6 +31,8 @@ export function readRowBinary(columns: readonly string[], types: readonly string
     if (type === 'DateTime') return take(4).readUInt32LE() * 1000;
     if (type === 'DateTime64(3)') return Number(take(8).readBigInt64LE());
     if (type === 'DateTime64(6)') return Number(take(8).readBigInt64LE() / 1000n);
+    if (type === 'Int16') return take(2).readInt16LE();
+    if (type === 'Array(String)') return JSON.stringify(Array.from({ length: length() }, () => take(length()).toString('utf8')));
     if (type === 'Int64') return Number(take(8).readBigInt64LE());
     if (type === 'UInt64') return Number(take(8).readBigUInt64LE());
     if (type === 'UInt8') return take(1).readUInt8();

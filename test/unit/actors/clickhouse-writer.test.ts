@@ -208,7 +208,7 @@ describe('clickhouse-writer: outages', () => {
         if (block.table === 'groups' && failures-- > 0) throw unavailable();
       },
     });
-    const group: SideRow = { table: 'groups', teamId: 2, groupTypeIndex: 0, groupKey: 'k', createdAtMs: 0, properties: '{}' };
+    const group: SideRow = { table: 'groups', teamId: 2, groupTypeIndex: 0, groupKey: 'k', createdAtMs: 0, properties: '{}', version: 1 };
     it.writer.tell({ type: 'store-side-rows', rows: [warning('w'), group] });
     await it.pass(5_000);
     expect(it.calls.map(({ table }) => table)).toEqual(['groups', 'ingestion_warnings', 'groups', 'groups']);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ENCODERS } from '../../../src/clickhouse/rows.ts';
-import { CREATE_STATEMENTS, localTableOf, schemaProblems, type TableDescription } from '../../../src/clickhouse/schema.ts';
+import { localTableOf, schemaProblems, type TableDescription } from '../../../src/clickhouse/schema.ts';
+import { CREATE_STATEMENTS } from '../../../src/clickhouse/tables.ts';
 
 const SETTINGS =
   "SETTINGS deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild', non_replicated_deduplication_window = 10000";
