@@ -2,7 +2,7 @@
  * THE TREE. Children in start order; each needs only those above it, and they stop in the reverse order.
  *
  *     root (rest-for-one)
- *     ├── writers   dead-letter, clickhouse-writer, redis-buffer, person-writer
+ *     ├── writers   dead-letter, forwarder, clickhouse-writer, redis-buffer, person-writer
  *     ├── plugins   one per enabled plugin config
  *     ├── people    one per active (team, distinct_id), many thousands
  *     ├── teams     one per active team
@@ -54,7 +54,7 @@ export interface TroupeDeps {
   readonly pluginConfigs: PluginConfigStore;
   readonly sandbox: Sandbox;
   readonly stateStore: StateStore;
-  /** For dead letters. */
+  /** For dead letters, and for records that are forwarded. */
   readonly producer: RecordProducer;
   /** A consumer of the input topics, not yet started; a new one for each tree. */
   readonly createConsumer: () => RecordConsumer;

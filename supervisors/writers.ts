@@ -2,6 +2,8 @@ import { createClickHouseWriter } from '../actors/clickhouse-writer/index.ts';
 import type { ClickHouseWriterMessage } from '../actors/clickhouse-writer/messages.ts';
 import { createDeadLetter } from '../actors/dead-letter/index.ts';
 import type { DeadLetterMessage } from '../actors/dead-letter/messages.ts';
+import { createForwarder } from '../actors/forwarder/index.ts';
+import type { ForwarderMessage } from '../actors/forwarder/messages.ts';
 import { createPersonWriter } from '../actors/person-writer/index.ts';
 import type { PersonWriterMessage } from '../actors/person-writer/messages.ts';
 import { createRedisBuffer } from '../actors/redis-buffer/index.ts';
@@ -13,6 +15,7 @@ import type { TroupeDeps } from './root.ts';
 
 export interface Writers {
   readonly deadLetter: ActorRef<DeadLetterMessage>;
+  readonly forwarder: ActorRef<ForwarderMessage>;
   readonly clickhouseWriter: ActorRef<ClickHouseWriterMessage>;
   readonly redisBuffer: ActorRef<RedisBufferMessage>;
   readonly personWriter: ActorRef<PersonWriterMessage>;
@@ -35,6 +38,12 @@ export function startWriters(
   const deadLetter = system.spawn(
     createDeadLetter({ producer: deps.producer, options: { ...settings.deadLetter, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
     'dead-letter',
+    parent,
+    onEscalate,
+  );
+  const forwarder = system.spawn(
+    createForwarder({ producer: deps.producer, deadLetter, options: { mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
+    'forwarder',
     parent,
     onEscalate,
   );
@@ -78,6 +87,7 @@ export function startWriters(
 
   return {
     deadLetter,
+    forwarder,
     clickhouseWriter,
     redisBuffer,
     personWriter,
@@ -89,6 +99,7 @@ export function startWriters(
       await drain(personWriter);
       await drain(redisBuffer);
       await drain(clickhouseWriter);
+      await drain(forwarder);
       await drain(deadLetter);
     },
   };

@@ -30,6 +30,7 @@ export type DeadLetterReason =
   | 'person_refused' // PostgreSQL refuses this event's person for what the event holds
   | 'row_refused' // ClickHouse refuses exactly this row
   | 'row_too_large'
+  | 'redirect_too_large' // the overflow topic takes no record of this size
   | 'actor_crashed';
 
 export type Outcome =
@@ -53,6 +54,14 @@ const deadLetteredByReason = new Map<DeadLetterReason, Outcome>();
 export function deadLettered(reason: DeadLetterReason): Outcome {
   let outcome = deadLetteredByReason.get(reason);
   if (outcome === undefined) deadLetteredByReason.set(reason, (outcome = { type: 'dead-lettered', reason }));
+  return outcome;
+}
+
+const redirectedByTopic = new Map<string, Outcome>();
+/** The Outcome `redirected(topic)`; one shared object per topic, of which there are few. */
+export function redirected(topic: string): Outcome {
+  let outcome = redirectedByTopic.get(topic);
+  if (outcome === undefined) redirectedByTopic.set(topic, (outcome = { type: 'redirected', topic }));
   return outcome;
 }
 

@@ -94,6 +94,8 @@ export interface Facts {
     readonly count: number;
     readonly places: readonly { readonly topic: string; readonly partition: number; readonly offset: number }[];
   };
+  /** Kafka has acknowledged records that went to another topic: set aside (overflow), or copied beside their event. */
+  'forwarder-produced': { readonly topic: string; readonly redirected: number; readonly copied: number };
   'warning-raised': { readonly type: string; readonly debounced: boolean };
   'kafka-produced': { readonly topic: string; readonly records: number; readonly durationMs: number };
   'kafka-consumer-crashed': { readonly message: string };

@@ -70,6 +70,11 @@ const MAPPING: Mapping = {
     fields: fact,
     repeatKey: String(fact.culprit),
   }),
+  'forwarder-produced': ({ topic, redirected, copied }) => ({
+    level: 'debug',
+    message: 'Records were forwarded to another topic.',
+    fields: { topic, redirected, copied },
+  }),
   'dead-letter-produced': ({ reason, count, places: [first] }) => ({
     level: 'warn',
     message: 'Records dead-lettered.',

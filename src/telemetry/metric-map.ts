@@ -94,6 +94,8 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const sandboxEnded = counter('troupe_sandbox_ended_total', 'Ends of sandbox processes.', 'reason');
 
   const deadLettered = counter('troupe_dead_letter_produced_total', 'Records written to the dead-letter topic.', 'reason');
+  const overflowing = counter('ingestion_overflowing_messages_total', 'Records set aside, acknowledged in the overflow topic.');
+  const copied = counter('troupe_forwarder_copied_total', 'Records copied to another topic, acknowledged there.', 'topic_name');
   const warnings = counter('troupe_warning_raised_total', 'Ingestion warnings.', 'type', 'debounced');
   const produced = counter('kafka_producer_messages_written_total', 'Records acknowledged by all in-sync replicas.', 'topic_name');
   const produceSeconds = histogram('troupe_kafka_produce_duration_seconds', 'Time until a send was acknowledged.', SECONDS, 'topic');
@@ -175,6 +177,10 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
     'sandbox-ended': ({ reason, culprit }) =>
       sandboxEnded.inc({ reason: reason === 'closed' ? 'closed' : culprit === undefined ? 'died' : 'plugin' }),
     'dead-letter-produced': ({ reason, count }) => deadLettered.inc({ reason }, count),
+    'forwarder-produced'({ topic, redirected, copied: count }) {
+      overflowing.inc(redirected);
+      if (count > 0) copied.inc({ topic_name: topic }, count);
+    },
     'warning-raised': ({ type, debounced }) => warnings.inc({ type, debounced: String(debounced) }),
     'kafka-produced'({ topic, records, durationMs }) {
       produced.inc({ topic_name: topic }, records);

@@ -1,0 +1,1 @@
+export { createForwarder, type ForwarderDeps } from './behavior.ts';
