@@ -205,7 +205,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
   const treeDeps: TroupeDeps = {
     clock,
     random,
-    clickhouse: parts.clickhouse,
+    output: { type: 'clickhouse', clickhouse: parts.clickhouse },
     persons,
     groups: createGroupStore(parts.postgres, { clock }),
     teams,

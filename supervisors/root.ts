@@ -2,7 +2,7 @@
  * THE TREE. Children in start order; each needs only those above it, and they stop in the reverse order.
  *
  *     root (rest-for-one)
- *     ├── writers   dead-letter, forwarder, clickhouse-writer, redis-buffer, person-writer
+ *     ├── writers   dead-letter, forwarder, clickhouse-writer or kafka-writer, redis-buffer, person-writer
  *     ├── plugins   one per enabled plugin config
  *     ├── people    one per active (team, distinct_id), many thousands
  *     ├── teams     one per active team
@@ -21,7 +21,6 @@
  * T3 Trees are built within TREE_BUDGET; one more, and the process is told to end, once.
  * T4 After `stop` or `kill` no tree is planted.
  */
-import type { ClickHouse } from '../src/clickhouse/port.ts';
 import type { Team } from '../src/domain/team.ts';
 import type { DropList } from '../src/domain/token.ts';
 import type { Ledger } from '../src/kafka/ledger.ts';
@@ -36,6 +35,7 @@ import { createActorSystem, type ActorSystem } from '../src/runtime/system.ts';
 import type { AnyRef } from '../src/runtime/ref.ts';
 import type { Sandbox } from '../src/sandbox/port.ts';
 import { TREE_BACKOFF, TREE_BUDGET } from './budgets.ts';
+import type { Output } from './output.ts';
 import { startPlugins, type Plugins } from './plugins.ts';
 import { createIntake, type Intake } from './routers.ts';
 import type { TreeSettings } from './settings.ts';
@@ -47,7 +47,8 @@ import { startWriters, type Writers } from './writers.ts';
 export interface TroupeDeps {
   readonly clock: Clock;
   readonly random: Random;
-  readonly clickhouse: ClickHouse;
+  /** Where rows go (docs/adr/0018). */
+  readonly output: Output;
   readonly persons: PersonStore;
   readonly groups: GroupStore;
   readonly teams: TeamStore;

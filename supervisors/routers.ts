@@ -5,8 +5,8 @@
  *     (none) ──assigned──▶ taking over ──stored offsets known──▶ routing ──revoked──▶ draining ──settled | limit──▶ (none)
  *
  * Invariants
- * I1 No record of a partition is dispatched before ClickHouse was asked which of its offsets are stored, and before the
- *    inserts of earlier owners are surely over (delivery.md section 3).
+ * I1 No record of a partition is dispatched before the output was asked what earlier owners did (output.ts; with ClickHouse: which
+ *    offsets are stored, after their inserts are surely over; delivery.md section 3).
  * I2 A watermark is committed only under the generation it was reached in.
  * I3 After `revoked` resolved, nothing of that generation is settled, written or inserted any more (the Settlement is inactive).
  * I4 A consumer's batch is accepted or its partition was revoked: no promise is left behind.
@@ -15,15 +15,15 @@
 import { createRouter, createTeamCache } from '../actors/router/index.ts';
 import type { BatchAccepted, RouterMessage } from '../actors/router/messages.ts';
 import type { TopicPartition } from '../src/domain/ids.ts';
-import { insertPrefix } from '../src/domain/insert-id.ts';
 import { createLedger, type Ledger, type LedgerSnapshot } from '../src/kafka/ledger.ts';
 import type { Assignment, RecordBatch, RecordConsumer } from '../src/kafka/port.ts';
 import { state as stateFact } from '../src/observe/facts.ts';
 import { sleep, untilAvailable } from '../src/runtime/patience.ts';
 import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
-import { ClickHouseError, type OffsetRange } from '../src/clickhouse/port.ts';
+import type { OffsetRange } from '../src/clickhouse/port.ts';
 import { ROUTER_STRATEGY } from './budgets.ts';
+import { isOutputAway, takeOver as askOutput, type TakenOver } from './output.ts';
 import type { TroupeDeps } from './root.ts';
 import type { Teams } from './teams.ts';
 import type { Writers } from './writers.ts';
@@ -92,16 +92,15 @@ export function createIntake(
     const patience = {
       clock,
       random,
-      // ClickHouse away at takeover: wait. To route without having asked would show rows twice (I1).
-      passing: (error: unknown) => error instanceof ClickHouseError && error.kind !== 'misconfigured',
+      // The output away at takeover: wait. To route without having asked would show rows twice (I1).
+      passing: isOutputAway,
       givenUp: () => isOver(generation),
       minMs: 100,
       maxMs: 2_000,
     };
-    let stored: readonly OffsetRange[];
+    let taken: TakenOver;
     try {
-      await untilAvailable(patience, () => deps.clickhouse.killInserts(insertPrefix(partition)));
-      stored = await untilAvailable(patience, () => deps.clickhouse.storedOffsets(partition, watermark));
+      taken = await untilAvailable(patience, () => askOutput(deps.output, partition, watermark, settings.router.gapCount));
     } catch (error) {
       if (isOver(generation)) return;
       throw error;
@@ -115,7 +114,7 @@ export function createIntake(
       watermark,
       capacityCount: settings.router.gapCount + settings.router.creditCount,
     });
-    ledger.seedSettled(stored);
+    ledger.seedSettled(taken.stored);
     deps.accounts.open(partition.topic, ledger);
     const spec = createRouter({
       ledger,
@@ -123,9 +122,7 @@ export function createIntake(
       tellTeam: (team, message) => teams.tellTeam(team, message),
       deadLetter: writers().deadLetter,
       dropList: deps.dropList,
-      // A former owner went no further than its own watermark plus the gap. That watermark was above the committed one when commits
-      // were due or had failed, but not above the last row it stored (but for a run of records that make none).
-      replayedBelow: Math.max(watermark, stored.at(-1)?.to ?? 0) + settings.router.gapCount,
+      replayedBelow: taken.replayedBelow,
       options: settings.router,
       strategy: ROUTER_STRATEGY,
     });
@@ -141,7 +138,7 @@ export function createIntake(
       release: undefined,
     });
     const { topic, partition: number } = partition;
-    stateFact('router-partition-assigned', { topic, partition: number, generation, watermark, alreadyStored: countOf(stored) });
+    stateFact('router-partition-assigned', { topic, partition: number, generation, watermark, alreadyStored: countOf(taken.stored) });
   }
 
   // ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────────

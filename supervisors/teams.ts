@@ -34,7 +34,7 @@ export function startTeams(
   const { settings } = deps;
   const distinctIdSpec = createDistinctId({
     personWriter: writers.personWriter,
-    clickhouseWriter: writers.clickhouseWriter,
+    rowWriter: writers.rowWriter,
     deadLetter: writers.deadLetter,
     redisBuffer: writers.redisBuffer,
     options: { mailboxCapacityCount: settings.people.mailboxCount },

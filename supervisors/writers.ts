@@ -1,5 +1,3 @@
-import { createClickHouseWriter } from '../actors/clickhouse-writer/index.ts';
-import type { ClickHouseWriterMessage } from '../actors/clickhouse-writer/messages.ts';
 import { createDeadLetter } from '../actors/dead-letter/index.ts';
 import type { DeadLetterMessage } from '../actors/dead-letter/messages.ts';
 import { createForwarder } from '../actors/forwarder/index.ts';
@@ -8,15 +6,17 @@ import { createPersonWriter } from '../actors/person-writer/index.ts';
 import type { PersonWriterMessage } from '../actors/person-writer/messages.ts';
 import { createRedisBuffer } from '../actors/redis-buffer/index.ts';
 import type { RedisBufferMessage } from '../actors/redis-buffer/messages.ts';
+import type { RowWriterMessage } from '../actors/row-writer/messages.ts';
 import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
 import { WRITER_STRATEGY } from './budgets.ts';
+import { startRowWriter } from './output.ts';
 import type { TroupeDeps } from './root.ts';
 
 export interface Writers {
   readonly deadLetter: ActorRef<DeadLetterMessage>;
   readonly forwarder: ActorRef<ForwarderMessage>;
-  readonly clickhouseWriter: ActorRef<ClickHouseWriterMessage>;
+  readonly rowWriter: ActorRef<RowWriterMessage>;
   readonly redisBuffer: ActorRef<RedisBufferMessage>;
   readonly personWriter: ActorRef<PersonWriterMessage>;
   /** Resolves when nothing is left to write, in the order in which one feeds the other. */
@@ -47,23 +47,11 @@ export function startWriters(
     parent,
     onEscalate,
   );
-  const clickhouseWriter = system.spawn(
-    createClickHouseWriter({
-      clickhouse: deps.clickhouse,
-      clock,
-      deadLetter,
-      mayInsert: mayWrite,
-      options: { ...settings.clickhouseWriter, mailboxCapacityCount },
-      strategy: WRITER_STRATEGY,
-    }),
-    'clickhouse-writer',
-    parent,
-    onEscalate,
-  );
+  const rowWriter = startRowWriter(deps.output, { system, parent, clock, settings, deadLetter, mayWrite, onEscalate });
   const redisBuffer = system.spawn(
     createRedisBuffer({
       store: deps.stateStore,
-      clickhouseWriter,
+      rowWriter,
       options: { ...settings.redisBuffer, mailboxCapacityCount },
       strategy: WRITER_STRATEGY,
     }),
@@ -75,7 +63,7 @@ export function startWriters(
     createPersonWriter({
       persons: deps.persons,
       groups: deps.groups,
-      clickhouseWriter,
+      rowWriter,
       mayWrite,
       options: { ...settings.personWriter, mailboxCapacityCount },
       strategy: WRITER_STRATEGY,
@@ -88,7 +76,7 @@ export function startWriters(
   return {
     deadLetter,
     forwarder,
-    clickhouseWriter,
+    rowWriter,
     redisBuffer,
     personWriter,
     async drain(limitMs) {
@@ -98,7 +86,7 @@ export function startWriters(
         system.ask<Drain, Drained>(writer, (replyTo) => ({ type: 'drain', replyTo }), left());
       await drain(personWriter);
       await drain(redisBuffer);
-      await drain(clickhouseWriter);
+      await drain(rowWriter);
       await drain(forwarder);
       await drain(deadLetter);
     },

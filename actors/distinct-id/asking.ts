@@ -3,7 +3,7 @@ import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext } from '../../src/runtime/actor.ts';
 import type { ActorRef, TellResult } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
-import type { ClickHouseWriterMessage } from '../clickhouse-writer/messages.ts';
+import type { RowWriterMessage } from '../row-writer/messages.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 import type { PersonWriterMessage } from '../person-writer/messages.ts';
 import type { RedisBufferMessage } from '../redis-buffer/messages.ts';
@@ -13,7 +13,7 @@ import type { Item, LocalPerson, Stage, Work } from './state.ts';
 /** What a distinct_id actor needs of others: refs to tell, and how it is kept alive. */
 export interface DistinctIdDeps {
   readonly personWriter: ActorRef<PersonWriterMessage>;
-  readonly clickhouseWriter: ActorRef<ClickHouseWriterMessage>;
+  readonly rowWriter: ActorRef<RowWriterMessage>;
   readonly deadLetter: ActorRef<DeadLetterMessage>;
   readonly redisBuffer: ActorRef<RedisBufferMessage>;
   readonly options: { readonly mailboxCapacityCount: number };

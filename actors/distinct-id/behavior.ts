@@ -9,7 +9,7 @@
  *
  * Invariants
  * D1 Events of this distinct_id take effect in offset order: a group starts when the one before it has ended.
- * D2 An event row is told to the ClickHouse writer only after everything the event did to persons and groups is durable
+ * D2 An event row is told to the row writer only after everything the event did to persons and groups is durable
  *    (delivery.md section 2).
  * D3 Every event of every group ends once: a row told, a drop, a dead letter; or nothing, when its partition is lost.
  * D4 An event that a rule, a plugin or PostgreSQL cannot bear costs itself alone.

@@ -1,4 +1,4 @@
-/** The end of a group: its rows are the ClickHouse writer's from here on (D2, D3). */
+/** The end of a group: its rows are the row writer's from here on (D2, D3). */
 import { asJsonObject } from '../../src/domain/json.ts';
 import { assignGroups } from '../../src/domain/groups.ts';
 import { personPropertiesOf } from '../../src/domain/person-fold.ts';
@@ -19,7 +19,7 @@ export function tellRows(shared: Shared, work: Work, ctx: Ctx): void {
     guard(shared, item.pending, 'row', () => rows.push(rowOf(work, item)), item);
   }
   announce(shared, work);
-  if (rows.length > 0) taken(shared.deps.clickhouseWriter.tell({ type: 'store-events', rows }), 'the ClickHouse writer');
+  if (rows.length > 0) taken(shared.deps.rowWriter.tell({ type: 'store-events', rows }), 'the row writer');
   // From here on they are the writer's: a crash of what comes next must not bury them as well (D3).
   for (const item of work.items) item.ended = true;
   traceStage(work, work.items, 'distinct-id', ctx, work.startedMs);
@@ -53,5 +53,5 @@ export function announce(shared: Shared, work: Work): void {
     local.announced = true;
     rows.push(personRow(local.base), distinctIdRow(local.base, local.distinctId, local.mappingVersion));
   }
-  if (rows.length > 0) shared.deps.clickhouseWriter.tell({ type: 'store-side-rows', rows });
+  if (rows.length > 0) shared.deps.rowWriter.tell({ type: 'store-side-rows', rows });
 }

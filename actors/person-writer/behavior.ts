@@ -24,7 +24,7 @@ import { PostgresError } from '../../src/postgres/port.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
-import type { ClickHouseWriterMessage } from '../clickhouse-writer/messages.ts';
+import type { RowWriterMessage } from '../row-writer/messages.ts';
 import { untilAvailable, type Patience } from '../../src/runtime/patience.ts';
 import { runLoadRound } from './load-round.ts';
 import { isolatingRefusals } from './refusals.ts';
@@ -38,7 +38,7 @@ type WriteLaneMessage = Message<'write'> | Message<'merge'> | Message<'upsert-gr
 export interface PersonWriterDeps {
   readonly persons: PersonStore;
   readonly groups: GroupStore;
-  readonly clickhouseWriter: ActorRef<ClickHouseWriterMessage>;
+  readonly rowWriter: ActorRef<RowWriterMessage>;
   /** False while this process may have lost the partition without knowing it yet (zombies, delivery.md section 3). */
   readonly mayWrite: (topic: string, partition: number, generation: number) => boolean;
   readonly options: {
@@ -160,7 +160,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
       store: deps.persons,
       patience: patient,
       counts,
-      sideRows: (rows) => void deps.clickhouseWriter.tell({ type: 'store-side-rows', rows }),
+      sideRows: (rows) => void deps.rowWriter.tell({ type: 'store-side-rows', rows }),
     };
     const writes: WriteRequest[] = [];
     const merges: MergeRequest[] = [];
@@ -224,7 +224,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
         replyTo.tell({ type: 'person-refused', ticket, detail: result.detail });
         continue;
       }
-      deps.clickhouseWriter.tell({
+      deps.rowWriter.tell({
         type: 'store-side-rows',
         rows: [
           {

@@ -96,7 +96,7 @@ export interface LoadedPerson {
 /** Exactly one answer for each command, carrying its ticket. */
 export type PersonWriterAnswer =
   | { readonly type: 'persons-loaded'; readonly ticket: number; readonly found: readonly (LoadedPerson | undefined)[] }
-  /** Durable in PostgreSQL, and its side rows told to the ClickHouse writer. */
+  /** Durable in PostgreSQL, and its side rows told to the row writer. */
   | { readonly type: 'person-written'; readonly ticket: number; readonly person: Person }
   | { readonly type: 'person-merged'; readonly ticket: number; readonly person: Person; readonly warning: MergeWarning | undefined }
   | { readonly type: 'group-types-resolved'; readonly ticket: number; readonly indexes: ReadonlyMap<string, number | undefined> }

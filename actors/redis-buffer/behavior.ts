@@ -18,12 +18,12 @@ import type { StateStore } from '../../src/redis/port.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
-import type { ClickHouseWriterMessage } from '../clickhouse-writer/messages.ts';
+import type { RowWriterMessage } from '../row-writer/messages.ts';
 import type { RedisBufferMessage, Warning } from './messages.ts';
 
 export interface RedisBufferDeps {
   readonly store: StateStore;
-  readonly clickhouseWriter: ActorRef<ClickHouseWriterMessage>;
+  readonly rowWriter: ActorRef<RowWriterMessage>;
   readonly options: { readonly flushEveryMs: number; readonly maxPendingCount: number; readonly mailboxCapacityCount: number };
   readonly strategy: Strategy;
 }
@@ -176,7 +176,7 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
       timestampMs: atMs,
     }));
     // Only a writer that is being torn down refuses; a warning is not worth more than that.
-    if (deps.clickhouseWriter.tell({ type: 'store-side-rows', rows }) !== 'accepted') {
+    if (deps.rowWriter.tell({ type: 'store-side-rows', rows }) !== 'accepted') {
       stateFact('log-written', {
         level: 'warn',
         message: 'Warnings were lost with the writer that was to store them.',

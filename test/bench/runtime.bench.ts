@@ -230,9 +230,9 @@ async function idleDistinctIds(count: number): Promise<void> {
   };
   const spec = createDistinctId({
     personWriter,
-    clickhouseWriter: {
-      path: '/clickhouse-writer',
-      kind: 'clickhouse-writer',
+    rowWriter: {
+      path: '/row-writer',
+      kind: 'row-writer',
       tell(message) {
         if (message.type === 'store-events') storedCount += message.rows.length;
         return 'accepted';

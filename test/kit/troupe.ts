@@ -183,7 +183,7 @@ export function troupeParts(
   const deps: TroupeDeps = {
     clock,
     random: seededRandom(1),
-    clickhouse: createFakeClickHouse(server, fates.clickhouse),
+    output: { type: 'clickhouse', clickhouse: createFakeClickHouse(server, fates.clickhouse) },
     persons: createFakePersonStore(database, fates.persons),
     groups: createFakeGroupStore(),
     teams: createFakeTeamStore([aTeam(1), aTeam(2)]),

@@ -36,7 +36,7 @@ type Insert = ClickHouse['insert'];
 
 const withClickHouse = (deps: TroupeDeps, change: (clickhouse: ClickHouse) => Partial<ClickHouse>): TroupeDeps => ({
   ...deps,
-  clickhouse: { ...deps.clickhouse, ...change(deps.clickhouse) },
+  output: { type: 'clickhouse', clickhouse: { ...deps.output.clickhouse, ...change(deps.output.clickhouse) } },
 });
 const withInsert = (deps: TroupeDeps, make: (insert: Insert) => Insert): TroupeDeps =>
   withClickHouse(deps, (clickhouse) => ({ insert: make((block) => clickhouse.insert(block)) }));

@@ -105,7 +105,7 @@ export function startProcess(name: string, network: Network, systems: Systems, c
           throw new Error(STUMBLE);
         },
       });
-      if (at === 'clickhouse-writer') writers.clickhouseWriter.tell({ type: 'store-events', rows: [bad] });
+      if (at === 'clickhouse-writer') writers.rowWriter.tell({ type: 'store-events', rows: [bad] });
       else if (at === 'dead-letter') writers.deadLetter.tell({ type: 'dead-letter', records: [bad] });
       else writers.personWriter.tell({ type: 'self:round-ended', error: new Error(STUMBLE) });
     },

@@ -68,7 +68,7 @@ export function portsOf(host: Host, systems: Systems, network: Network, accounts
   return {
     clock: host.clock,
     random: network.random,
-    clickhouse: clickhouseOf(host, systems, network),
+    output: { type: 'clickhouse', clickhouse: clickhouseOf(host, systems, network) },
     persons: personsOf(host, systems, postgresAway),
     groups: over<GroupStore>(host, 'postgres', systems.groups, postgresAway),
     teams: over<TeamStore>(host, 'postgres', createFakeTeamStore(systems.teams), postgresAway),

@@ -3,7 +3,7 @@ import type { DistinctIdMessage, PluginHandle } from '../../../actors/distinct-i
 import { createPersonWriter } from '../../../actors/person-writer/index.ts';
 import type { PersonWriterAnswer, PersonWriterMessage } from '../../../actors/person-writer/messages.ts';
 import type { PluginAnswer, PluginMessage } from '../../../actors/plugin/messages.ts';
-import type { ClickHouseWriterMessage } from '../../../actors/clickhouse-writer/messages.ts';
+import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
 import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts';
 import type { RedisBufferMessage } from '../../../actors/redis-buffer/messages.ts';
 import type { EventGroup, Json, PluginEvent } from '../../../src/domain/event.ts';
@@ -28,7 +28,7 @@ export function distinctIdKit(
   { system, clock }: { readonly system: ActorSystem; readonly clock: ManualClock },
   parts: { readonly fate?: PersonStoreFate; readonly personWriter?: ActorRef<PersonWriterMessage>; readonly team?: Partial<Team> } = {},
 ) {
-  const clickhouse = probe<ClickHouseWriterMessage>('clickhouse-writer');
+  const clickhouse = probe<RowWriterMessage>('clickhouse-writer');
   const deadLetter = probe<DeadLetterMessage>('dead-letter');
   const redisBuffer = probe<RedisBufferMessage>('redis-buffer');
   const database = createFakePersonDatabase();
@@ -38,7 +38,7 @@ export function distinctIdKit(
       createPersonWriter({
         persons: createFakePersonStore(database, parts.fate),
         groups: createFakeGroupStore(),
-        clickhouseWriter: clickhouse,
+        rowWriter: clickhouse,
         mayWrite: () => true,
         options: { flushRowsCount: 100, lingerMs: 1, personlessCacheCount: 100, mailboxCapacityCount: 1_000 },
         strategy: { directive: 'escalate' },
@@ -47,7 +47,7 @@ export function distinctIdKit(
     );
   const spec = createDistinctId({
     personWriter,
-    clickhouseWriter: clickhouse,
+    rowWriter: clickhouse,
     deadLetter,
     redisBuffer,
     options: { mailboxCapacityCount: 100 },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ClickHouseWriterMessage } from '../../../actors/clickhouse-writer/messages.ts';
+import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
 import { createPersonWriter, type PersonWriterDeps } from '../../../actors/person-writer/index.ts';
 import type { MergeEventCommand, PersonWriterAnswer, PersonWriteCommand } from '../../../actors/person-writer/messages.ts';
 import { teamId } from '../../../src/domain/ids.ts';
@@ -36,7 +36,7 @@ const away = (): PostgresError => new PostgresError('unavailable', 'away');
 
 function setUp(fate: PersonStoreFate = {}, parts: Partial<PersonWriterDeps['options']> = {}) {
   const { system, clock } = open();
-  const clickhouse = probe<ClickHouseWriterMessage>('clickhouse');
+  const clickhouse = probe<RowWriterMessage>('clickhouse');
   const database = createFakePersonDatabase();
   const calls: PersonStoreCall[] = [];
   const noted: PersonStoreFate = { ...fate, arrive: (call) => (calls.push(call), fate.arrive?.(call)) };
@@ -47,7 +47,7 @@ function setUp(fate: PersonStoreFate = {}, parts: Partial<PersonWriterDeps['opti
     createPersonWriter({
       persons: createFakePersonStore(database, noted),
       groups: createFakeGroupStore(),
-      clickhouseWriter: clickhouse,
+      rowWriter: clickhouse,
       mayWrite: () => control.fresh,
       options: { flushRowsCount: 100, lingerMs: 5, personlessCacheCount: 2, mailboxCapacityCount: 1_000, ...parts },
       strategy: { directive: 'escalate' },

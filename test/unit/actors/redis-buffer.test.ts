@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ClickHouseWriterMessage } from '../../../actors/clickhouse-writer/messages.ts';
+import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
 import { createRedisBuffer } from '../../../actors/redis-buffer/index.ts';
 import type { RedisBufferMessage, Warning } from '../../../actors/redis-buffer/messages.ts';
 import { observe, type FactName } from '../../../src/observe/facts.ts';
@@ -25,12 +25,12 @@ function setUp(maxPendingCount = 100) {
         }),
       ),
   };
-  const writer = probe<ClickHouseWriterMessage>('writer');
+  const writer = probe<RowWriterMessage>('writer');
   const make = (name: string) =>
     system.spawn(
       createRedisBuffer({
         store: store as StateStore,
-        clickhouseWriter: writer,
+        rowWriter: writer,
         options: { flushEveryMs: 200, maxPendingCount, mailboxCapacityCount: 10_000 },
         strategy: { directive: 'escalate' },
       }),

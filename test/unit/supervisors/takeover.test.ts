@@ -48,7 +48,7 @@ async function start(stored: readonly OffsetRange[] = []) {
     clock,
     random: seededRandom(1),
     settings: { ...SETTINGS, revokeDrainMs: 10 },
-    clickhouse: clickhouse as ClickHouse,
+    output: { type: 'clickhouse', clickhouse: clickhouse as ClickHouse },
     teams: { byToken: (tokens) => Promise.resolve(tokens.map(() => team)), byId: (ids) => Promise.resolve(ids.map(() => team)) },
     dropList: EMPTY_DROP_LIST,
     accounts: createAccounts(),

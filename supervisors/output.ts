@@ -1,0 +1,72 @@
+/**
+ * Where rows go, in one place: which actor stores them, and what a new owner of a partition must know before it reads.
+ * Everything else of the tree tells a row writer, and does not know which one it is (docs/adr/0018).
+ */
+import { createClickHouseWriter } from '../actors/clickhouse-writer/index.ts';
+import type { DeadLetterMessage } from '../actors/dead-letter/messages.ts';
+import type { RowWriterMessage } from '../actors/row-writer/messages.ts';
+import { ClickHouseError, type ClickHouse, type OffsetRange } from '../src/clickhouse/port.ts';
+import type { TopicPartition } from '../src/domain/ids.ts';
+import { insertPrefix } from '../src/domain/insert-id.ts';
+import type { Clock } from '../src/runtime/clock.ts';
+import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
+import type { ActorSystem, ParentRef } from '../src/runtime/system.ts';
+import { WRITER_STRATEGY } from './budgets.ts';
+import type { TreeSettings } from './settings.ts';
+
+/** Rows go into ClickHouse's tables. */
+export interface ClickHouseOutput {
+  readonly type: 'clickhouse';
+  readonly clickhouse: ClickHouse;
+}
+
+export type Output = ClickHouseOutput;
+
+/** What is known of a partition that was just gained. */
+export interface TakenOver {
+  /** Offsets at or above the watermark whose rows are there: settled before anything is read. */
+  readonly stored: readonly OffsetRange[];
+  /** No former owner has worked on this offset or one above it. */
+  readonly replayedBelow: number;
+}
+
+export interface RowWriterParts {
+  readonly system: ActorSystem;
+  readonly parent: ParentRef;
+  readonly clock: Clock;
+  readonly settings: TreeSettings;
+  readonly deadLetter: ActorRef<DeadLetterMessage>;
+  readonly mayWrite: (topic: string, partition: number, generation: number) => boolean;
+  readonly onEscalate: (ref: AnyRef, error: unknown) => void;
+}
+
+export function startRowWriter(output: Output, parts: RowWriterParts): ActorRef<RowWriterMessage> {
+  const { system, parent, clock, settings, deadLetter, mayWrite, onEscalate } = parts;
+  const spec = createClickHouseWriter({
+    clickhouse: output.clickhouse,
+    clock,
+    deadLetter,
+    mayInsert: mayWrite,
+    options: { ...settings.clickhouseWriter, mailboxCapacityCount: settings.writerMailboxCount },
+    strategy: WRITER_STRATEGY,
+  });
+  return system.spawn(spec, 'clickhouse-writer', parent, onEscalate);
+}
+
+/**
+ * Asks what a new owner must know. May be called again until it resolves or `isOutputAway` says that waiting is no use.
+ * @param watermark the group's committed offset
+ */
+export async function takeOver(output: Output, partition: TopicPartition, watermark: number, gapCount: number): Promise<TakenOver> {
+  const { clickhouse } = output;
+  await clickhouse.killInserts(insertPrefix(partition));
+  const stored = await clickhouse.storedOffsets(partition, watermark);
+  // A former owner went no further than its own watermark plus the gap. That watermark was above the committed one when commits
+  // were due or had failed, but not above the last row it stored (but for a run of records that make none).
+  return { stored, replayedBelow: Math.max(watermark, stored.at(-1)?.to ?? 0) + gapCount };
+}
+
+/** True for failures of {@link takeOver} that time alone can cure: to route without having asked would show rows twice. */
+export function isOutputAway(error: unknown): boolean {
+  return error instanceof ClickHouseError && error.kind !== 'misconfigured';
+}
