@@ -3,7 +3,7 @@
  *
  *     npm run bench                         all parts; about 12 minutes on two quiet cores
  *     npm run bench -- runtime capture      some
- *     npm run bench -- pipeline --write     keeps the figures in results.json and makes results.md from it
+ *     npm run bench -- ingestion --write    keeps the figures in results.json and makes results.md from it
  *     npm run bench -- --quick              tiny samples: whether it runs, not what it says
  *
  * A part that is run again replaces its own section of the results and no other, and every section has its own date,
@@ -18,7 +18,7 @@ import { cellsOf, verdictOf, type Figure, type Part } from './figures.ts';
 const PARTS: Readonly<Record<string, { readonly file: string; readonly title: string }>> = {
   runtime: { file: 'runtime.bench.ts', title: 'The runtime: messages and idle actors' },
   domain: { file: 'domain.bench.ts', title: 'The rules of the domain, without any I/O' },
-  pipeline: { file: 'pipeline.bench.ts', title: 'The pipeline: from Kafka to a durable row' },
+  ingestion: { file: 'ingestion.bench.ts', title: 'Ingestion: from Kafka to a durable row' },
   scale: { file: 'scale.bench.ts', title: 'Scale: many known persons, two processes' },
   capture: { file: 'capture.bench.ts', title: 'Capture: from HTTP to an acknowledged record' },
   tracing: { file: 'tracing.bench.ts', title: 'What traces cost' },

@@ -1,7 +1,7 @@
 /**
  * Where the time of a CPU profile went: by room of the house (folder or package), then by function.
  *
- *     node test/bench/pipeline.bench.ts --profile          prints where the profile is
+ *     node test/bench/ingestion.bench.ts --profile          prints where the profile is
  *     node test/bench/profile.ts <file.cpuprofile> [us per event] [functions]
  *
  * Self time only; idle samples are left out. The profile samples by the wall clock and covers the start and the warm-up

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { createClickHouse } from '../../src/clickhouse/client.ts';
 import { ensureClickHouseSchema } from '../../src/clickhouse/migrate.ts';
 import { startEmbeddedClickHouse } from '../../src/embedded/clickhouse.ts';
+import { partitionOfKey } from '../../src/domain/murmur2.ts';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import type { OutgoingRecord } from '../../src/kafka/port.ts';
 import { createKafkaProducer } from '../../src/kafka/producer.ts';
@@ -27,6 +28,8 @@ import { knownProperties, recordOf, tokenOf } from './mix.ts';
 const TEAMS = 5;
 const PARTITIONS = 4;
 const SEED_CHUNK = 10_000;
+/** Between two looks for rows that have become visible. */
+const LOOK_MS = 20;
 const root = join(import.meta.dirname, '../..');
 
 /** CPU microseconds since start. */
@@ -37,6 +40,8 @@ export interface Cpu {
   readonly postgres: number;
   readonly engine: number;
   readonly broker: number;
+  /** Statements that PostgreSQL has executed, BEGIN and COMMIT included. Not a time. */
+  readonly statements: number;
 }
 
 export interface TroupeProcess {
@@ -68,12 +73,17 @@ export interface Stage {
     count: number,
     change?: (record: OutgoingRecord, index: number) => OutgoingRecord,
   ): Promise<Measured>;
-  cpu(processes: readonly { readonly pid: number }[]): Cpu;
+  cpu(processes: readonly { readonly pid: number }[]): Promise<Cpu>;
+  /**
+   * Writes `count` events of the mix evenly over `seconds` and resolves to how long each took from being handed to the producer
+   * until a query found its row, ascending, ms. Looks every {@link LOOK_MS}, so a figure may be too high by that.
+   */
+  paced(count: number, seconds: number): Promise<readonly number[]>;
   truncateEvents(): Promise<void>;
   close(options?: { readonly keepDir?: boolean }): Promise<void>;
 }
 
-/** CPU microseconds for each event, and the pace. */
+/** CPU microseconds (and statements) for each event, and the pace. */
 export interface Measured extends Cpu {
   readonly events: number;
   readonly eventsPerSecond: number;
@@ -84,7 +94,7 @@ export async function startStage(options: { readonly known: number }): Promise<S
   const kafka = await startKafka();
   const [broker] = childrenOf(process.pid);
   if (broker === undefined) throw new Error('the broker is a child of this process');
-  const postgres = await startPostgres('embedded');
+  const postgres = await startPostgres('embedded', { shared_preload_libraries: 'pg_stat_statements' });
   const engine = await startEmbeddedClickHouse({ dataDir: join(dir, 'clickhouse'), clock: systemClock });
   const address = new URL(engine.url);
   const access = { user: address.username, password: address.password };
@@ -102,6 +112,21 @@ export async function startStage(options: { readonly known: number }): Promise<S
   async function stored(): Promise<number> {
     const [row] = await clickhouse.query<{ n: string }>('SELECT count() AS n FROM events');
     return Number(row?.n ?? 0);
+  }
+
+  /** Of the input topic's partitions, in their order. */
+  async function storedByPartition(): Promise<number[]> {
+    const counts = new Array<number>(PARTITIONS).fill(0);
+    const sql = "SELECT _partition AS p, count() AS n FROM events WHERE _topic = 'events_plugin_ingestion' GROUP BY p";
+    for (const { p, n } of await clickhouse.query<{ p: string; n: string }>(sql)) counts[Number(p)] = Number(n);
+    return counts;
+  }
+
+  /** All that the server has executed so far, except for this question. */
+  async function statements(): Promise<number> {
+    const text = "SELECT COALESCE(sum(calls), 0)::float8 AS n FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
+    const [row] = await client.run<{ n: number }>({ name: 'bench-statements', text }, []);
+    return row?.n ?? 0;
   }
 
   const stage: Stage = {
@@ -194,12 +219,12 @@ export async function startStage(options: { readonly known: number }): Promise<S
     async withBacklog(processes, count, change) {
       for (const { pid } of processes) process.kill(pid, 'SIGSTOP');
       await stage.produce(count, change);
-      const before = stage.cpu(processes);
+      const before = await stage.cpu(processes);
       const startedMs = performance.now();
       for (const { pid } of processes) process.kill(pid, 'SIGCONT');
       await stage.allStored();
       const seconds = (performance.now() - startedMs) / 1000;
-      const after = stage.cpu(processes);
+      const after = await stage.cpu(processes);
       const per = (name: keyof Cpu): number => (after[name] - before[name]) / count;
       return {
         events: count,
@@ -209,10 +234,50 @@ export async function startStage(options: { readonly known: number }): Promise<S
         postgres: per('postgres'),
         engine: per('engine'),
         broker: per('broker'),
+        statements: per('statements'),
       };
     },
 
-    cpu: (processes) => ({
+    async paced(count, seconds) {
+      const mix = { teams: TEAMS, knownPersons: known, run: 'a' };
+      const handedMs = Array.from({ length: PARTITIONS }, (): number[] => []);
+      const seen = (await storedByPartition()).map(Number);
+      const first = seen.map((rows) => rows);
+      const latencies: number[] = [];
+      const startedMs = performance.now();
+      let sent = 0;
+      const writing = (async () => {
+        while (sent < count) {
+          const due = Math.min(count, Math.ceil(((performance.now() - startedMs) / (seconds * 1000)) * count));
+          if (due > sent) {
+            const records = Array.from({ length: due - sent }, (_, at) => recordOf(produced + at, mix));
+            const nowMs = performance.now();
+            for (const { key } of records) handedMs[partitionOfKey(key ?? Buffer.alloc(0), PARTITIONS)]?.push(nowMs);
+            produced += records.length;
+            sent = due;
+            await producer.send('events_plugin_ingestion', records);
+          }
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      })();
+      while (latencies.length < count) {
+        const rows = await storedByPartition();
+        const nowMs = performance.now();
+        rows.forEach((have, partition) => {
+          // In each partition rows become visible nearly in the order of their offsets: the n-th row stands for the n-th record.
+          for (let at = (seen[partition] ?? 0) - (first[partition] ?? 0); at < have - (first[partition] ?? 0); at++)
+            latencies.push(nowMs - (handedMs[partition]?.[at] ?? nowMs));
+          seen[partition] = have;
+        });
+        if (nowMs - startedMs > seconds * 1000 + 60_000) throw new Error(`${latencies.length} of ${count} paced events became visible`);
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      }
+      await writing;
+      return latencies.sort((a, b) => a - b);
+    },
+
+    cpu: async (processes) => ({
+      statements: await statements(),
       node: processes.reduce((sum, { pid }) => sum + ownCpuUs(pid), 0),
       main: processes.reduce((sum, { pid }) => sum + mainThreadCpuUs(pid), 0),
       postgres: treeCpuUs(postgres.pid),
@@ -239,6 +304,7 @@ export async function startStage(options: { readonly known: number }): Promise<S
 
   try {
     await ensureClickHouseSchema(clickhouse, { database: 'default', migrate: false });
+    await client.script('bench-statements', 'CREATE EXTENSION pg_stat_statements');
     await ensureSchema(client, { create: 'missing-tables' });
     for (let team = 0; team < TEAMS; team++) teamIds.push(Number(await seedTeam(client, { token: tokenOf(team) })));
     await admin.ensureTopics(

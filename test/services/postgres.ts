@@ -25,14 +25,15 @@ export interface TestPostgres {
 
 /**
  * Starts a server with an empty database, of its own, on a unix socket in a temporary folder.
+ * `settings` of the server go on top of `fsync=off`.
  * @throws Error when this machine does not have this kind; see `requireService`.
  */
-export async function startPostgres(kind: PostgresKind): Promise<TestPostgres> {
+export async function startPostgres(kind: PostgresKind, settings: Readonly<Record<string, string>> = {}): Promise<TestPostgres> {
   sweepLeftBehind();
   const dataDir = mkdtempSync(join(tmpdir(), 'troupe-test-postgres-'));
   const binaries = kind === 'debian' ? { binaries: debianBinaries() } : {};
   const launch = (): Promise<EmbeddedPostgres> =>
-    startEmbeddedPostgres({ dataDir, clock: systemClock, settings: { fsync: 'off' }, ...binaries });
+    startEmbeddedPostgres({ dataDir, clock: systemClock, settings: { fsync: 'off', ...settings }, ...binaries });
   let server = await launch();
   let strikeOut = registerServer('postgres', server.pid, dataDir);
   const clients: PostgresClient[] = [];
