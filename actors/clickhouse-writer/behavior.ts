@@ -12,6 +12,7 @@
  * W3 Of rows with one sorting key in a block the first is stored; the others are settled `dropped(duplicate)`.
  * W4 Nothing is lost or given up for an outage: the same block is tried again, and credit upstream bounds what waits.
  * W5-W9 store-block.ts
+ * W10 An event without a row is settled when the side rows told before it are durable, never before (flight.ts).
  */
 import { newSpanId } from '../../src/domain/trace.ts';
 import { dropped } from '../../src/domain/outcome.ts';
@@ -85,6 +86,9 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
         for (const row of message.rows) state.filling.side.append(row, nowMs);
         break;
       }
+      case 'settle-after-side-rows':
+        state.filling.rowless.push(...message.events);
+        break;
       case 'drain':
         state.drains.push(message.replyTo);
         break;

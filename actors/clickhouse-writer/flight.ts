@@ -2,6 +2,7 @@
 import { isObserved, state as stateFact } from '../../src/observe/facts.ts';
 import type { ClickHouse, SideBlocks } from '../../src/clickhouse/port.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
+import type { RowlessEvent } from '../row-writer/messages.ts';
 import { clearBlock, openBlock, type OpenBlock } from './state.ts';
 import { storageOf, storeEvents, type Storage, type StoreDeps } from './store-block.ts';
 import { storeSideRows, type SideStorage } from './store-side-rows.ts';
@@ -10,6 +11,8 @@ import { storeSideRows, type SideStorage } from './store-side-rows.ts';
 export interface Load {
   readonly block: OpenBlock;
   readonly side: SideBlocks;
+  /** Settled when the side rows are durable (W10). */
+  readonly rowless: RowlessEvent[];
 }
 
 /** Rows on their way, with how far they have come. */
@@ -25,18 +28,19 @@ export interface Flight extends Load {
 const MAX_LINKS = 32;
 
 export function newLoad(clickhouse: ClickHouse): Load {
-  return { block: openBlock(clickhouse.eventBlock()), side: clickhouse.sideBlocks() };
+  return { block: openBlock(clickhouse.eventBlock()), side: clickhouse.sideBlocks(), rowless: [] };
 }
 
-export function isEmptyLoad({ block, side }: Load): boolean {
-  return block.rows.length === 0 && side.rowCount === 0;
+export function isEmptyLoad({ block, side, rowless }: Load): boolean {
+  return block.rows.length === 0 && side.rowCount === 0 && rowless.length === 0;
 }
 
 /** The load after its flight: empty, with its buffers. */
-export function unload({ block, side }: Load): Load {
+export function unload({ block, side, rowless }: Load): Load {
   clearBlock(block);
   side.clear();
-  return { block, side };
+  rowless.length = 0;
+  return { block, side, rowless };
 }
 
 export function takeOff(load: Load, clock: Clock): Flight {
@@ -57,6 +61,7 @@ export function takeOff(load: Load, clock: Clock): Flight {
 export async function fly(flight: Flight, deps: StoreDeps & { readonly clock: Clock }): Promise<void> {
   if (flight.hasLanded) return;
   await storeSideRows(flight.sideStorage, deps.clickhouse, deps.clock, deps.nextNonce);
+  for (const { settlement, offset, outcome } of flight.rowless.splice(0)) if (settlement.active) settlement.settle(offset, outcome); // W10
   await storeEvents(flight.storage, deps);
   flight.hasLanded = true;
   report(flight, deps.clock);

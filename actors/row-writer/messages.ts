@@ -1,5 +1,14 @@
+import type { Offset } from '../../src/domain/ids.ts';
+import type { Outcome, Settlement } from '../../src/domain/outcome.ts';
 import type { EventRow, SideRow } from '../../src/domain/rows.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
+
+/** An event that makes no row of its own, and how it ends. */
+export interface RowlessEvent {
+  readonly settlement: Settlement;
+  readonly offset: Offset;
+  readonly outcome: Outcome;
+}
 
 /**
  * What every writer of rows understands, wherever its rows go: `clickhouse-writer` inserts them, `kafka-writer` produces them to
@@ -10,5 +19,10 @@ export type RowWriterMessage =
   | { readonly type: 'store-side-rows'; readonly rows: readonly SideRow[] }
   /** Event rows in offset order per distinct_id; each is settled through its `pending.settlement` when durable. */
   | { readonly type: 'store-events'; readonly rows: readonly EventRow[] }
+  /**
+   * Settles these as soon as every side row told before is durable. A heatmap (L-4) or a warning that is always shown (L-3, PP-2) is all
+   * that remains of its event: settled any earlier, a crash would lose it in silence.
+   */
+  | { readonly type: 'settle-after-side-rows'; readonly events: readonly RowlessEvent[] }
   /** Write out what is pending without waiting for size or age; `replyTo` is told when nothing is pending any more. */
   | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> };

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ClickHouseError } from '../../../src/clickhouse/port.ts';
+import { offset as toOffset } from '../../../src/domain/ids.ts';
+import { dropped } from '../../../src/domain/outcome.ts';
 import type { SideRow } from '../../../src/domain/rows.ts';
 import { observe } from '../../../src/observe/facts.ts';
 import { gate, probe } from '../../kit/actors.ts';
@@ -72,6 +74,37 @@ describe('clickhouse-writer: filling', () => {
     it.clock.advance(300);
     await it.settle();
     expect(it.server.tables.get('ingestion_warnings')).toHaveLength(1);
+  });
+
+  it('W10: settles an event without a row when the side rows told before it are durable, and not before', async () => {
+    const side = gate();
+    const it = setUpWriter({ answer: ({ block }) => (block.table === 'events' ? undefined : side.promise) });
+    it.writer.tell({ type: 'store-side-rows', rows: [warning('all that is left of an event')] });
+    it.writer.tell({
+      type: 'settle-after-side-rows',
+      events: [{ settlement: it.settlement, offset: toOffset(0), outcome: dropped('client_ingestion_warning') }],
+    });
+    await it.pass(1_000);
+    expect(it.calls.map(({ table }) => table)).toEqual(['ingestion_warnings']);
+    expect(it.settled()).toEqual([]);
+    side.open();
+    await it.settle();
+    expect(it.settled()).toEqual(['0:client_ingestion_warning']);
+  });
+
+  it('W10: an event without a row whose partition was lost meanwhile is settled by nobody', async () => {
+    const side = gate();
+    const it = setUpWriter({ answer: () => side.promise });
+    it.writer.tell({ type: 'store-side-rows', rows: [warning('w')] });
+    it.writer.tell({
+      type: 'settle-after-side-rows',
+      events: [{ settlement: it.settlement, offset: toOffset(0), outcome: dropped('heatmap') }],
+    });
+    await it.pass(1_000);
+    it.settlement.active = false;
+    side.open();
+    await it.settle();
+    expect(it.settled()).toEqual([]);
   });
 
   it('W3: settles a row with the sorting key of an earlier one as a duplicate, and stores the earlier', async () => {
