@@ -46,7 +46,7 @@ export interface AssembleDeps {
   readonly closers: Closers;
   /** An embedded server ended without being asked: the process cannot go on. */
   readonly onLost: (what: string, detail: string) => void;
-  /** Alter an existing ClickHouse `events` table (`--migrate`); otherwise what is missing is an error that names the ALTER. */
+  /** Add to existing tables of PostgreSQL and ClickHouse what they lack (`--migrate`); otherwise it is an error that names the statement. */
   readonly migrate: boolean;
 }
 
@@ -191,6 +191,8 @@ async function contact<T>(what: string, settings: string, run: () => Promise<T>)
 
 // ── PostgreSQL ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+const MIGRATION_ANSWER_MS = 24 * 60 * 60 * 1000;
+
 async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<PostgresClient> {
   const { config, clock, random, closers } = deps;
   let connectionString = config.postgres.url;
@@ -206,7 +208,14 @@ async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<Post
     at = `PostgreSQL at ${address.searchParams.get('host') ?? address.host}`;
     summary.push(at.replace(' ', '  '));
   }
-  const client = createPostgresClient({ connectionString, connectionsCount: config.postgres.poolCount, clock, random });
+  const client = createPostgresClient({
+    connectionString,
+    connectionsCount: config.postgres.poolCount,
+    // An index over a large table takes as long as it takes.
+    ...(deps.migrate ? { answerTimeoutMs: MIGRATION_ANSWER_MS } : {}),
+    clock,
+    random,
+  });
   closers.push('the PostgreSQL pool', () => client.close());
   await contact(at, 'DATABASE_URL', async () => {
     const [server] = await client.run<{ version: string }>(
@@ -214,7 +223,8 @@ async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<Post
       [],
     );
     requireVersion('PostgreSQL', server?.version ?? '');
-    await ensureSchema(client, { create: 'missing-tables' });
+    // The embedded database is nobody else's: a newer Troupe adds to it what it needs.
+    summary.push(...(await ensureSchema(client, { migrate: deps.migrate || config.postgres.url === undefined })));
   });
   return client;
 }

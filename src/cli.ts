@@ -70,7 +70,7 @@ Usage: troupe [run] [options]        capture, ingest and store until a signal
 Options:
   --set NAME=value   a setting, over the environment; may be given several times
   --config-check     print the settings in force with their origin, then exit (0 when they are right)
-  --migrate          create or alter the tables, then exit
+  --migrate          add to the tables what they lack, say what it was, then exit
   -v, --version      print the version
   -h, --help         print this
 

@@ -56,8 +56,8 @@ interface FileRow {
 const activeConfigs: Statement = {
   name: 'active-plugin-configs',
   text: `
-    SELECT c.id AS "pluginConfigId", c.team_id AS "teamId", c.plugin_id AS "pluginId", p.name AS "pluginName", p.plugin_type AS "pluginType",
-           p.url AS "url", c."order" AS "order", c.config AS "config", concat(c.updated_at, '/', p.updated_at) AS "changed"
+    SELECT c.id::int4 AS "pluginConfigId", c.team_id::int4 AS "teamId", c.plugin_id::int4 AS "pluginId", p.name AS "pluginName", p.plugin_type AS "pluginType",
+           p.url AS "url", c."order"::int4 AS "order", c.config AS "config", concat(c.updated_at, '/', p.updated_at) AS "changed"
     FROM posthog_pluginconfig c
     JOIN posthog_plugin p ON p.id = c.plugin_id
     JOIN posthog_team t ON t.id = c.team_id
@@ -68,7 +68,7 @@ const activeConfigs: Statement = {
 const sourceFiles: Statement = {
   name: 'plugin-source-files',
   text: `
-    SELECT plugin_id AS "pluginId", filename AS "filename", source AS "source"
+    SELECT plugin_id::int4 AS "pluginId", filename AS "filename", source AS "source"
     FROM posthog_pluginsourcefile
     WHERE plugin_id = ANY ($1::int4[])
     ORDER BY plugin_id, filename`,

@@ -14,6 +14,7 @@ export async function seedTeam(client: PostgresClient, team: { readonly token: s
     await transaction.run(seedOrganization, [ORGANIZATION]);
     const [row] = await transaction.run<{ id: number }>(insertTeam, [ORGANIZATION, team.token, team.name ?? 'Demo']);
     if (row === undefined) throw new RangeError('an upsert that updates always answers');
+    await transaction.run(insertProject, [row.id]);
     return teamId(row.id);
   });
 }
@@ -59,6 +60,16 @@ const insertTeam: Statement = {
     INSERT INTO posthog_team (organization_id, api_token, name) VALUES ($1::uuid, $2::text, $3::text)
     ON CONFLICT (api_token) DO UPDATE SET api_token = excluded.api_token
     RETURNING id`,
+};
+/** A team's first project has its number, as in PostHog. */
+const insertProject: Statement = {
+  name: 'seed-project',
+  text: `
+    WITH project AS (
+      INSERT INTO posthog_project (id, organization_id, name) SELECT id, organization_id, name FROM posthog_team WHERE id = $1::int4
+      ON CONFLICT (id) DO NOTHING
+    )
+    UPDATE posthog_team SET project_id = id WHERE id = $1::int4 AND project_id IS NULL`,
 };
 const upsertPlugin: Statement = {
   name: 'seed-plugin',

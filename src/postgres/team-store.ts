@@ -26,7 +26,7 @@ interface TeamRow extends Omit<Team, 'id'> {
 }
 
 const columns = `
-  k.ord::int4 AS "ord", t.id AS "id", t.api_token AS "token", t.name AS "name", t.anonymize_ips AS "anonymizeIps", t.ingested_event AS "ingestedEvent"`;
+  k.ord::int4 AS "ord", t.id::int4 AS "id", t.api_token AS "token", t.name AS "name", t.anonymize_ips AS "anonymizeIps", t.ingested_event AS "ingestedEvent"`;
 const teamsByToken: Statement = {
   name: 'teams-by-token',
   text: `SELECT ${columns} FROM unnest($1::text[]) WITH ORDINALITY AS k(token, ord) JOIN posthog_team t ON t.api_token = k.token`,

@@ -305,7 +305,7 @@ export async function startStage(options: { readonly known: number }): Promise<S
   try {
     await ensureClickHouseSchema(clickhouse, { database: 'default', migrate: false });
     await client.script('bench-statements', 'CREATE EXTENSION pg_stat_statements');
-    await ensureSchema(client, { create: 'missing-tables' });
+    await ensureSchema(client, { migrate: false });
     for (let team = 0; team < TEAMS; team++) teamIds.push(Number(await seedTeam(client, { token: tokenOf(team) })));
     await admin.ensureTopics(
       [

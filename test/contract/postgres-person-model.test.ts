@@ -23,7 +23,7 @@ describe.skipIf(!service.available)('the fake PersonStore answers as the real on
   beforeAll(async () => {
     server = await startPostgres('embedded');
     client = server.client();
-    await ensureSchema(client, { create: 'missing-tables' });
+    await ensureSchema(client, { migrate: false });
   });
   afterAll(() => server.stop());
 

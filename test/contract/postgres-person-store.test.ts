@@ -3,6 +3,7 @@ import type { Statement } from '../../src/postgres/client.ts';
 import { ensureSchema } from '../../src/postgres/migrate.ts';
 import { createPersonStore } from '../../src/postgres/person-store.ts';
 import { createFakePersonDatabase, createFakePersonStore } from '../kit/fake-person-store.ts';
+import { posthogSchema, posthogTeams, type PostHogShape } from '../kit/posthog-schema.ts';
 import { requireService } from '../services/availability.ts';
 import { type PostgresKind, probePostgres, startPostgres } from '../services/postgres.ts';
 import { describePersonStore, type PersonStoreUnderTest } from './person-store.ts';
@@ -15,10 +16,16 @@ const countPersons: Statement = {
     FROM posthog_person p WHERE team_id = $1`,
 };
 
-async function onPostgres(kind: PostgresKind): Promise<PersonStoreUnderTest> {
+/** @param shape tables as a PostHog leaves them, in place of those that Troupe makes */
+async function onPostgres(kind: PostgresKind, shape?: PostHogShape): Promise<PersonStoreUnderTest> {
   const server = await startPostgres(kind);
   const [client, otherClient] = [server.client(), server.client()];
-  await ensureSchema(client, { create: 'missing-tables' });
+  if (shape !== undefined) {
+    await client.script('test-posthog', posthogSchema(shape));
+    const tokens = Array.from({ length: 200 }, (_, index) => `phc_${index}`);
+    await client.script('test-teams', posthogTeams(tokens));
+  }
+  await ensureSchema(client, { migrate: false });
   return {
     stores: [createPersonStore(client), createPersonStore(otherClient)],
     async countPersons(team) {
@@ -31,7 +38,13 @@ async function onPostgres(kind: PostgresKind): Promise<PersonStoreUnderTest> {
 
 for (const kind of ['embedded', 'debian'] as const) {
   const service = await requireService(`postgres (${kind})`, () => probePostgres(kind));
-  describe.skipIf(!service.available)('on a server', () => describePersonStore(`PostgreSQL, ${kind}`, () => onPostgres(kind)));
+  describe.skipIf(!service.available)('on a server', () => {
+    describePersonStore(`PostgreSQL, ${kind}`, () => onPostgres(kind));
+    if (kind === 'embedded') return;
+    for (const shape of ['2024-10', 'by-project'] as const) {
+      describePersonStore(`the tables of a PostHog, ${shape}`, () => onPostgres(kind, shape));
+    }
+  });
 }
 
 describePersonStore('fake', () => {

@@ -31,7 +31,7 @@ describe.skipIf(!service.available)('PersonStore against another open transactio
   beforeAll(async () => {
     server = await startPostgres('embedded');
     client = server.client();
-    await ensureSchema(client, { create: 'missing-tables' });
+    await ensureSchema(client, { migrate: false });
     store = createPersonStore(server.client());
   });
   afterAll(() => server.stop());

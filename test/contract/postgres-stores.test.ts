@@ -26,7 +26,7 @@ for (const kind of ['embedded', 'debian'] satisfies PostgresKind[]) {
     beforeAll(async () => {
       server = await startPostgres(kind);
       client = server.client();
-      await ensureSchema(client, { create: 'missing-tables' });
+      await ensureSchema(client, { migrate: false });
     });
     afterAll(() => server.stop());
 

@@ -98,7 +98,7 @@ export async function startSurroundings(options: { readonly brokers?: number } =
       { topic: TOPIC, partitions: PARTITIONS },
       { topic: DEAD_LETTERS, partitions: 1 },
     ]);
-    await ensureSchema(sql, { create: 'missing-tables' });
+    await ensureSchema(sql, { migrate: false });
     return {
       kafka,
       postgres,

@@ -26,7 +26,7 @@ export const areGroupTypesOfProjects: Statement = {
 export const groupTypesByTeam: GroupTypeStatements = {
   typesOf: {
     name: 'group-types-of-team',
-    text: `SELECT group_type AS "groupType", group_type_index AS "index" FROM posthog_grouptypemapping WHERE team_id = $1::int4`,
+    text: `SELECT group_type AS "groupType", group_type_index::int4 AS "index" FROM posthog_grouptypemapping WHERE team_id = $1::int4`,
   },
   register: {
     name: 'register-group-type-of-team',
@@ -34,7 +34,7 @@ export const groupTypesByTeam: GroupTypeStatements = {
       INSERT INTO posthog_grouptypemapping (team_id, group_type, group_type_index)
       VALUES ($1::int4, $2::text, $3::int4)
       ON CONFLICT DO NOTHING
-      RETURNING group_type AS "groupType", group_type_index AS "index"`,
+      RETURNING group_type AS "groupType", group_type_index::int4 AS "index"`,
   },
 };
 
@@ -42,7 +42,7 @@ export const groupTypesByProject: GroupTypeStatements = {
   typesOf: {
     name: 'group-types-of-project',
     text: `
-      SELECT m.group_type AS "groupType", m.group_type_index AS "index"
+      SELECT m.group_type AS "groupType", m.group_type_index::int4 AS "index"
       FROM posthog_team t JOIN posthog_grouptypemapping m ON m.project_id = t.project_id
       WHERE t.id = $1::int4`,
   },
@@ -52,6 +52,6 @@ export const groupTypesByProject: GroupTypeStatements = {
       INSERT INTO posthog_grouptypemapping (team_id, project_id, group_type, group_type_index)
       SELECT t.id, t.project_id, $2::text, $3::int4 FROM posthog_team t WHERE t.id = $1::int4
       ON CONFLICT DO NOTHING
-      RETURNING group_type AS "groupType", group_type_index AS "index"`,
+      RETURNING group_type AS "groupType", group_type_index::int4 AS "index"`,
   },
 };
