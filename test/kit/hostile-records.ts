@@ -1,5 +1,6 @@
 import type { Json } from '../../src/domain/event.ts';
 import { deadLettered, dropped, STORED, type DeadLetterReason, type DropReason, type Outcome } from '../../src/domain/outcome.ts';
+import { WRONG_FIELDS } from './hostile-fields.ts';
 
 /**
  * Kafka values that nobody should send and somebody will, each with the one outcome it must end in. The unit suite runs
@@ -258,4 +259,8 @@ const RULES: readonly HostileRecord[] = [
   drop('heatmap', 'a heatmap of nonsense', { inner: { event: '$$heatmap', properties: { $heatmap_data: TEXTLESS } } }),
 ];
 
-export const HOSTILE_RECORDS: readonly HostileRecord[] = [...NOT_AN_ENVELOPE, ...ENVELOPE_FIELDS, ...EVENTS, ...RULES];
+const FIELDS: readonly HostileRecord[] = WRONG_FIELDS.map(({ name, outcome, outer, inner }) =>
+  record(name, outcome, { ...(outer === undefined ? {} : { outer }), ...(inner === undefined ? {} : { inner }) }),
+);
+
+export const HOSTILE_RECORDS: readonly HostileRecord[] = [...NOT_AN_ENVELOPE, ...ENVELOPE_FIELDS, ...EVENTS, ...RULES, ...FIELDS];
