@@ -62,7 +62,7 @@ const TLS_CODE = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOST
 export function classify(error: unknown, statement: string): PostgresError {
   if (error instanceof PostgresError) return error;
   const { code, message } = describe(error);
-  const kind = kindOf(code, message);
+  const kind = isOfData(error, code) ? 'refused' : kindOf(code, message);
   const hint =
     kind === 'misconfigured' && code.startsWith('26') ? ' (behind PgBouncer in transaction mode, set max_prepared_statements above 0)' : '';
   return new PostgresError(kind, `${statement}: ${code === '' ? '' : `[${code}] `}${message}${hint}`, { cause: error });
@@ -71,6 +71,15 @@ export function classify(error: unknown, statement: string): PostgresError {
 /** Whether the same call, run again at once, is likely to pass. */
 export function isTransient(error: unknown): boolean {
   return RETRY_AT_ONCE.has(describe(error).code);
+}
+
+/**
+ * A rule of ours, run inside of a transaction, that cannot bear what the event holds. It is a bug; but it costs the event whose data
+ * it is, with its bytes kept, and not the pipeline of everybody.
+ */
+function isOfData(error: unknown, code: string): boolean {
+  const isOurs = error instanceof TypeError || error instanceof RangeError;
+  return isOurs && code === '' && !MISCONFIGURED_MESSAGES.some((part) => error.message.includes(part));
 }
 
 function kindOf(code: string, message: string): Kind {

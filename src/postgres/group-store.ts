@@ -1,4 +1,4 @@
-import type { Json } from '../domain/event.ts';
+import { foldGroup } from '../domain/group-fold.ts';
 import type { TeamId } from '../domain/ids.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { withoutNull } from './arrays.ts';
@@ -102,17 +102,9 @@ async function upsert(transaction: Transaction, group: Group, nowMs: number): Pr
     return rows.length === 0 ? 'raced' : { changed: true, version: 1, createdAtMs, properties: group.set };
   }
   const { version, createdAtMs, properties } = existing;
-  if (!isChanged(properties, group.set)) return { changed: false, version, createdAtMs, properties };
-  const next = {
-    version: version + 1,
-    createdAtMs: Math.min(createdAtMs, group.createdAtMs),
-    properties: { ...properties, ...group.set },
-  };
+  const folded = foldGroup(properties, group.set);
+  if (!folded.changed) return { changed: false, version, createdAtMs, properties };
+  const next = { version: version + 1, createdAtMs: Math.min(createdAtMs, group.createdAtMs), properties: folded.properties };
   await transaction.run(updateGroup, [...key, next.createdAtMs, jsonbText(next.properties), next.version]);
   return { changed: true, ...next };
-}
-
-/** GU-2 compares loosely, as PostHog does: 1 equals '1', and an object never equals anything. */
-function isChanged(properties: Readonly<Json>, set: Readonly<Json>): boolean {
-  return Object.entries(set).some(([name, value]) => !Object.hasOwn(properties, name) || properties[name] != value);
 }

@@ -1,3 +1,4 @@
+import type { Json } from '../../src/domain/event.ts';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -185,6 +186,16 @@ for (const kind of ['embedded', 'debian'] satisfies PostgresKind[]) {
         expect(versions).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
         const last = await store.upsertGroup({ teamId: team, groupTypeIndex: 1, groupKey: 'k', set: {}, createdAtMs: 0 });
         expect(Object.keys(last.properties)).toHaveLength(20);
+      });
+
+      it('GU-2: values without a text of their own, and keys named like inherited ones, are compared and written like others', async () => {
+        const { team, store } = stores();
+        const upsert = (set: Json) => store.upsertGroup({ teamId: team, groupTypeIndex: 2, groupKey: 'k', set, createdAtMs: 0 });
+        const odd = JSON.parse('{"a":{"toString":null,"valueOf":1},"toString":null,"__proto__":{"b":1}}') as Json;
+        await upsert({ a: 'text', toString: 1 });
+        expect(await upsert(odd)).toMatchObject({ changed: true, version: 2 });
+        const stored = await upsert({});
+        expect(JSON.stringify(stored.properties)).toContain('"__proto__":{"b":1}');
       });
 
       it('I1: an index is not asked for again within the time it is remembered, and is afterwards', async () => {

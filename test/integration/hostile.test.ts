@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKafkaConsumer } from '../../src/kafka/consumer.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { seedTeam } from '../../src/postgres/seed.ts';
 import { createWitness, type ReadRecord } from '../contract/kafka-log-kit.ts';
 import { appendTombstone } from '../contract/kafka-raw.ts';
-import { HOSTILE_RECORDS } from '../kit/hostile-records.ts';
+import { arbitraryRecord } from '../kit/arbitrary-records.ts';
+import { HOSTILE_RECORDS, type HostileIds } from '../kit/hostile-records.ts';
 import { eventRecord } from '../kit/records.ts';
+import { outcomeByRules } from '../kit/rules.ts';
 import {
   DEAD_LETTERS,
   drained,
@@ -20,15 +23,30 @@ import { startTroupe, type TroupeProcess } from '../services/troupe.ts';
 
 const TOKEN = 'phc_hostile';
 const NEIGHBOURS = 5;
+const ARBITRARY = 300;
+const SEED = 20261121;
 const LIMIT_MS = 60_000;
 
-/** One line of the hostile table, as it was sent. */
-const sent = HOSTILE_RECORDS.map((record, index) => {
-  const uuid = randomUUID();
-  const distinctId = `hostile-${index}`;
-  return { ...record, index, uuid, distinctId, value: record.build({ uuid, distinctId, token: TOKEN, now: new Date().toISOString() }) };
+const idsOf = (index: number): HostileIds => ({
+  uuid: randomUUID(),
+  distinctId: `hostile-${index}`,
+  token: TOKEN,
+  now: new Date().toISOString(),
 });
-const ofType = (type: string): typeof sent => sent.filter(({ outcome }) => outcome.type === type);
+/** One line of the hostile table, as it was sent. */
+const table = HOSTILE_RECORDS.map((record, index) => {
+  const ids = idsOf(index);
+  return { ...ids, index, name: record.name, outcome: record.outcome, value: record.build(ids) };
+});
+/** Arbitrary JSON: what it must come to is what the rules alone make of it. */
+const arbitrary = Array.from({ length: ARBITRARY }, (_, n) => {
+  const index = table.length + n;
+  const ids = idsOf(index);
+  const [value = Buffer.alloc(0)] = fc.sample(arbitraryRecord(ids), { seed: SEED + n, numRuns: 1 });
+  return { ...ids, index, name: `arbitrary JSON ${n}`, outcome: outcomeByRules(value, TOKEN).outcome, value };
+});
+const sent = [...table, ...arbitrary];
+const ofType = (type: string, of = sent): typeof sent => of.filter(({ outcome }) => outcome.type === type);
 
 const here = await requireSurroundings();
 
@@ -92,11 +110,11 @@ describe.skipIf(!here.available)('hostile records among good neighbours, through
       ({ headers, key }) => headers?.['hostile']?.toString() === String(index) || key?.toString() === `${TOKEN}:${distinctId}`,
     );
 
-  test.each(ofType('stored'))('stored as one row: $name', ({ uuid }) => {
+  test.each(ofType('stored', table))('stored as one row: $name', ({ uuid }) => {
     expect(rows.filter((row) => row.uuid === uuid)).toHaveLength(1);
   });
 
-  test.each(ofType('dead-lettered'))('dead-lettered with its bytes, headers and reason: $name', (record) => {
+  test.each(ofType('dead-lettered', table))('dead-lettered with its bytes, headers and reason: $name', (record) => {
     const [letter, ...more] = letterOf(record);
     expect(more).toEqual([]);
     expect(letter?.headers?.['dlq_reason']?.toString()).toBe('reason' in record.outcome ? record.outcome.reason : undefined);
@@ -104,6 +122,23 @@ describe.skipIf(!here.available)('hostile records among good neighbours, through
     expect(letter?.headers?.['dlq_topic']?.toString()).toBe(TOPIC);
     if (record.value !== null) expect(letter?.headers?.['bytes']).toEqual(Buffer.from([0, 255, 128]));
     expect(rows.filter((row) => row.uuid === record.uuid)).toEqual([]);
+  });
+
+  test(`${ARBITRARY} records of arbitrary JSON end as the rules say, each with its row or its dead letter`, () => {
+    const count = new Map<string, number>();
+    for (const { uuid } of rows) count.set(uuid, (count.get(uuid) ?? 0) + 1);
+    const ended = arbitrary.map((record) => ({
+      name: record.name,
+      rows: count.get(record.uuid) ?? 0,
+      letters: letterOf(record).map((letter) => letter.headers?.['dlq_reason']?.toString()),
+    }));
+    expect(ended).toEqual(
+      arbitrary.map(({ name, outcome }) => ({
+        name,
+        rows: outcome.type === 'stored' ? 1 : 0,
+        letters: outcome.type === 'dead-lettered' ? [outcome.reason] : [],
+      })),
+    );
   });
 
   test('dropped ones are counted under their reasons, and leave neither row nor dead letter', async () => {

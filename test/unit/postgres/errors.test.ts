@@ -43,6 +43,11 @@ describe('classify', () => {
       expect([code, kindOf(withCode(code))]).toEqual([code, 'refused']);
   });
 
+  it('refused: a rule of ours that cannot bear the data costs that data alone', () => {
+    expect(kindOf(new TypeError('Cannot convert object to primitive value'))).toBe('refused');
+    expect(kindOf(new RangeError('Invalid string length'))).toBe('refused');
+  });
+
   it('misconfigured: a person must act', () => {
     for (const code of [
       '42P01',
@@ -63,8 +68,7 @@ describe('classify', () => {
   });
 
   it('is total: anything at all gets a kind, and the unforeseen asks for a person', () => {
-    for (const thing of [undefined, null, 'text', 42, {}, new TypeError('bug'), withCode('ZZZZZ')])
-      expect(kindOf(thing)).toBe('misconfigured');
+    for (const thing of [undefined, null, 'text', 42, {}, new Error('bug'), withCode('ZZZZZ')]) expect(kindOf(thing)).toBe('misconfigured');
   });
 
   it('sees through the AggregateError of a host with several addresses', () => {
