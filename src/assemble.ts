@@ -1,11 +1,15 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createClickHouse } from './clickhouse/client.ts';
 import { ensureClickHouseSchema } from './clickhouse/migrate.ts';
 import type { ClickHouse } from './clickhouse/port.ts';
 import type { Closers } from './closers.ts';
 import { kafkaTls } from './config/kafka-tls.ts';
+import { isVerified } from './config/rules.ts';
+import { pemOfTextOrFile } from './config/pem.ts';
 import type { Config } from './config/schema.ts';
+import { clickHouseTarget, kafkaTarget, postgresTarget, redisTarget } from './contact-targets.ts';
+import { contact, ContactError, explained, type ContactOptions } from './contact.ts';
 import { startEmbeddedClickHouse } from './embedded/clickhouse.ts';
 import { openEmbeddedLog } from './embedded/log.ts';
 import { keepEmbeddedPostgres } from './embedded/postgres-kept.ts';
@@ -13,12 +17,14 @@ import { createEmbeddedStateStore } from './embedded/state-store.ts';
 import { createKafkaAdmin } from './kafka/admin.ts';
 import type { KafkaConnection } from './kafka/connection.ts';
 import { createKafkaConsumer } from './kafka/consumer.ts';
+import { tryKafka } from './kafka/first-contact.ts';
 import type { RecordConsumer, RecordProducer, TopicAdmin } from './kafka/port.ts';
 import { createKafkajsProducer } from './kafka/producer-kafkajs.ts';
 import { createKafkaProducer } from './kafka/producer.ts';
 import { createPostgresClient, type PostgresClient } from './postgres/client.ts';
 import { ensureSchema } from './postgres/migrate.ts';
 import { createRedisStateStore } from './redis/client.ts';
+import { tryRedis } from './redis/first-contact.ts';
 import type { StateStore } from './redis/port.ts';
 import type { Clock, Random } from './runtime/clock.ts';
 import { requireVersion } from './server-versions.ts';
@@ -63,8 +69,9 @@ export interface Topics {
 }
 
 /** Topic names of spec/ingestion.md 1.1. One group reads all that capture fills. */
-export function topicsOf({ kafka }: Config): Topics {
-  const named = (name: string): string => `${kafka.prefix}${name}`;
+export function topicsOf({ kafka, server }: Config): Topics {
+  const suffix = /^test/i.test(server.environment) ? '_test' : '';
+  const named = (name: string): string => `${kafka.prefix}${name}${suffix}`;
   const input = named(kafka.topic);
   const historical = named('events_plugin_ingestion_historical');
   const exceptions = named('exceptions_ingestion');
@@ -95,6 +102,10 @@ export async function assemble(deps: AssembleDeps): Promise<Parts> {
   return { ...log, postgres, ...clickhouse, stateStore, summary };
 }
 
+const contactOptions = ({ config, clock }: AssembleDeps): ContactOptions => ({ clock, limitMs: config.server.contactTimeoutMs });
+
+const pemOf = (value: string | undefined): string | undefined => (value === undefined ? undefined : pemOfTextOrFile(value));
+
 // ── Kafka, or the embedded log ─────────────────────────────────────────────────────────────────────────────────────────
 
 async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Parts, 'producer' | 'createConsumer' | 'admin'>> {
@@ -114,15 +125,21 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
     return { producer: log.producer(), createConsumer: () => log.consumer({ groupId, topics: topics.consumed }), admin };
   }
   const connection = kafkaConnection(config);
-  const admin = createKafkaAdmin({ connection, clock });
-  closers.push('the Kafka admin client', () => admin.close());
   const at = kafka.hosts.join(', ');
-  await contact(`Kafka at ${at}`, 'KAFKA_HOSTS', () => requireTopics(admin, topics));
+  const target = kafkaTarget(config);
+  await contact(target, contactOptions(deps), () => tryKafka(connection));
+  const admin = createKafkaAdmin({ connection, clock, topicCreationTimeoutMs: kafka.topicCreationTimeoutMs });
+  closers.push('the Kafka admin client', () => admin.close());
+  const { contactTimeoutMs } = config.server;
+  const patience = { clock, limitMs: contactTimeoutMs + kafka.topicCreationTimeoutMs };
+  await contact(target, patience, () => requireTopics(admin, topics));
   const options = {
     connection,
     clock,
     lingerMs: kafka.producerLingerMs,
     maxQueuedBytes: kafka.producerQueueBytes,
+    maxBatchBytes: kafka.producerBatchBytes,
+    ...(kafka.metadataRefreshMs === undefined ? {} : { topicRefreshMs: kafka.metadataRefreshMs }),
   };
   const producer = kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);
   closers.push('the Kafka producer', () => producer.close());
@@ -141,6 +158,10 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
         sessionTimeoutMs: kafka.sessionTimeoutMs,
         ...(kafka.rebalanceTimeoutMs === undefined ? {} : { rebalanceTimeoutMs: kafka.rebalanceTimeoutMs }),
         heartbeatIntervalMs: kafka.heartbeatIntervalMs,
+        maxWaitMs: kafka.maxWaitMs,
+        firstRetryMs: kafka.errorBackoffMs,
+        rack: kafka.rack,
+        metadataRefreshMs: kafka.metadataRefreshMs,
         maxBatchBytes: kafka.maxBytesPerPartition,
         maxFetchBytes: kafka.maxBytes,
         partitionsConsumedConcurrently: 16,
@@ -148,12 +169,14 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
   };
 }
 
-function kafkaConnection({ kafka }: Config): KafkaConnection {
+function kafkaConnection(config: Config): KafkaConnection {
+  const { kafka } = config;
   const logsIn = kafka.securityProtocol.startsWith('sasl');
   return {
     brokers: kafka.hosts,
     clientId: kafka.clientId ?? 'troupe',
-    ssl: kafkaTls(kafka),
+    ssl: kafkaTls(kafka, isVerified(config, 'kafka')),
+    logLevel: kafka.clientLogLevel,
     ...(logsIn
       ? { sasl: { mechanism: kafka.saslMechanism ?? 'plain', username: kafka.saslUser ?? '', password: kafka.saslPassword ?? '' } }
       : {}),
@@ -177,18 +200,6 @@ async function requireTopics(admin: TopicAdmin, topics: Topics): Promise<void> {
   }
 }
 
-/** The first contact with an outside system; a failure names the system, where it was looked for, and the settings that say so. */
-async function contact<T>(what: string, settings: string, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'not an Error was thrown';
-    throw new Error(`${what} cannot be used: ${reason.replace(/\.?\s*$/, '.')} Put it right there, or correct ${settings}.`, {
-      cause: error,
-    });
-  }
-}
-
 // ── PostgreSQL ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const MIGRATION_ANSWER_MS = 24 * 60 * 60 * 1000;
@@ -196,7 +207,7 @@ const MIGRATION_ANSWER_MS = 24 * 60 * 60 * 1000;
 async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<PostgresClient> {
   const { config, clock, random, closers } = deps;
   let connectionString = config.postgres.url;
-  let at = 'the embedded PostgreSQL';
+  const target = postgresTarget(connectionString);
   if (connectionString === undefined) {
     const dataDir = join(resolve(config.server.dataDir), 'postgres');
     const server = await keepEmbeddedPostgres({ dataDir, clock });
@@ -204,25 +215,27 @@ async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<Post
     connectionString = server.connectionString;
     summary.push(`PostgreSQL  embedded, ${dataDir}`);
   } else {
-    const address = new URL(connectionString.replace('@/', '@localhost/')); // a socket's form has no host, and new URL() refuses that
-    at = `PostgreSQL at ${address.searchParams.get('host') ?? address.host}`;
-    summary.push(at.replace(' ', '  '));
+    summary.push(target.what.replace(' ', '  '));
   }
   const client = createPostgresClient({
     connectionString,
     connectionsCount: config.postgres.poolCount,
     // An index over a large table takes as long as it takes.
     ...(deps.migrate ? { answerTimeoutMs: MIGRATION_ANSWER_MS } : {}),
+    ca: pemOf(config.postgres.ca),
+    isVerified: isVerified(config, 'postgres'),
     clock,
     random,
   });
   closers.push('the PostgreSQL pool', () => client.close());
-  await contact(at, 'DATABASE_URL', async () => {
+  await contact(target, contactOptions(deps), async () => {
     const [server] = await client.run<{ version: string }>(
       { name: 'version', text: `SELECT current_setting('server_version') AS version` },
       [],
     );
     requireVersion('PostgreSQL', server?.version ?? '');
+  });
+  await explained(target, async () => {
     // The embedded database is nobody else's: a newer Troupe adds to it what it needs.
     summary.push(...(await ensureSchema(client, { migrate: deps.migrate || config.postgres.url === undefined })));
   });
@@ -260,17 +273,15 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pi
     clock,
     insertTimeoutMs: settings.insertTimeoutMs,
     ca: pemOf(settings.ca),
+    isVerified: isVerified(config, 'clickhouse'),
   });
   closers.push('the ClickHouse client', () => client.close());
-  await contact(
-    `ClickHouse at ${url}, database ${settings.database}, user ${user},`,
-    'CLICKHOUSE_HOST, CLICKHOUSE_DATABASE, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD',
-    async () => {
-      const [server] = await client.query<{ version: string }>('SELECT version() AS version');
-      requireVersion('ClickHouse', server?.version ?? '');
-      await ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate });
-    },
-  );
+  const target = clickHouseTarget({ url, user, database: settings.database });
+  await contact(target, contactOptions(deps), async () => {
+    const [server] = await client.query<{ version: string }>('SELECT version() AS version');
+    requireVersion('ClickHouse', server?.version ?? '');
+  });
+  await explained(target, () => ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate }));
   return { clickhouse: client, clickhouseUrl: settings.host === undefined ? url.replace('//', `//${user}:${password}@`) : url };
 }
 
@@ -281,22 +292,31 @@ function clickHouseUrl(host: string, secure: boolean): string {
   return /:\d+$/.test(host) ? `${scheme}://${host}` : `${scheme}://${host}:${secure ? 8443 : 8123}`;
 }
 
-const pemOf = (ca: string | undefined): string | undefined =>
-  ca === undefined || ca.includes('-----BEGIN') ? ca : readFileSync(ca, 'utf8');
-
 // ── Redis ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 async function openStateStore(deps: AssembleDeps, summary: string[]): Promise<StateStore> {
   const { config, clock, closers } = deps;
-  if (config.redis.url !== undefined) {
-    const store = createRedisStateStore({ url: config.redis.url, timeoutMs: config.redis.timeoutMs });
-    closers.push('the Redis client', () => store.close());
-    summary.push(`Redis       at ${new URL(config.redis.url).host}`);
-    return store;
-  }
+  if (config.redis.url !== undefined) return openRedis(deps, config.redis.url, summary);
   const dir = join(resolve(config.server.dataDir), 'state');
   const store = await createEmbeddedStateStore({ dir, clock });
   closers.push('the embedded state store', () => store.close());
   summary.push(`state store embedded, ${dir}`);
+  return store;
+}
+
+/** Redis holds hints: one that is away stops nothing. One that refuses us would refuse for ever, and nobody would notice. */
+async function openRedis({ config, clock, closers }: AssembleDeps, url: string, summary: string[]): Promise<StateStore> {
+  const { timeoutMs, ca } = config.redis;
+  const options = { url, timeoutMs, ca: pemOf(ca), isVerified: isVerified(config, 'redis') };
+  let state = '';
+  try {
+    await contact(redisTarget(url), { clock, limitMs: timeoutMs }, () => tryRedis(options));
+  } catch (error) {
+    if (!(error instanceof ContactError) || !error.passes) throw error;
+    state = `, which does not answer (${error.reason}); going on without it`;
+  }
+  const store = createRedisStateStore(options);
+  closers.push('the Redis client', () => store.close());
+  summary.push(`Redis       at ${URL.parse(url)?.host ?? url}${state}`);
   return store;
 }

@@ -21,6 +21,7 @@ import { createInspectionSource } from './inspection-source.ts';
 import { startLagWatch } from './lag-watch.ts';
 import { observe, state } from './observe/facts.ts';
 import { createGroupStore } from './postgres/group-store.ts';
+import { localPluginReader } from './postgres/local-plugins.ts';
 import { createPersonStore } from './postgres/person-store.ts';
 import { createPluginConfigStore } from './postgres/plugin-config-store.ts';
 import { seedTeam } from './postgres/seed.ts';
@@ -209,7 +210,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     persons,
     groups: createGroupStore(parts.postgres, { clock }),
     teams,
-    pluginConfigs: createPluginConfigStore(parts.postgres),
+    pluginConfigs: createPluginConfigStore(parts.postgres, { readLocalPlugin: localPluginReader(config.plugins.baseDir) }),
     sandbox,
     stateStore: parts.stateStore,
     producer: parts.producer,
@@ -336,8 +337,15 @@ if (major !== 24) {
 function explain(error: Error): string {
   const cause =
     error.cause instanceof Error && !error.message.includes(error.cause.message.trim()) ? `\n  because: ${error.cause.message}` : '';
-  const ours = ['ConfigError', 'PostgresError', 'ClickHouseError', 'ProduceError', 'StateStoreError', 'Error', 'AggregateError'].includes(
-    error.name,
-  );
+  const ours = [
+    'ConfigError',
+    'ContactError',
+    'PostgresError',
+    'ClickHouseError',
+    'ProduceError',
+    'StateStoreError',
+    'Error',
+    'AggregateError',
+  ].includes(error.name);
   return ours ? `${error.message}${cause}` : (error.stack ?? error.message);
 }

@@ -1,4 +1,5 @@
 import type { TreeSettings } from '../supervisors/settings.ts';
+import { topicsOf } from './assemble.ts';
 import type { Config } from './config/schema.ts';
 
 /** The numbers of the tree, from the settings in force. What has no setting stands here with its reason. */
@@ -39,7 +40,7 @@ export function treeSettings(config: Config): TreeSettings {
       personlessCacheCount: 10_000,
     },
     redisBuffer: { flushEveryMs: 200, maxPendingCount: 10_000 },
-    deadLetter: { topic: `${kafka.prefix}${kafka.deadLetterTopic}` },
+    deadLetter: { topic: topicsOf(config).deadLetter },
     plugins: { deadlineMs, batchCount: 100, lingerMs: 1, reloadEveryMs: 30_000 },
     people: {
       idleMs: people.idleMs,

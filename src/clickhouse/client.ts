@@ -1,4 +1,5 @@
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import https from 'node:https';
 import type { TopicPartition } from '../domain/ids.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { createEventBlock, createSideBlocks } from './block-builder.ts';
@@ -30,6 +31,8 @@ export interface ClickHouseOptions {
   readonly killTimeoutMs?: number;
   /** PEM text of the certificate authority, for https. */
   readonly ca?: string | undefined;
+  /** False accepts any certificate: encrypted, but to whom is not known. @defaultValue true */
+  readonly isVerified?: boolean;
   /**
    * Name of the cluster whose replicas may hold parts that the one we talk to has not fetched yet: then all are asked for
    * stored offsets and for running inserts. Undefined for one server.
@@ -55,6 +58,10 @@ const NAMED_SO = `(startsWith(initial_query_id, {prefix:String}) OR position(ini
 export function createClickHouse(options: ClickHouseOptions): ClickHouse {
   const { clock, cluster, database } = options;
   const { url, user, password } = accessOf(options);
+  const tls =
+    new URL(url).protocol === 'https:'
+      ? { ...(options.ca === undefined ? {} : { ca: options.ca }), rejectUnauthorized: options.isVerified ?? true }
+      : undefined;
   const killTimeoutMs = options.killTimeoutMs ?? 60_000;
   const client = createClient({
     url,
@@ -65,7 +72,8 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
     keep_alive: { enabled: true, idle_socket_ttl: IDLE_SOCKET_MS, eagerly_destroy_stale_sockets: true },
     application: 'troupe',
     log: { level: ClickHouseLogLevel.OFF }, // errors reach the caller; the client's own lines would quote data
-    ...(options.ca === undefined ? {} : { tls: { ca_cert: Buffer.from(options.ca) } }),
+    // An agent of our own is the client's one way to say how certificates are verified.
+    ...(tls === undefined ? {} : { http_agent: new https.Agent({ ...tls, keepAlive: true, timeout: IDLE_SOCKET_MS }) }),
   });
   const inserter = createInserter({
     url,
@@ -74,7 +82,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
     password,
     clock,
     insertTimeoutMs: options.insertTimeoutMs ?? 15_000,
-    ca: options.ca,
+    tls,
     tableOf: (table) => quoted(options.insertTables?.[table] ?? table),
   });
   const events = quoted(options.eventsTable ?? 'events');

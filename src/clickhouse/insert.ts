@@ -17,8 +17,8 @@ export interface InserterOptions {
   readonly clock: Clock;
   /** Deadline of one insert; also sent as max_execution_time, which is hygiene and no bound (delivery.md section 3). */
   readonly insertTimeoutMs: number;
-  /** PEM text of the certificate authority, for https. */
-  readonly ca: string | undefined;
+  /** How the server's certificate is verified; undefined for http. */
+  readonly tls: { readonly ca?: string; readonly rejectUnauthorized: boolean } | undefined;
   /** The table to insert into, for each that the rows name. */
   readonly tableOf: (table: string) => string;
 }
@@ -38,9 +38,7 @@ export function createInserter(options: InserterOptions): Inserter {
   const base = new URL(options.url);
   const secure = base.protocol === 'https:';
   const agentOptions = { keepAlive: true, timeout: IDLE_SOCKET_MS, scheduling: 'lifo' as const };
-  const agent = secure
-    ? new https.Agent({ ...agentOptions, ...(options.ca === undefined ? {} : { ca: options.ca }) })
-    : new http.Agent(agentOptions);
+  const agent = secure ? new https.Agent({ ...agentOptions, ...options.tls }) : new http.Agent(agentOptions);
   const request = secure ? https.request : http.request;
   const fixed = new URLSearchParams({
     database: options.database,

@@ -1,3 +1,4 @@
+import { ADDRESS_PARTS } from './compose-addresses.ts';
 import { defaultOf } from './describe.ts';
 import { allowedOf } from './parse-setting.ts';
 import { RULES } from './rules.ts';
@@ -15,10 +16,15 @@ export function configurationDoc(): string {
 Settings are environment variables. PostHog's names are kept where PostHog has one; Troupe's own are \`TROUPE_<ROOM>_<NAME>_<UNIT>\`.
 
 - \`--set NAME=value\` on the command line wins over the environment. Of a secret, \`<NAME>_FILE\` may name a file that holds it.
-- An empty value is an unset one. A value that is not understood, an unknown \`TROUPE_*\` name or a broken rule stops the start, with everything that is wrong in one message.
+- An empty value is an unset one. Numbers are read as PostHog reads them (\`30\`, \`1.0\`, \`1e6\`) and true is \`y\`, \`yes\`, \`t\`, \`true\`, \`on\` or \`1\`, in any case. What PostHog guesses at is refused: it reads \`30s\` as 30 and \`ture\` as false.
+- A value that is not understood, an unknown \`TROUPE_*\` name or a broken rule stops the start, with everything that is wrong in one message.
 - \`node src/main.ts --config-check\` prints the settings in force and where each came from, with secrets masked.
-- Where no server is named (\`KAFKA_HOSTS\`, \`CLICKHOUSE_HOST\`, \`DATABASE_URL\`, \`REDIS_URL\`), an embedded one stands in. With \`NODE_ENV=production\` that needs \`TROUPE_EMBEDDED_IN_PRODUCTION=true\`.
-- Addresses may also come in PostHog's parts: \`POSTHOG_DB_NAME\`, \`_USER\`, \`_PASSWORD\`, \`POSTHOG_POSTGRES_HOST\`, \`_PORT\`; \`POSTHOG_REDIS_HOST\`, \`_PORT\`, \`_PASSWORD\`.
+- Where no server is named (\`KAFKA_HOSTS\`, \`CLICKHOUSE_HOST\`, \`DATABASE_URL\`, \`REDIS_URL\`), an embedded one stands in. With \`NODE_ENV=production\`, and for ClickHouse and PostgreSQL beside a real Kafka, that needs \`TROUPE_EMBEDDED_IN_PRODUCTION=true\`.
+- Addresses may also come in PostHog's parts: ${Object.entries(ADDRESS_PARTS)
+    .map(([address, parts]) => `\`${address}\` from ${parts.map((part) => `\`${part}\``).join(', ')}`)
+    .join(
+      '; ',
+    )}. \`INGESTION_REDIS_HOST\` goes before \`POSTHOG_REDIS_HOST\`, and both before \`REDIS_URL\`; the others fill what is not set.
 
 ${sections.map(sectionDoc).join('\n')}
 ## Rules between settings

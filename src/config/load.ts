@@ -1,15 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { closest } from './closest.ts';
-import { composeAddresses } from './compose-addresses.ts';
+import { ADDRESS_PARTS, composeAddresses } from './compose-addresses.ts';
+import { kafkaTlsNotices } from './kafka-tls.ts';
 import { parseSetting } from './parse-setting.ts';
+import { kindOfPem, pemOfTextOrFile } from './pem.ts';
 import { RULES, SERVERS, type Problem } from './rules.ts';
 import { ALL_SETTINGS, type Config } from './schema.ts';
 import type { Setting, SettingValue } from './setting.ts';
 import { reasonWithoutEffect } from './without-effect.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
-export type Origin = 'default' | 'derived' | 'environment' | 'file' | 'command line';
+/**
+ * Where a value came from, for people: `environment` is the variable of the setting's own name, `file` the one that
+ * `<NAME>_FILE` names, `from …` other settings or the parts of an address.
+ */
+export type Origin = 'default' | 'environment' | 'command line' | `file ${string}` | `from ${string}`;
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -24,8 +30,8 @@ export class ConfigError extends Error {
   readonly problems: readonly Problem[];
   constructor(problems: readonly Problem[]) {
     const lines = problems.map(
-      ({ name, value, allowed, todo }) =>
-        `  ${name}${value === undefined ? '' : ` = ${value}`}\n    allowed: ${allowed}\n    to do:   ${todo}`,
+      ({ name, value, isUnreadable, allowed, todo }) =>
+        `  ${isUnreadable ? `Invalid ${name} ${value}` : `${name}${value === undefined ? '' : ` = ${value}`}`}\n    allowed: ${allowed}\n    to do:   ${todo}`,
     );
     super(
       `${problems.length === 1 ? 'One setting is' : `${problems.length} settings are`} wrong, so nothing was started:\n${lines.join('\n')}`,
@@ -67,9 +73,15 @@ export function loadConfig(
   const config = sections as unknown as Config; // the sections and keys are those of SCHEMA, which Config is derived from
 
   // Rules speak about the values in force: after an unparsable value they would complain about a default.
-  if (problems.length === 0) problems.push(...RULES.flatMap((rule) => rule.check(config) ?? []), ...missingServers(config, env));
+  if (problems.length === 0) {
+    problems.push(
+      ...RULES.flatMap((rule) => rule.check(config) ?? []),
+      ...missingServers(config),
+      ...unusableAuthorities(config, readFile),
+    );
+  }
   if (problems.length > 0) throw new ConfigError(problems);
-  return { config, origins, notices: noticesOf(config, env) };
+  return { config, origins, notices: noticesOf(config, env, origins) };
 }
 
 /** The text of each setting that has one: command line over environment over the file that `<NAME>_FILE` names. */
@@ -86,13 +98,12 @@ function readGiven(
     given.set(name, value);
     origins.set(name, origin);
   };
-  const composed = composeAddresses(env);
   for (const { setting } of ALL_SETTINGS) {
     const { name } = setting;
     const path = env[`${name}_FILE`];
     if (setting.secret === true && path !== undefined && path !== '') {
       try {
-        take(name, readFile(path).trimEnd(), 'file');
+        take(name, readFile(path).trimEnd(), `file ${path}`);
       } catch (error) {
         problems.push({
           name: `${name}_FILE`,
@@ -103,8 +114,8 @@ function readGiven(
       }
     }
     take(name, env[name], 'environment');
-    take(name, composed.get(name), 'derived');
   }
+  for (const { name, value, parts } of composeAddresses(env, (one) => given.has(one))) take(name, value, `from ${parts.join(', ')}`);
   for (const pair of overrides) {
     const cut = pair.indexOf('=');
     const name = pair.slice(0, Math.max(cut, 0));
@@ -126,7 +137,8 @@ function derive(sections: Record<string, Record<string, SettingValue>>, origins:
     const row = sections[section];
     if (row === undefined || row[key] !== undefined) return;
     row[key] = value();
-    if (row[key] !== undefined) origins.set(name, 'derived');
+    const derived = ALL_SETTINGS.find(({ setting }) => setting.name === name)?.setting.derived;
+    if (row[key] !== undefined) origins.set(name, `from ${derived ?? 'other settings'}`);
   };
   fill('kafka', 'clientId', 'KAFKA_CLIENT_ID', () => hostName);
   fill('kafka', 'rebalanceTimeoutMs', 'KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS', () => 2 * Number(sections['kafka']?.['sessionTimeoutMs']));
@@ -164,22 +176,64 @@ function suggestion(name: string): string {
   return near === undefined ? 'remove it; --help lists all settings' : `did you mean ${near}?`;
 }
 
-/** In production a missing address is nearly always a lost variable, and events would go to the disk of a pod. */
-function missingServers(config: Config, env: Env): Problem[] {
-  if (env['NODE_ENV'] !== 'production' || config.embedded.inProduction) return [];
-  return SERVERS.filter(({ isSet }) => !isSet(config)).map(({ name, system }) => ({
-    name,
-    value: undefined,
-    allowed: `the address of ${system}, because NODE_ENV is production`,
-    todo: `set it, or set TROUPE_EMBEDDED_IN_PRODUCTION=true to run an embedded ${system} on purpose`,
-  }));
+/**
+ * A missing address is nearly always a lost variable, and events would go to the disk of a pod: in production, and in any process
+ * that reads a real Kafka, whose committed offsets would say that they are stored. Redis holds hints, so it may be missing beside Kafka.
+ */
+function missingServers(config: Config): Problem[] {
+  if (config.embedded.inProduction) return [];
+  const isProduction = config.server.environment === 'production';
+  const readsKafka = config.kafka.hosts.length > 0;
+  return SERVERS.filter(({ name, isSet }) => !isSet(config) && (isProduction || (readsKafka && name !== 'REDIS_URL'))).map(
+    ({ name, parts, system }) => ({
+      name,
+      value: undefined,
+      allowed: `the address of ${system}, because ${isProduction ? 'NODE_ENV is production' : 'KAFKA_HOSTS names a real Kafka'}`,
+      todo: `set it${parts === undefined ? '' : `, or ${parts}`}; TROUPE_EMBEDDED_IN_PRODUCTION=true runs an embedded ${system} on purpose`,
+    }),
+  );
 }
 
-function noticesOf(config: Config, env: Env): string[] {
+/** Certificate authorities that are neither a text nor a readable file of certificates. */
+function unusableAuthorities({ clickhouse, postgres, redis }: Config, readFile: (path: string) => string): Problem[] {
+  const given = [
+    ['CLICKHOUSE_CA', clickhouse.ca],
+    ['TROUPE_POSTGRES_CA', postgres.ca],
+    ['TROUPE_REDIS_CA', redis.ca],
+  ] as const;
+  return given.flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    const problem = {
+      name,
+      value: value.includes('-----BEGIN') ? undefined : value,
+      allowed: 'PEM text of certificates, or the path of such a file',
+    };
+    try {
+      const isCertificate = kindOfPem(pemOfTextOrFile(value, readFile)) === 'certificate';
+      return isCertificate ? [] : [{ ...problem, todo: 'give the certificate of the authority: what is there is none' }];
+    } catch (error) {
+      return [{ ...problem, todo: error instanceof Error ? error.message : String(error) }];
+    }
+  });
+}
+
+function noticesOf(config: Config, env: Env, origins: ReadonlyMap<string, Origin>): string[] {
   const notices: string[] = [];
-  for (const name of Object.keys(env).sort()) {
-    const reason = env[name] === undefined || env[name] === '' ? undefined : reasonWithoutEffect(name);
+  const isSet = (name: string): boolean => env[name] !== undefined && env[name] !== '';
+  for (const name of Object.keys(env).filter(isSet).sort()) {
+    const reason = reasonWithoutEffect(name);
     if (reason !== undefined) notices.push(`${name} has no effect: ${reason}.`);
+  }
+  for (const [address, parts] of Object.entries(ADDRESS_PARTS)) {
+    const origin = origins.get(address) ?? 'default';
+    const unused = parts.filter((name) => isSet(name) && !origin.includes(name));
+    if (unused.length > 0) notices.push(`${unused.join(', ')} without effect: ${address} comes ${origin.replace(/^(?!from)/, 'from ')}.`);
+  }
+  notices.push(...kafkaTlsNotices(config.kafka));
+  if (config.server.tlsUnverified.length > 0) {
+    notices.push(
+      `TROUPE_TLS_UNVERIFIED: certificates of ${config.server.tlsUnverified.join(', ')} are not verified; anybody on the way can read and change what is sent.`,
+    );
   }
   if (!ingests(config))
     notices.push(

@@ -9,8 +9,15 @@ const TRUE_WORDS = ['y', 'yes', 't', 'true', 'on', '1'];
 const FALSE_WORDS = ['n', 'no', 'f', 'false', 'off', '0'];
 
 /**
- * Reads the text of one setting; without text, the default. PostHog reads `30s` as 30 and `ture` as false: here both are
- * refused, because a value that was not understood is worse than a process that did not start.
+ * A decimal number in any of its spellings (`30`, `1.0`, `.5`, `1e6`, `+5`): all that PostHog's parseFloat reads to its end. Also
+ * `10_000`. Not hexadecimal, and nothing after the number.
+ */
+const NUMBER = /^[+-]?(\d+(_\d{3})*\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/**
+ * Reads the text of one setting; without text, the default. Every form that PostHog writes is read as PostHog reads it. What
+ * PostHog would guess at is refused, `30s` (30 to it) and `ture` (false to it): a value that was not understood is worse than a
+ * process that did not start.
  */
 export function parseSetting(setting: Setting, raw: string | undefined): ParsedSetting {
   if (raw === undefined) return { type: 'value', value: setting.default };
@@ -18,7 +25,7 @@ export function parseSetting(setting: Setting, raw: string | undefined): ParsedS
   if (value !== undefined) return { type: 'value', value };
   return {
     type: 'problem',
-    problem: { name: setting.name, value: maskValue(setting, raw), allowed: allowedOf(setting), todo: todoOf(setting) },
+    problem: { name: setting.name, value: maskValue(setting, raw), isUnreadable: true, allowed: allowedOf(setting), todo: todoOf(setting) },
   };
 }
 
@@ -40,7 +47,7 @@ function valueOf(setting: Setting, text: string): SettingValue {
       return isUrl(text, setting.schemes) ? text : undefined;
     case 'integer':
     case 'number': {
-      const number = /^-?\d+(_\d{3})*(\.\d+)?$/.test(text) ? Number(text.replaceAll('_', '')) : NaN;
+      const number = NUMBER.test(text) ? Number(text.replaceAll('_', '')) : NaN;
       const fits = setting.kind === 'integer' ? Number.isSafeInteger(number) : Number.isFinite(number);
       return fits && number >= setting.min && number <= setting.max ? number : undefined;
     }

@@ -1,3 +1,4 @@
+import { kafkaTlsProblem } from './kafka-tls.ts';
 import type { Config } from './schema.ts';
 
 /** A value that cannot be used, told so that it can be put right without reading the source. */
@@ -6,6 +7,8 @@ export interface Problem {
   readonly name: string;
   /** As given; masked when it is a secret. Undefined when it is missing. */
   readonly value: string | undefined;
+  /** The text itself could not be read as what it has to be; otherwise the value is understood, and cannot stand beside others. */
+  readonly isUnreadable?: true;
   readonly allowed: string;
   readonly todo: string;
 }
@@ -14,6 +17,15 @@ export interface Rule {
   /** The rule in one sentence, for the documentation. */
   readonly prose: string;
   readonly check: (config: Config) => Problem | undefined;
+}
+
+/** What TROUPE_TLS_UNVERIFIED may name. */
+export const TLS_SYSTEMS = ['kafka', 'clickhouse', 'postgres', 'redis'] as const;
+export type TlsSystem = (typeof TLS_SYSTEMS)[number];
+
+/** Whether the certificates of a system are verified. */
+export function isVerified({ server }: Config, system: TlsSystem): boolean {
+  return !server.tlsUnverified.includes(system);
 }
 
 const ms = (value: number): string => `${value} ms`;
@@ -59,6 +71,18 @@ export const RULES: readonly Rule[] = [
         ['TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS', clickhouse.insertTimeoutMs],
       ],
       greater: ['KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS', kafka.sessionTimeoutMs],
+      strictly: true,
+      unit: 'ms',
+    }),
+  ),
+  ordered(
+    'the same below KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS: in a rebalance the brokers name a new owner when that has passed, however long the session would last',
+    ({ kafka, clickhouse }) => ({
+      smaller: [
+        ['TROUPE_KAFKA_HEARTBEAT_MARGIN_MS', kafka.heartbeatMarginMs],
+        ['TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS', clickhouse.insertTimeoutMs],
+      ],
+      greater: ['KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS', kafka.rebalanceTimeoutMs ?? Infinity],
       strictly: true,
       unit: 'ms',
     }),
@@ -152,12 +176,41 @@ export const RULES: readonly Rule[] = [
       };
     },
   },
+  {
+    prose:
+      'with KAFKA_SECURITY_PROTOCOL ssl or sasl_ssl, KAFKA_TRUSTED_CERT_B64 is a certificate, and the client certificate and its key can be read and belong together',
+    check: ({ kafka }) => kafkaTlsProblem(kafka),
+  },
+  {
+    prose: `TROUPE_TLS_UNVERIFIED names nothing but ${TLS_SYSTEMS.join(', ')}`,
+    check({ server: { tlsUnverified } }) {
+      const unknown = tlsUnverified.filter((name) => !(TLS_SYSTEMS as readonly string[]).includes(name));
+      if (unknown.length === 0) return undefined;
+      return {
+        name: 'TROUPE_TLS_UNVERIFIED',
+        value: unknown.join(', '),
+        isUnreadable: true,
+        allowed: `any of ${TLS_SYSTEMS.join(', ')}, separated by commas`,
+        todo: 'correct it; better, name the certificate authority and leave it out',
+      };
+    },
+  },
 ];
 
-/** Variables that name a real server; unset, the embedded one is used. */
+/** Variables that name a real server; unset, the embedded one is used. `parts`: what may be set in their place. */
 export const SERVERS = [
-  { name: 'KAFKA_HOSTS', system: 'Kafka', isSet: ({ kafka }: Config) => kafka.hosts.length > 0 },
-  { name: 'CLICKHOUSE_HOST', system: 'ClickHouse', isSet: ({ clickhouse }: Config) => clickhouse.host !== undefined },
-  { name: 'DATABASE_URL', system: 'PostgreSQL', isSet: ({ postgres }: Config) => postgres.url !== undefined },
-  { name: 'REDIS_URL', system: 'Redis', isSet: ({ redis }: Config) => redis.url !== undefined },
+  { name: 'KAFKA_HOSTS', parts: undefined, system: 'Kafka', isSet: ({ kafka }: Config) => kafka.hosts.length > 0 },
+  { name: 'CLICKHOUSE_HOST', parts: undefined, system: 'ClickHouse', isSet: ({ clickhouse }: Config) => clickhouse.host !== undefined },
+  {
+    name: 'DATABASE_URL',
+    parts: 'POSTHOG_DB_NAME and its companions',
+    system: 'PostgreSQL',
+    isSet: ({ postgres }: Config) => postgres.url !== undefined,
+  },
+  {
+    name: 'REDIS_URL',
+    parts: 'POSTHOG_REDIS_HOST and its companions',
+    system: 'Redis',
+    isSet: ({ redis }: Config) => redis.url !== undefined,
+  },
 ] as const;

@@ -47,6 +47,20 @@ export const SCHEMA = {
     mode: choice('PLUGIN_SERVER_MODE', MODES, 'null', {
       prose: 'What this process runs, by the names of PostHog. `null` is everything that exists.',
     }),
+    environment: text('NODE_ENV', '', {
+      prose:
+        'Begins with `test`, in any case: every topic name ends in `_test` (spec 1.1). `production`: a server address that is missing stops the start.',
+    }),
+    contactTimeoutMs: integer('TROUPE_CONTACT_TIMEOUT_MS', 'ms', 15_000, {
+      prose: 'How long each outside system may take to answer for the first time. Past it the start ends with what was seen there.',
+      raise: 'A start beside servers that are starting too waits for them; a mistake in an address takes longer to be told.',
+      lower: 'A slow name server or a busy broker ends a start.',
+      min: 1_000,
+    }),
+    tlsUnverified: list('TROUPE_TLS_UNVERIFIED', {
+      prose:
+        'Systems whose certificates are not verified: any of `kafka`, `clickhouse`, `postgres`, `redis`. Connections to them are encrypted, to whomever. A last resort: name the certificate authority instead.',
+    }),
     dataDir: text('TROUPE_DATA_DIR', '.troupe', {
       prose: 'Folder of everything the process keeps on disk: the embedded servers and their data. Relative to the working directory.',
     }),
@@ -100,9 +114,34 @@ export const SCHEMA = {
     }),
     saslUser: optionalText('KAFKA_SASL_USER', { prose: 'User to log in as.' }),
     saslPassword: optionalText('KAFKA_SASL_PASSWORD', { prose: 'Password to log in with.', secret: true }),
-    trustedCertB64: optionalText('KAFKA_TRUSTED_CERT_B64', { prose: 'Certificate authority of the brokers: PEM, in base64.' }),
-    clientCertB64: optionalText('KAFKA_CLIENT_CERT_B64', { prose: 'Client certificate: PEM, in base64.' }),
-    clientCertKeyB64: optionalText('KAFKA_CLIENT_CERT_KEY_B64', { prose: 'Key of the client certificate: PEM, in base64.', secret: true }),
+    trustedCertB64: optionalText('KAFKA_TRUSTED_CERT_B64', {
+      prose: 'Certificate authority of the brokers: PEM in base64, or as it is. Unset: the authorities of the system.',
+    }),
+    // Secret, because PostHog's consumers wanted the key here (kafka-tls.ts).
+    clientCertB64: optionalText('KAFKA_CLIENT_CERT_B64', {
+      prose:
+        'Client certificate, with its chain: PEM in base64, or as it is. PostHog mixed it up with the key: either order is understood.',
+      secret: true,
+    }),
+    clientCertKeyB64: optionalText('KAFKA_CLIENT_CERT_KEY_B64', {
+      prose: 'Key of the client certificate, without a passphrase: PEM in base64, or as it is.',
+      secret: true,
+    }),
+    rack: optionalText('KAFKA_CLIENT_RACK', {
+      prose: 'Where this process stands. Brokers with a rack-aware replica selector then have it fetch from the replica that stands there.',
+    }),
+    clientLogLevel: choice('KAFKAJS_LOG_LEVEL', ['nothing', 'error', 'warn', 'info', 'debug'], 'warn', {
+      prose: 'The least severe remark of the Kafka client that becomes a log line, if LOG_LEVEL lets it. Upper case is understood.',
+    }),
+    topicCreationTimeoutMs: integer('KAFKA_TOPIC_CREATION_TIMEOUT_MS', 'ms', 5_000, {
+      prose: 'How long the brokers may take to create a topic that is missing at the start.',
+      min: 100,
+    }),
+    metadataRefreshMs: optionalInteger('KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS', 'ms', {
+      prose: 'How often producer and consumer look for partitions that a topic has got.',
+      derived: '60,000 ms in the producer, 300,000 ms in the consumer',
+      min: 1_000,
+    }),
     topic: text('KAFKA_CONSUMPTION_TOPIC', 'events_plugin_ingestion', {
       prose: 'Topic the events are read from, and capture writes to. KAFKA_PREFIX is put before it.',
     }),
@@ -124,6 +163,18 @@ export const SCHEMA = {
     maxBytesPerPartition: integer('KAFKA_CONSUMPTION_MAX_BYTES_PER_PARTITION', 'bytes', 1 * MiB, {
       prose: 'Most that one fetch brings from one partition.',
       min: 16 * KiB,
+    }),
+    maxWaitMs: integer('KAFKA_CONSUMPTION_MAX_WAIT_MS', 'ms', 150, {
+      prose: 'How long a broker may hold back the answer to a fetch when there is nothing to read. Joins and stops wait for it.',
+      raise: 'Fewer empty answers; a rebalance takes longer.',
+      lower: 'An idle process asks more often. Events are not seen sooner: a broker answers when there are some.',
+      min: 5,
+      max: 5_000,
+    }),
+    errorBackoffMs: integer('KAFKA_CONSUMPTION_ERROR_BACKOFF_MS', 'ms', 100, {
+      prose: 'Wait before the first repetition of a request that failed; it doubles up to a second.',
+      min: 10,
+      max: 1_000,
     }),
     sessionTimeoutMs: integer('KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS', 'ms', 30_000, {
       prose: 'After this long without a heartbeat the brokers give the partitions to others.',
@@ -154,6 +205,13 @@ export const SCHEMA = {
       raise: 'Fewer and larger requests; capture answers later.',
       lower: 'More requests.',
     }),
+    producerBatchBytes: integer('KAFKA_MAX_MESSAGE_BATCH_SIZE', 'bytes', 900_000, {
+      prose: "Largest batch of records that is sent to a partition, before compression; below the broker's `message.max.bytes`.",
+      raise: 'Fewer requests under load; above the limit of the broker all of them are refused.',
+      lower: 'More requests.',
+      min: 16 * KiB,
+      max: 64 * MiB,
+    }),
     producerQueueBytes: integer('TROUPE_KAFKA_PRODUCER_QUEUE_BYTES', 'bytes', 64 * MiB, {
       prose: 'Bytes that may wait for acknowledgement; beyond it capture answers 503 and clients try again.',
       raise: 'Rides out longer broker outages; that much memory.',
@@ -166,6 +224,7 @@ export const SCHEMA = {
     host: optionalText('CLICKHOUSE_HOST', {
       prose:
         'Host, or `host:port`, of ClickHouse. Unset: an embedded engine in TROUPE_DATA_DIR. The port is 8443 with CLICKHOUSE_SECURE, else 8123.',
+      derived: 'CLICKHOUSE_OFFLINE_CLUSTER_HOST, when set',
     }),
     database: text('CLICKHOUSE_DATABASE', 'default', { prose: 'Database of the tables.' }),
     user: text('CLICKHOUSE_USER', 'default', { prose: 'User to log in as.' }),
@@ -208,6 +267,10 @@ export const SCHEMA = {
       derived: 'POSTHOG_DB_NAME and its companions, when set',
       secret: true,
     }),
+    ca: optionalText('TROUPE_POSTGRES_CA', {
+      prose:
+        'Certificate authority of the server: PEM text, or the path of a PEM file. Set, the connection is encrypted whatever `sslmode` says.',
+    }),
     poolCount: integer('POSTGRES_CONNECTION_POOL_SIZE', 'count', 10, {
       prose: 'Connections this process may hold.',
       raise: 'PostgreSQL pays for each with memory; count all replicas.',
@@ -220,8 +283,11 @@ export const SCHEMA = {
   redis: {
     url: optionalUrl('REDIS_URL', ['redis', 'rediss'], {
       prose: 'Redis for state shared between processes. Unset: a local store, which is right for one process.',
-      derived: 'POSTHOG_REDIS_HOST and its companions, when set',
+      derived: 'INGESTION_REDIS_HOST or POSTHOG_REDIS_HOST and their companions, when set',
       secret: true,
+    }),
+    ca: optionalText('TROUPE_REDIS_CA', {
+      prose: 'Certificate authority of the server, with `rediss://`: PEM text, or the path of a PEM file.',
     }),
     timeoutMs: integer('TROUPE_REDIS_TIMEOUT_MS', 'ms', 1_000, {
       prose: 'Deadline of one command. Redis is never waited for by an event: past it the work goes on without.',
@@ -285,6 +351,7 @@ export const SCHEMA = {
   },
 
   plugins: {
+    baseDir: text('BASE_DIR', '.', { prose: 'Folder that the paths of local plugins (`file:`) are relative to.' }),
     taskTimeoutS: integer('TASK_TIMEOUT', 's', 30, { prose: "PostHog's limit for one piece of plugin work.", min: 1, max: 3_600 }),
     deadlineMs: optionalInteger('TROUPE_PLUGIN_DEADLINE_MS', 'ms', {
       prose:

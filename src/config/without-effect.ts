@@ -1,6 +1,9 @@
+import { ALL_SETTINGS } from './schema.ts';
+
 /**
  * Variables of PostHog (spec/ingestion.md 8) that may be set in a deployment that moves to Troupe and have nothing to set
  * here. They are no error: `loadConfig` names each that is set in one notice, with the reason, so that nobody believes it works.
+ * A name that ends in `*` stands for all that begin so and are no setting.
  */
 const REASONS = {
   'the actors make the concurrency': [
@@ -18,43 +21,45 @@ const REASONS = {
     'EVENT_OVERFLOW_BUCKET_CAPACITY',
     'EVENT_OVERFLOW_BUCKET_REPLENISH_RATE',
   ],
-  'the consumer keeps its membership by a timer, whatever the events take': [
-    'KAFKA_CONSUMPTION_MAX_POLL_INTERVAL_MS',
+  'one process reads all topics of ingestion': ['PLUGIN_SERVER_EVENTS_INGESTION_PIPELINE'],
+  'the consumer keeps its membership by a timer, whatever the events take': ['KAFKA_CONSUMPTION_MAX_POLL_INTERVAL_MS'],
+  'a router takes what a fetch brings; KAFKA_CONSUMPTION_MAX_BYTES_PER_PARTITION bounds it': [
+    'INGESTION_BATCH_SIZE',
     'KAFKA_CONSUMPTION_BATCHING_TIMEOUT_MS',
   ],
-  'TROUPE_KAFKA_PRODUCER_QUEUE_BYTES bounds the producer': [
+  'KAFKA_MAX_MESSAGE_BATCH_SIZE bounds a batch and TROUPE_KAFKA_PRODUCER_QUEUE_BYTES the queue, both in bytes': [
     'KAFKA_PRODUCER_BATCH_SIZE',
     'KAFKA_PRODUCER_QUEUE_BUFFERING_MAX_MESSAGES',
     'KAFKA_PRODUCER_MAX_QUEUE_SIZE',
-    'KAFKA_MAX_MESSAGE_BATCH_SIZE',
-    'KAFKA_FLUSH_FREQUENCY_MS',
   ],
-  'the process logs through LOG_LEVEL': ['KAFKAJS_LOG_LEVEL'],
-  'a router takes what a fetch brings; KAFKA_CONSUMPTION_MAX_BYTES_PER_PARTITION bounds it': ['INGESTION_BATCH_SIZE'],
-  'the consumer paces its fetches and its retries itself': [
-    'KAFKA_CONSUMPTION_MAX_WAIT_MS',
-    'KAFKA_CONSUMPTION_ERROR_BACKOFF_MS',
-    'KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS',
-  ],
-  'missing topics are created before anything waits for them': ['KAFKA_TOPIC_CREATION_TIMEOUT_MS'],
-  'records are fetched from leaders': ['KAFKA_CLIENT_RACK'],
+  'KAFKA_PRODUCER_LINGER_MS says how long a record waits for others': ['KAFKA_FLUSH_FREQUENCY_MS'],
   'this version of Troupe keeps no lists of event and property names': ['SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP', 'EVENT_PROPERTY_LRU_SIZE'],
-  'health is read from the consumer itself': ['KAFKA_HEALTHCHECK_SECONDS', 'HEALTHCHECK_MAX_STALE_SECONDS'],
+  'health is read from the consumer itself': ['KAFKA_HEALTHCHECK_SECONDS', 'HEALTHCHECK_MAX_STALE_SECONDS', 'STALENESS_RESTART_SECONDS'],
   'rows go to ClickHouse directly, not through output topics': [
     'CLICKHOUSE_JSON_EVENTS_KAFKA_TOPIC',
     'CLICKHOUSE_HEATMAPS_KAFKA_TOPIC',
-    'CLICKHOUSE_OFFLINE_CLUSTER_HOST',
+    'EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC',
+  ],
+  'rows are sent as RowBinary, which needs no schema file on the server': [
     'CLICKHOUSE_DISABLE_EXTERNAL_SCHEMAS',
     'CLICKHOUSE_DISABLE_EXTERNAL_SCHEMAS_TEAMS',
   ],
-  'one pool serves all reads and writes of persons': ['DATABASE_READONLY_URL', 'PLUGIN_STORAGE_DATABASE_URL'],
+  'persons are read where they are written: a replica that is a moment behind would undo what an event of a moment ago said': [
+    'DATABASE_READONLY_URL',
+  ],
+  'this version of Troupe gives plugins no storage': ['PLUGIN_STORAGE_DATABASE_URL'],
   'one connection is multiplexed': ['REDIS_POOL_MIN_SIZE', 'REDIS_POOL_MAX_SIZE'],
+  'persons are loaded for each group of events, and kept for no longer': ['DISTINCT_ID_LRU_SIZE', 'PERSON_INFO_CACHE_TTL'],
+  'plugin configs are read again every 30 seconds, without being told': [
+    'PLUGINS_RELOAD_PUBSUB_CHANNEL',
+    'RELOAD_PLUGIN_JITTER_MAX_MS',
+    'PLUGIN_LOAD_SEQUENTIALLY',
+  ],
+  'this version of Troupe keeps no log of plugins': ['PLUGINS_DEFAULT_LOG_LEVEL'],
+  'the inspector shows who has been at one event for longest, and TROUPE_PLUGIN_DEADLINE_MS ends it': ['PIPELINE_STEP_STALLED_LOG_TIMEOUT'],
   'this version of Troupe has no scheduled jobs': [
     'JOB_QUEUES',
-    'JOB_QUEUE_GRAPHILE_URL',
-    'JOB_QUEUE_GRAPHILE_SCHEMA',
-    'JOB_QUEUE_GRAPHILE_PREPARED_STATEMENTS',
-    'JOB_QUEUE_GRAPHILE_CONCURRENCY',
+    'JOB_QUEUE_*',
     'CRASH_IF_NO_PERSISTENT_JOB_QUEUE',
     'USE_KAFKA_FOR_SCHEDULED_TASKS',
     'SCHEDULE_LOCK_TTL',
@@ -66,22 +71,62 @@ const REASONS = {
     'RUSTY_HOOK_URL',
     'HOG_HOOK_URL',
     'SITE_URL',
+    'EXTERNAL_REQUEST_TIMEOUT_MS',
   ],
   'app metrics are not kept; see /_metrics': [
     'APP_METRICS_FLUSH_FREQUENCY_MS',
     'APP_METRICS_FLUSH_MAX_QUEUE_SIZE',
     'APP_METRICS_GATHERED_FOR_ALL',
   ],
-  'OTEL_EXPORTER_OTLP_ENDPOINT takes its place': ['SENTRY_DSN', 'STATSD_HOST', 'STATSD_PORT', 'STATSD_PREFIX'],
-} as const;
+  'OTEL_EXPORTER_OTLP_ENDPOINT and /_metrics take its place': [
+    'SENTRY_DSN',
+    'SENTRY_PLUGIN_SERVER_TRACING_SAMPLE_RATE',
+    'SENTRY_PLUGIN_SERVER_PROFILING_SAMPLE_RATE',
+    'STATSD_HOST',
+    'STATSD_PORT',
+    'STATSD_PREFIX',
+    'STARTUP_PROFILE_*',
+  ],
+  'session replay is not part of Troupe': ['SESSION_RECORDING_*', 'CAPTURE_CONFIG_REDIS_HOST', 'OBJECT_STORAGE_*'],
+  'hog functions are not part of Troupe': ['CDP_*', 'CYCLOTRON_*', 'ENCRYPTION_SALT_KEYS'],
+  'nothing here depends on the cloud it runs in': ['CLOUD_DEPLOYMENT'],
+  'only older or newer versions of PostHog read it': [
+    'MAX_TEAM_ID_TO_BUFFER_ANONYMOUS_EVENTS_FOR',
+    'CONVERSION_BUFFER_*',
+    'POE_EMBRACE_JOIN_FOR_TEAMS',
+    'CELERY_DEFAULT_QUEUE',
+    'PLUGINS_CELERY_QUEUE',
+    'PLUGIN_SERVER_IDLE',
+    'COOKIELESS_*',
+  ],
+  'each input topic keeps the name that PostHog gives it; KAFKA_CONSUMPTION_TOPIC, _OVERFLOW_TOPIC and KAFKA_PREFIX change it': [
+    'INGESTION_CONSUMER_CONSUME_TOPIC',
+    'INGESTION_CONSUMER_OVERFLOW_TOPIC',
+    'INGESTION_CONSUMER_HISTORICAL_TOPIC',
+  ],
+  'TROUPE_PERSON_FLUSH_ROWS_COUNT and TROUPE_PERSON_FLUSH_LINGER_MS bound a write of persons, and no write is given up': [
+    'PERSON_BATCH_WRITING_*',
+    'PERSON_MERGE_*',
+    'PERSON_PROPERTIES_*',
+    'FILTERED_PERSON_UPDATE_PROPERTIES',
+  ],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
 
-const reasonByName = new Map<string, string>(
-  Object.entries(REASONS).flatMap(([reason, names]) => names.map((name) => [name, reason] as const)),
-);
+const reasonByName = new Map<string, string>();
+const reasonByBeginning: (readonly [beginning: string, reason: string])[] = [];
+for (const [reason, names] of Object.entries(REASONS)) {
+  for (const name of names) {
+    if (name.endsWith('*')) reasonByBeginning.push([name.slice(0, -1), reason]);
+    else reasonByName.set(name, reason);
+  }
+}
+const settingNames = new Set(ALL_SETTINGS.map(({ setting }) => setting.name));
 
 /** Why a variable of PostHog sets nothing here, or undefined when it is not one of those. */
 export function reasonWithoutEffect(name: string): string | undefined {
-  return reasonByName.get(name);
+  const known = reasonByName.get(name);
+  if (known !== undefined || settingNames.has(name)) return known;
+  return reasonByBeginning.find(([beginning]) => name.startsWith(beginning))?.[1];
 }
 
 /** All of them, for the documentation: reason → names. */

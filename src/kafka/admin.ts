@@ -8,6 +8,8 @@ import { untilTopicsAreKnown } from './waiting.ts';
 export interface KafkaAdminOptions {
   readonly connection: KafkaConnection;
   readonly clock: Clock;
+  /** How long the brokers may take to create a topic (rule K-1). Default 5,000. */
+  readonly topicCreationTimeoutMs?: number;
 }
 
 /** How long a topic that was just made may be unknown to some broker. */
@@ -17,7 +19,7 @@ const NEW_TOPIC_MS = 15_000;
  * TopicAdmin over kafkajs. Connects at the first question. Topics get the broker's default replication.
  * Every method rejects with the client's error when no broker answers within about a minute.
  */
-export function createKafkaAdmin({ connection, clock }: KafkaAdminOptions): TopicAdmin {
+export function createKafkaAdmin({ connection, clock, topicCreationTimeoutMs = 5_000 }: KafkaAdminOptions): TopicAdmin {
   installIdleSpinPatch();
   const admin = new kafkajs.Kafka(kafkajsConfig(connection, PATIENT)).admin();
   let connecting: Promise<void> | undefined;
@@ -39,6 +41,7 @@ export function createKafkaAdmin({ connection, clock }: KafkaAdminOptions): Topi
       if (missing.length === 0) return;
       try {
         await client.createTopics({
+          timeout: topicCreationTimeoutMs,
           waitForLeaders: false, // kafkajs rejects here when it asks a broker that has not heard of the topic
           topics: missing.map(({ topic, partitions }) => ({ topic, numPartitions: partitions, replicationFactor: -1 })),
         });

@@ -15,6 +15,8 @@ export interface KafkaConnection {
   readonly connectionTimeoutMs?: number | undefined;
   /** How long one request may wait for its answer. Default 10,000. */
   readonly requestTimeoutMs?: number | undefined;
+  /** The least severe remark of kafkajs that is stated as a fact. Default 'warn'. */
+  readonly logLevel?: 'nothing' | 'error' | 'warn' | 'info' | 'debug' | undefined;
 }
 
 export interface KafkaSasl {
@@ -32,6 +34,14 @@ export const PATIENT: Readonly<RetryOptions> = { initialRetryTime: 100, maxRetry
 /** Attempts until the process ends: for what must not be given up. */
 export const UNLIMITED: Readonly<RetryOptions> = { ...PATIENT, retries: Number.MAX_SAFE_INTEGER };
 
+const LOG_LEVEL = {
+  nothing: kafkajs.logLevel.NOTHING,
+  error: kafkajs.logLevel.ERROR,
+  warn: kafkajs.logLevel.WARN,
+  info: kafkajs.logLevel.INFO,
+  debug: kafkajs.logLevel.DEBUG,
+} as const;
+
 /** The options of a kafkajs client for a connection. Its warnings and errors become facts. */
 export function kafkajsConfig(connection: KafkaConnection, retry: Readonly<RetryOptions>): KafkaConfig {
   return {
@@ -40,7 +50,7 @@ export function kafkajsConfig(connection: KafkaConnection, retry: Readonly<Retry
     connectionTimeout: connection.connectionTimeoutMs ?? 1000,
     requestTimeout: connection.requestTimeoutMs ?? 10_000,
     retry: { ...retry },
-    logLevel: kafkajs.logLevel.WARN,
+    logLevel: LOG_LEVEL[connection.logLevel ?? 'warn'],
     logCreator: () => (entry) => {
       const { message, error, groupId, topic, partition } = entry.log as { message: string } & Record<string, unknown>;
       const fields = { namespace: entry.namespace, said: message, error: describe(error), groupId, topic, partition };

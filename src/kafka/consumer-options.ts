@@ -20,6 +20,12 @@ export interface KafkaConsumerOptions {
   readonly maxBatchBytes?: number;
   /** What one fetch may bring in all. */
   readonly maxFetchBytes?: number;
+  /** Where this process stands, for brokers whose replica selector looks at it: fetches then go to the replica there. */
+  readonly rack?: string | undefined;
+  /** Wait before the first repetition of a request that failed. */
+  readonly firstRetryMs?: number;
+  /** How often partitions that a topic has got are looked for. Default: that of kafkajs, five minutes. */
+  readonly metadataRefreshMs?: number | undefined;
   /** How long a topic may be unknown before `start` rejects: one that was just made is not known to every broker. */
   readonly topicTimeoutMs?: number;
   readonly partitionsConsumedConcurrently?: number;
@@ -40,6 +46,7 @@ export const CONSUMER_DEFAULTS = {
   maxWaitMs: 150,
   maxBatchBytes: 512 * 1024,
   maxFetchBytes: 8 * 1024 * 1024,
+  firstRetryMs: 100,
   topicTimeoutMs: 15_000,
   partitionsConsumedConcurrently: 8,
   acceptanceGraceMs: 100,

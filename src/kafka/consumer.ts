@@ -66,7 +66,8 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
   const setAside = new Set<string>();
   const paused = new Set<string>();
 
-  const consumer: Consumer = new kafkajs.Kafka(kafkajsConfig(options.connection, PATIENT)).consumer({
+  const retry = { ...PATIENT, initialRetryTime: options.firstRetryMs };
+  const consumer: Consumer = new kafkajs.Kafka(kafkajsConfig(options.connection, retry)).consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,
     rebalanceTimeout: rebalanceTimeoutMs,
@@ -75,7 +76,9 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     maxBytesPerPartition: options.maxBatchBytes,
     maxBytes: options.maxFetchBytes,
     allowAutoTopicCreation: false,
-    retry: { ...PATIENT, restartOnFailure: () => Promise.resolve(!closing) },
+    ...(options.rack !== undefined && { rackId: options.rack }),
+    ...(options.metadataRefreshMs !== undefined && { metadataMaxAge: options.metadataRefreshMs }),
+    retry: { ...retry, restartOnFailure: () => Promise.resolve(!closing) },
     partitionAssigners: [
       (context) => {
         watchGroups(context.cluster, { leaving, joined, leaderMoved });

@@ -1,8 +1,8 @@
-import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { state } from '../observe/facts.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { classify, isTransient } from './errors.ts';
+import { postgresAccess } from './tls.ts';
 
 /** One SQL text with a name: prepared once per connection, and the name that errors and facts carry. */
 export interface Statement {
@@ -37,7 +37,7 @@ export interface PostgresClient extends Transaction {
 }
 
 export interface PostgresClientOptions {
-  /** `postgres://user:password@host:5432/database`; a unix socket as `?host=/folder`. */
+  /** `postgres://user:password@host:5432/database`; a unix socket as `?host=/folder`; `sslmode` as tls.ts says. */
   readonly connectionString: string;
   /** Largest number of connections. Raising it: more parallel merges, more memory in the server. @defaultValue 10 */
   readonly connectionsCount?: number;
@@ -45,8 +45,9 @@ export interface PostgresClientOptions {
   readonly connectTimeoutMs?: number;
   /** For one answer. Lowering it gives up sooner on a server that hangs; too low, big batches never pass. @defaultValue 30,000 ms */
   readonly answerTimeoutMs?: number;
-  /** Undefined: as the connection string says (`sslmode`). */
-  readonly tls?: PostgresTls | undefined;
+  /** PEM text of the certificate authority, and whether certificates are verified; see tls.ts, which also reads `sslmode`. */
+  readonly ca?: string | undefined;
+  readonly isVerified?: boolean;
   /** Shown in pg_stat_activity. @defaultValue 'troupe' */
   readonly applicationName?: string;
   /** False for a PgBouncer in transaction mode older than 1.21. Costs a plan for each call. @defaultValue true */
@@ -54,17 +55,6 @@ export interface PostgresClientOptions {
   readonly clock: Clock;
   readonly random: Random;
 }
-export interface PostgresTls {
-  /** False accepts any certificate: encrypted, but to whom is not known. */
-  readonly rejectUnauthorized: boolean;
-  /** PEM texts. */
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  /** The name the certificate must have, when it is not the host's. */
-  readonly serverName?: string;
-}
-
 const MAX_ATTEMPTS_COUNT = 6;
 /** First wait before running again after a deadlock; doubles. */
 const RETRY_BASE_MS = 10;
@@ -73,14 +63,13 @@ const RETRY_BASE_MS = 10;
 export function createPostgresClient(options: PostgresClientOptions): PostgresClient {
   const { answerTimeoutMs = 30_000, isPrepared = true } = options;
   const pool = new pg.Pool({
-    connectionString: options.connectionString,
+    ...postgresAccess(options.connectionString, options),
     max: options.connectionsCount ?? 10,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     application_name: options.applicationName ?? 'troupe',
     allowExitOnIdle: true,
-    ...(options.tls === undefined ? {} : { ssl: tlsOptions(options.tls) }),
   });
   // I1: without these listeners an 'error' event ends the process. While a connection is in use, its query rejects as well.
   // After `close` a connection that the server ends first, on its own way out, is no loss.
@@ -163,9 +152,4 @@ export function createPostgresClient(options: PostgresClientOptions): PostgresCl
       return pool.end();
     },
   };
-}
-
-function tlsOptions(tls: PostgresTls): ConnectionOptions {
-  const { serverName, ...rest } = tls;
-  return serverName === undefined ? rest : { ...rest, servername: serverName };
 }

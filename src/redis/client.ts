@@ -6,6 +6,21 @@ export interface RedisOptions {
   readonly url: string;
   /** For one command, and for a connection. Lowering it gives up hints sooner; nothing else depends on it. */
   readonly timeoutMs: number;
+  /** With `rediss://`: PEM text of the certificate authority. Undefined: the authorities of the system. */
+  readonly ca?: string | undefined;
+  /** False accepts any certificate: encrypted, but to whom is not known. @defaultValue true */
+  readonly isVerified?: boolean;
+}
+
+/** What every connection of this folder has. */
+export function redisOptions({ url, timeoutMs, ca, isVerified = true }: RedisOptions) {
+  return {
+    enableOfflineQueue: false,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    maxRetriesPerRequest: 0,
+    ...(url.startsWith('rediss:') && { tls: { ...(ca === undefined ? {} : { ca }), rejectUnauthorized: isVerified } }),
+  };
 }
 
 /**
@@ -14,11 +29,8 @@ export interface RedisOptions {
  */
 export function createRedisStateStore(options: RedisOptions): StateStore {
   const redis = new Redis(options.url, {
+    ...redisOptions(options),
     lazyConnect: false,
-    enableOfflineQueue: false,
-    connectTimeout: options.timeoutMs,
-    commandTimeout: options.timeoutMs,
-    maxRetriesPerRequest: 0,
     retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
   });
   // Without a listener ioredis writes to the console. Each failing command tells its caller, so nothing is hidden here.

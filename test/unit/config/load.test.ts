@@ -5,6 +5,8 @@ import { describeConfig } from '../../../src/config/describe.ts';
 import { ConfigError, ingests, loadConfig, type Env, type LoadOptions } from '../../../src/config/load.ts';
 import type { Problem } from '../../../src/config/rules.ts';
 import { ALL_SETTINGS } from '../../../src/config/schema.ts';
+import { topicsOf } from '../../../src/assemble.ts';
+import { CERTIFICATE, KEY } from './certificate.ts';
 import { reasonWithoutEffect } from '../../../src/config/without-effect.ts';
 
 const root = join(import.meta.dirname, '../../..');
@@ -38,7 +40,22 @@ describe('loading the settings', () => {
     expect(problemsOf({ CLICKHOUSE_SECURE: 'ture' })).toMatchObject([{ name: 'CLICKHOUSE_SECURE', value: 'ture' }]);
   });
 
-  it.each(['30s', '1e3', '12,5', 'NaN', '0x10', '-1', '10.5'])('refuses %s as a whole number', (value) => {
+  it.each([
+    ['30', 30],
+    ['30.0', 30],
+    ['1e2', 100],
+    ['+12', 12],
+    [' 7 ', 7],
+    ['1_000', 1_000],
+  ])("reads %j as a number, as PostHog's parseFloat does", (text, value) => {
+    expect(loadConfig({ POSTGRES_CONNECTION_POOL_SIZE: text }, options).config.postgres.poolCount).toBe(value);
+  });
+
+  it.each(['.5', '0.5', '5e-1'])('reads %s as a share', (text) => {
+    expect(loadConfig({ TROUPE_TRACE_SAMPLE_RATIO: text }, options).config.telemetry.sampleRatio).toBe(0.5);
+  });
+
+  it.each(['30s', '1e', '12,5', 'NaN', '0x10', '-1', '10.5', '.', ''.padEnd(3)])('refuses %j as a whole number', (value) => {
     expect(problemsOf({ POSTGRES_CONNECTION_POOL_SIZE: value })).toMatchObject([{ name: 'POSTGRES_CONNECTION_POOL_SIZE', value }]);
   });
 
@@ -49,7 +66,10 @@ describe('loading the settings', () => {
   });
 
   it('splits lists at commas and drops what is empty', () => {
-    expect(loadConfig({ KAFKA_HOSTS: ' a:1, b:2,,' }, options).config.kafka.hosts).toEqual(['a:1', 'b:2']);
+    expect(loadConfig({ KAFKA_HOSTS: ' a:1, b:2,,', TROUPE_EMBEDDED_IN_PRODUCTION: 'y' }, options).config.kafka.hosts).toEqual([
+      'a:1',
+      'b:2',
+    ]);
   });
 
   it('understands the upper case in which PostHog writes Kafka security', () => {
@@ -60,6 +80,14 @@ describe('loading the settings', () => {
       KAFKA_SASL_PASSWORD: 'p',
     };
     expect(loadConfig(env, options).config.kafka).toMatchObject({ securityProtocol: 'sasl_ssl', saslMechanism: 'scram-sha-512' });
+  });
+
+  it.each(['NOTHING', 'DEBUG', 'INFO', 'WARN', 'ERROR'])('KAFKAJS_LOG_LEVEL may be %s', (level) => {
+    expect(loadConfig({ KAFKAJS_LOG_LEVEL: level }, options).config.kafka.clientLogLevel).toBe(level.toLowerCase());
+  });
+
+  it('KAFKAJS_LOG_LEVEL may be nothing else', () => {
+    expect(problemsOf({ KAFKAJS_LOG_LEVEL: 'LOUD' })).toMatchObject([{ name: 'KAFKAJS_LOG_LEVEL', value: 'LOUD' }]);
   });
 
   it('says everything that is wrong at once', () => {
@@ -93,6 +121,8 @@ describe('loading the settings', () => {
     const { config, origins } = loadConfig({ HTTP_SERVER_PORT: '1' }, { ...options, overrides: ['HTTP_SERVER_PORT=0', 'LOG_LEVEL=warn'] });
     expect(config.server).toMatchObject({ httpPort: 0, logLevel: 'warn' });
     expect(origins.get('HTTP_SERVER_PORT')).toBe('command line');
+    expect(loadConfig({ HTTP_SERVER_PORT: '1' }, options).origins.get('HTTP_SERVER_PORT')).toBe('environment');
+    expect(origins.get('TROUPE_CAPTURE_PORT')).toBe('default');
   });
 
   it.each(['HTTP_PORT=1', 'nonsense', 'TROUPE_NONSENSE=1'])('refuses --set %s', (pair) => {
@@ -107,7 +137,7 @@ describe('secrets', () => {
       { ...options, readFile: (path) => (path === '/run/secrets/ch' ? 'hunter2\n' : '') },
     );
     expect(config.clickhouse.password).toBe('hunter2');
-    expect(origins.get('CLICKHOUSE_PASSWORD')).toBe('file');
+    expect(origins.get('CLICKHOUSE_PASSWORD')).toBe('file /run/secrets/ch');
   });
 
   it('are shown neither in the settings in force nor in an error', () => {
@@ -116,7 +146,7 @@ describe('secrets', () => {
       REDIS_URL: 'redis://:hunter2@cache',
       CLICKHOUSE_PASSWORD: 'hunter2',
       KAFKA_SASL_PASSWORD: 'hunter2',
-      KAFKA_CLIENT_CERT_B64: 'x',
+      KAFKA_CLIENT_CERT_B64: 'hunter2',
       KAFKA_CLIENT_CERT_KEY_B64: 'hunter2',
     };
     expect(describeConfig(loadConfig(env, options))).not.toContain('hunter2');
@@ -126,16 +156,37 @@ describe('secrets', () => {
 });
 
 describe('values that follow from others', () => {
-  it("puts DATABASE_URL together from PostHog's parts, encoding what needs it", () => {
+  it("puts DATABASE_URL together from PostHog's parts, encoding what needs it, and says of which", () => {
     const env = { POSTHOG_DB_NAME: 'ph', POSTHOG_DB_USER: 'a@b', POSTHOG_DB_PASSWORD: 'p/w', POSTHOG_POSTGRES_HOST: 'db' };
-    expect(loadConfig(env, options).config.postgres.url).toBe('postgres://a%40b:p%2Fw@db:5432/ph');
-    expect(loadConfig({ ...env, DATABASE_URL: 'postgres://x/y' }, options).config.postgres.url).toBe('postgres://x/y');
+    const { config, origins } = loadConfig(env, options);
+    expect(config.postgres.url).toBe('postgres://a%40b:p%2Fw@db:5432/ph');
+    expect(origins.get('DATABASE_URL')).toBe('from POSTHOG_DB_NAME, POSTHOG_DB_USER, POSTHOG_DB_PASSWORD, POSTHOG_POSTGRES_HOST');
+    expect(loadConfig({ POSTHOG_DB_NAME: 'ph' }, options).config.postgres.url).toBe('postgres://postgres@localhost:5432/ph');
   });
 
-  it('lets POSTHOG_REDIS_HOST win over REDIS_URL, as PostHog does', () => {
-    expect(loadConfig({ REDIS_URL: 'redis://a', POSTHOG_REDIS_HOST: 'b', POSTHOG_REDIS_PASSWORD: 'p' }, options).config.redis.url).toBe(
-      'redis://:p@b:6379',
-    );
+  it('lets DATABASE_URL win over its parts, and names the parts as having no effect', () => {
+    const { config, notices } = loadConfig({ DATABASE_URL: 'postgres://x/y', POSTHOG_DB_NAME: 'ph' }, options);
+    expect(config.postgres.url).toBe('postgres://x/y');
+    expect(notices.join()).toContain('POSTHOG_DB_NAME without effect: DATABASE_URL comes from environment');
+    const fromFile = loadConfig({ DATABASE_URL_FILE: '/f', POSTHOG_DB_NAME: 'ph' }, { ...options, readFile: () => 'postgres://f/y\n' });
+    expect(fromFile.config.postgres.url).toBe('postgres://f/y');
+  });
+
+  it.each<[string, Env, string]>([
+    ['POSTHOG_REDIS_HOST wins over REDIS_URL', { REDIS_URL: 'redis://a', POSTHOG_REDIS_HOST: 'b' }, 'redis://b:6379'],
+    ['its password is encoded', { POSTHOG_REDIS_HOST: 'b', POSTHOG_REDIS_PASSWORD: 'p@', POSTHOG_REDIS_PORT: '1' }, 'redis://:p%40@b:1'],
+    ['INGESTION_REDIS_HOST wins over it', { INGESTION_REDIS_HOST: 'c', INGESTION_REDIS_PORT: '2', POSTHOG_REDIS_HOST: 'b' }, 'redis://c:2'],
+    ['a host may be a whole address', { POSTHOG_REDIS_HOST: 'rediss://d:3' }, 'rediss://d:3'],
+    ['a port alone changes nothing', { REDIS_URL: 'redis://a', POSTHOG_REDIS_PORT: '1' }, 'redis://a'],
+  ])('Redis, as PostHog looks for it: %s', (_, env, url) => {
+    expect(loadConfig(env, options).config.redis.url).toBe(url);
+  });
+
+  it('takes the offline ClickHouse only where no other is named: stored rows are asked for where they are inserted', () => {
+    expect(loadConfig({ CLICKHOUSE_OFFLINE_CLUSTER_HOST: 'b' }, options).config.clickhouse.host).toBe('b');
+    const { config, notices } = loadConfig({ CLICKHOUSE_HOST: 'a', CLICKHOUSE_OFFLINE_CLUSTER_HOST: 'b' }, options);
+    expect(config.clickhouse.host).toBe('a');
+    expect(notices.join()).toContain('CLICKHOUSE_OFFLINE_CLUSTER_HOST without effect');
   });
 
   it('takes the plugin deadline from TASK_TIMEOUT unless it is set', () => {
@@ -147,6 +198,27 @@ describe('values that follow from others', () => {
     expect(loadConfig({ TROUPE_REPLICAS: '3' }, options).config.server.ordinal).toBe(2);
     expect(loadConfig({}, options).config.server.ordinal).toBeUndefined();
   });
+
+  it.each([
+    ['test', 'pre_clickhouse_test'],
+    ['TESTING', 'pre_clickhouse_test'],
+    ['production', 'pre_clickhouse'],
+    ['production-functional-tests', 'pre_clickhouse'],
+    ['development', 'pre_clickhouse'],
+    ['', 'pre_clickhouse'],
+  ])('1.1: KAFKA_PREFIX stands before every topic, and with NODE_ENV=%j it is %s', (environment, expected) => {
+    const env = {
+      NODE_ENV: environment,
+      KAFKA_PREFIX: 'pre_',
+      KAFKA_CONSUMPTION_TOPIC: 'clickhouse',
+      TROUPE_EMBEDDED_IN_PRODUCTION: 'yes',
+    };
+    const topics = topicsOf(loadConfig(env, options).config);
+    expect(topics.input).toBe(expected);
+    const suffix = expected.slice('pre_clickhouse'.length);
+    const all = [topics.historical, topics.warnings, topics.heatmaps, topics.exceptions, topics.overflow, topics.deadLetter];
+    expect(all.filter((name) => !name.startsWith('pre_') || name.endsWith('_test') !== (suffix === '_test'))).toEqual([]);
+  });
 });
 
 describe('rules between settings', () => {
@@ -155,6 +227,12 @@ describe('rules between settings', () => {
     const [problem] = problemsOf({ TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS: '20000' });
     expect(problem?.name).toContain('KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS');
     expect(problem?.value).toBe('10000 ms + 20000 ms against 30000 ms');
+  });
+
+  it('the zombie rule holds for a rebalance too, which may end before a session does', () => {
+    expect(problemsOf({ KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS: '25001' })).toEqual([]);
+    const [problem] = problemsOf({ KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS: '25000' });
+    expect(problem?.name).toContain('TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS + KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS');
   });
 
   it.each<[string, Env]>([
@@ -180,6 +258,27 @@ describe('rules between settings', () => {
     const env = { NODE_ENV: 'production', KAFKA_HOSTS: 'k:9092', REDIS_URL: 'redis://r' };
     expect(problemsOf(env).map(({ name }) => name)).toEqual(['CLICKHOUSE_HOST', 'DATABASE_URL']);
     expect(problemsOf({ ...env, TROUPE_EMBEDDED_IN_PRODUCTION: 'true' })).toEqual([]);
+    expect(problemsOf(env)[1]?.todo).toContain('POSTHOG_DB_NAME');
+  });
+
+  it('beside a real Kafka neither DATABASE_URL nor POSTHOG_DB_NAME is an error: offsets would be committed for rows on a local disk', () => {
+    const env = { KAFKA_HOSTS: 'k:9092', CLICKHOUSE_HOST: 'c' };
+    expect(problemsOf(env).map(({ name }) => name)).toEqual(['DATABASE_URL']);
+    expect(problemsOf({ ...env, POSTHOG_DB_NAME: 'posthog' })).toEqual([]);
+    expect(problemsOf({ ...env, TROUPE_EMBEDDED_IN_PRODUCTION: 'true' })).toEqual([]);
+  });
+
+  it.each(['CLICKHOUSE_CA', 'TROUPE_POSTGRES_CA', 'TROUPE_REDIS_CA'])('%s is a certificate, as text or as a file', (name) => {
+    const readFile = (path: string): string => {
+      if (path !== '/ca.pem') throw new Error(`ENOENT: no such file, open '${path}'`);
+      return CERTIFICATE;
+    };
+    expect(problemsOf({ [name]: CERTIFICATE })).toEqual([]);
+    expect(problemsOf({ [name]: '/ca.pem' }, { readFile })).toEqual([]);
+    expect(problemsOf({ [name]: '/cb.pem' }, { readFile })).toMatchObject([
+      { name, value: '/cb.pem', todo: expect.stringContaining('ENOENT') as string },
+    ]);
+    expect(problemsOf({ [name]: KEY })).toMatchObject([{ name, value: undefined }]);
   });
 });
 
@@ -191,8 +290,8 @@ describe('notices', () => {
   });
 
   it('says which servers are embedded when only some are', () => {
-    expect(loadConfig({ KAFKA_HOSTS: 'k:9092' }, options).notices).toEqual([
-      'CLICKHOUSE_HOST, DATABASE_URL, REDIS_URL not set: ClickHouse, PostgreSQL, Redis embedded in .troupe.',
+    expect(loadConfig({ DATABASE_URL: 'postgres://x/y' }, options).notices).toEqual([
+      'KAFKA_HOSTS, CLICKHOUSE_HOST, REDIS_URL not set: Kafka, ClickHouse, Redis embedded in .troupe.',
     ]);
   });
 
@@ -201,7 +300,7 @@ describe('notices', () => {
     expect(ingests(jobs.config)).toBe(false);
     expect(jobs.notices.join()).toContain('nothing to run');
     expect(ingests(loadConfig({ PLUGIN_SERVER_MODE: 'analytics-ingestion' }, options).config)).toBe(true);
-    expect(problemsOf({ PLUGIN_SERVER_MODE: 'ingest' })).toHaveLength(1);
+    expect(() => loadConfig({ PLUGIN_SERVER_MODE: 'ingest' }, options)).toThrow('Invalid PLUGIN_SERVER_MODE ingest');
   });
 });
 
