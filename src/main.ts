@@ -324,6 +324,8 @@ if (major !== 24) {
     2,
   );
 } else {
+  // Our timers keep nothing alive (runtime/clock.ts), so a wait of the start would end the process in the middle of it.
+  setInterval(() => undefined, 1_000_000_000);
   try {
     process.exitCode = await run(parseCommand(process.argv.slice(2)));
   } catch (error) {
