@@ -15,6 +15,8 @@ export interface TreeSettings {
   /** Above any number of messages that all credit can make, so that a writer never refuses. */
   readonly writerMailboxCount: number;
   readonly clickhouseWriter: { readonly maxRowsCount: number; readonly maxBytes: number; readonly maxAgeMs: number };
+  /** Of output kafka. */
+  readonly kafkaWriter: { readonly maxRowsCount: number; readonly maxBytes: number; readonly maxAgeMs: number };
   readonly personWriter: { readonly flushRowsCount: number; readonly lingerMs: number; readonly personlessCacheCount: number };
   readonly redisBuffer: { readonly flushEveryMs: number; readonly maxPendingCount: number };
   readonly deadLetter: { readonly topic: string };

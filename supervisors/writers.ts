@@ -5,7 +5,7 @@ import type { ForwarderMessage } from '../actors/forwarder/messages.ts';
 import { createPersonWriter } from '../actors/person-writer/index.ts';
 import type { PersonWriterMessage } from '../actors/person-writer/messages.ts';
 import { createRedisBuffer } from '../actors/redis-buffer/index.ts';
-import type { RedisBufferMessage } from '../actors/redis-buffer/messages.ts';
+import type { RedisBufferMessage, Warning } from '../actors/redis-buffer/messages.ts';
 import type { RowWriterMessage } from '../actors/row-writer/messages.ts';
 import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
@@ -47,8 +47,10 @@ export function startWriters(
     parent,
     onEscalate,
   );
-  const rowWriter = startRowWriter(deps.output, { system, parent, clock, settings, deadLetter, mayWrite, onEscalate });
-  const redisBuffer = system.spawn(
+  // It warns through the buffer that stores its warnings through it: by the time a row comes, both are there.
+  const warn = (told: Warning): void => void redisBuffer.tell({ type: 'warn', warning: told });
+  const rowWriter = startRowWriter(deps.output, { system, parent, clock, settings, deadLetter, warn, mayWrite, onEscalate });
+  const redisBuffer: ActorRef<RedisBufferMessage> = system.spawn(
     createRedisBuffer({
       store: deps.stateStore,
       rowWriter,

@@ -122,8 +122,10 @@ export function createLaneProducer(client: ProducerClient, options: KafkaProduce
 
   function handOver(name: string, topic: Topic, records: readonly OutgoingRecord[]): Promise<void> {
     if (!topic.refreshing && clock.monotonic() >= topic.refreshAt) void refresh(name, topic);
-    const partitionFor = ({ key }: OutgoingRecord): number =>
-      (key === null ? topic.nextWithoutKey++ : partitionOfKey(key, topic.partitions)) % topic.partitions;
+    const partitionFor = ({ key, partitionBy }: OutgoingRecord): number => {
+      const by = partitionBy ?? key;
+      return (by === null ? topic.nextWithoutKey++ : partitionOfKey(by, topic.partitions)) % topic.partitions;
+    };
     const [first] = records;
     if (first === undefined) return Promise.resolve();
     if (records.length === 1) return lanes.push(name, partitionFor(first), records);

@@ -65,9 +65,11 @@ export interface RecordConsumer {
   stop(): Promise<void>;
 }
 
-/** A record to be written. The key decides the partition. */
+/** A record to be written. The key decides the partition, unless `partitionBy` does. */
 export interface OutgoingRecord {
   readonly key: Buffer | null;
+  /** Decides the partition in place of the key, and is not written: for records in an order that no reader should see a key of. */
+  readonly partitionBy?: Buffer | undefined;
   readonly value: Buffer;
   readonly headers?: Readonly<Record<string, string | Buffer>> | undefined;
 }
@@ -76,7 +78,7 @@ export interface OutgoingRecord {
 export interface RecordProducer {
   /**
    * Resolves when EVERY record is acknowledged by all in-sync replicas (acks=all; embedded: fdatasync). Records of one
-   * key keep their order over calls. Partition = murmur2(key) as the Java client; null key: round robin.
+   * key (of one `partitionBy`) keep their order over calls. Partition = murmur2(key) as the Java client; null key: round robin.
    * @throws ProduceError code 'too-large' | 'unknown-topic' | 'queue-full' | 'unavailable'.
    */
   send(topic: string, records: readonly OutgoingRecord[]): Promise<void>;

@@ -71,6 +71,8 @@ export interface Facts {
   'embedded-postgres-ended': { readonly lastWords: string };
   'clickhouse-block-stored': { readonly table: string; readonly rows: number; readonly bytes: number; readonly durationMs: number };
   'clickhouse-insert-failed': { readonly table: string; readonly kind: string; readonly code: number | undefined };
+  /** Output kafka: a flight of records was acknowledged, or had another end. `bytes` of keys and values. */
+  'output-flight-landed': { readonly rows: number; readonly sideRows: number; readonly bytes: number; readonly durationMs: number };
   'clickhouse-gap-filled': { readonly asked: number; readonly missing: number };
   'plugin-batch-invoked': {
     readonly pluginConfigId: number;

@@ -60,6 +60,7 @@ const MAPPING: Mapping = {
     fields: fact,
     repeatKey: `${fact.table}-${fact.kind}`,
   }),
+  'output-flight-landed': (fact) => ({ level: 'debug', message: 'Rows produced.', fields: fact }),
   'clickhouse-gap-filled': (fact) => ({ level: 'info', message: 'Fate of an unconfirmed block established.', fields: fact }),
   'plugin-batch-invoked': (fact) => ({ level: 'debug', message: 'Plugin called.', fields: fact }),
   'plugin-quarantined': (fact) => ({ level: 'warn', message: 'Plugin quarantined.', fields: fact, repeatKey: String(fact.pluginConfigId) }),

@@ -83,6 +83,13 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
     'table',
   );
   const insertFailed = counter('troupe_clickhouse_insert_failed_total', 'Inserts without a clean answer.', 'table', 'kind');
+  const outputRows = counter('troupe_output_rows_total', 'Output kafka: rows produced, side rows and event rows.', 'kind');
+  const outputBytes = counter('troupe_output_bytes_total', 'Output kafka: bytes of keys and values produced.');
+  const outputSeconds = histogram(
+    'troupe_output_flight_duration_seconds',
+    'Output kafka: from the start of a flight to its last acknowledgement.',
+    SECONDS,
+  );
   const gapAsked = counter('troupe_clickhouse_gap_asked_total', 'Offsets whose fate was asked for after such an insert.');
   const gapMissing = counter('troupe_clickhouse_gap_missing_total', 'Those of them that were not stored and were inserted again.');
 
@@ -160,6 +167,12 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
       insertSeconds.observe({ table }, durationMs / 1_000);
     },
     'clickhouse-insert-failed': ({ table, kind }) => insertFailed.inc({ table, kind }),
+    'output-flight-landed'({ rows, sideRows, bytes, durationMs }) {
+      outputRows.inc({ kind: 'event' }, rows);
+      outputRows.inc({ kind: 'side' }, sideRows);
+      outputBytes.inc(bytes);
+      outputSeconds.observe(durationMs / 1_000);
+    },
     'clickhouse-gap-filled'({ asked, missing }) {
       gapAsked.inc(asked);
       gapMissing.inc(missing);

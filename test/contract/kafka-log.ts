@@ -105,6 +105,24 @@ export function describeRecordLog(name: string, make: () => Promise<RecordLogUnd
         expect(ends.map(({ offset }) => offset)).toEqual([3, 3, 3]);
       });
 
+      it('keeps records of one partitionBy in one partition and in order, and shows no reader a key', async () => {
+        const topic = await topicOf(5);
+        const producer = producerOf();
+        await Promise.all(
+          Array.from({ length: 40 }, (_, n) =>
+            producer.send(topic, [{ ...record(null, `${n}`), partitionBy: Buffer.from(`group-${n % 4}`) }]),
+          ),
+        );
+        const { witness } = await startConsumer(topic, unique('group'));
+        await until(() => witness.records.length >= 40, 'every record');
+        expect(witness.records.every(({ key }) => key === null)).toBe(true);
+        for (const own of Map.groupBy(witness.records, ({ value }) => Number(value?.toString()) % 4).values()) {
+          expect(new Set(own.map(({ partition }) => partition)).size).toBe(1);
+          const sequence = own.map(({ value }) => Number(value?.toString()));
+          expect(sequence).toEqual(sequence.toSorted((a, b) => a - b));
+        }
+      });
+
       it('carries key, value and headers unchanged, whatever their bytes', async () => {
         const topic = await topicOf(1);
         const bytes = Buffer.from(Array.from({ length: 256 }, (_, n) => n));

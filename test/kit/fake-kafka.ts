@@ -53,6 +53,8 @@ export interface FakeBrokers {
   readonly onAppend: (of: TopicPartition, run: () => void) => void;
 }
 
+type Appended = Pick<OutgoingRecord, 'key' | 'partitionBy'> & { readonly value: Buffer | null };
+
 const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
 export function createFakeKafka(options: FakeKafkaOptions): FakeKafka {
@@ -73,9 +75,10 @@ export function createFakeKafka(options: FakeKafkaOptions): FakeKafka {
     },
   };
 
-  function append(topic: string, { key, value }: { key: Buffer | null; value: Buffer | null }, headers?: KafkaRecord['headers']) {
+  function append(topic: string, { key, value, partitionBy }: Appended, headers?: KafkaRecord['headers']) {
     const partitions = brokers.partitionsOf(topic);
-    const place = partitions[key === null ? roundRobin++ % partitions.length : partitionOfKey(key, partitions.length)];
+    const by = partitionBy ?? key;
+    const place = partitions[by === null ? roundRobin++ % partitions.length : partitionOfKey(by, partitions.length)];
     const log = place === undefined ? undefined : logs.get(keyOf(place));
     if (place === undefined || log === undefined) throw new ProduceError('unknown-topic', `there is no topic ${topic}`);
     const offset = log.length;
@@ -126,7 +129,7 @@ export function createFakeKafka(options: FakeKafkaOptions): FakeKafka {
 
 /** Sends go out one after the other, so a key keeps its order; a failed one may have been appended all the same. */
 function createFakeProducer(
-  append: (topic: string, record: { key: Buffer | null; value: Buffer }, headers?: KafkaRecord['headers']) => unknown,
+  append: (topic: string, record: Appended, headers?: KafkaRecord['headers']) => unknown,
   { link = STRAIGHT, maxQueuedBytes = Infinity, maxMessageBytes = 1_000_000 }: FakeProducerOptions,
 ): RecordProducer {
   let queuedBytes = 0;

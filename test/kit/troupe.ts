@@ -37,6 +37,7 @@ export const TREE_SETTINGS: TreeSettings = {
   heartbeatMarginMs: 5_000,
   writerMailboxCount: 10_000,
   clickhouseWriter: { maxRowsCount: 100, maxBytes: 1_000_000, maxAgeMs: 20 },
+  kafkaWriter: { maxRowsCount: 100, maxBytes: 1_000_000, maxAgeMs: 20 },
   personWriter: { flushRowsCount: 100, lingerMs: 2, personlessCacheCount: 100 },
   redisBuffer: { flushEveryMs: 50, maxPendingCount: 100 },
   deadLetter: { topic: 'dead-letters' },

@@ -49,7 +49,8 @@ export function createProducer(options: ProducerOptions): RecordProducer {
       if (size > maxRecordBytes)
         throw new ProduceError('too-large', `a record for ${topic} has ${size} bytes; the limit is ${maxRecordBytes}`);
       bytes += size;
-      const partition = record.key === null ? turn++ % partitions.length : partitionOfKey(record.key, partitions.length);
+      const by = record.partitionBy ?? record.key;
+      const partition = by === null ? turn++ % partitions.length : partitionOfKey(by, partitions.length);
       const draft = draftFor(drafts[partition] ?? [], size);
       draft.records.push(record);
       draft.bytes += size;

@@ -36,8 +36,12 @@ type Insert = ClickHouse['insert'];
 
 const withClickHouse = (deps: TroupeDeps, change: (clickhouse: ClickHouse) => Partial<ClickHouse>): TroupeDeps => ({
   ...deps,
-  output: { type: 'clickhouse', clickhouse: { ...deps.output.clickhouse, ...change(deps.output.clickhouse) } },
+  output: { type: 'clickhouse', clickhouse: { ...clickhouseOf(deps), ...change(clickhouseOf(deps)) } },
 });
+const clickhouseOf = ({ output }: TroupeDeps): ClickHouse => {
+  if (output.type !== 'clickhouse') throw new Error('this bug is planted in ClickHouse');
+  return output.clickhouse;
+};
 const withInsert = (deps: TroupeDeps, make: (insert: Insert) => Insert): TroupeDeps =>
   withClickHouse(deps, (clickhouse) => ({ insert: make((block) => clickhouse.insert(block)) }));
 const withPersons = (deps: TroupeDeps, change: (persons: PersonStore) => Partial<PersonStore>): TroupeDeps => ({

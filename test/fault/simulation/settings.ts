@@ -27,6 +27,7 @@ export const SETTINGS: TreeSettings = {
   heartbeatMarginMs: 4_000,
   writerMailboxCount: 100_000,
   clickhouseWriter: { maxRowsCount: 10, maxBytes: 1_000_000, maxAgeMs: 60 },
+  kafkaWriter: { maxRowsCount: 10, maxBytes: 100_000, maxAgeMs: 30 },
   personWriter: { flushRowsCount: 6, lingerMs: 5, personlessCacheCount: 3 },
   redisBuffer: { flushEveryMs: 200, maxPendingCount: 20 },
   deadLetter: { topic: DEAD_LETTERS },

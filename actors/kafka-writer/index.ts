@@ -1,0 +1,2 @@
+export { createKafkaWriter } from './behavior.ts';
+export type { KafkaWriterDeps, KafkaWriterOptions } from './options.ts';
