@@ -27,6 +27,7 @@ import { createPluginConfigStore } from './postgres/plugin-config-store.ts';
 import { seedTeam } from './postgres/seed.ts';
 import { createTeamStore } from './postgres/team-store.ts';
 import { systemClock, systemRandom } from './runtime/clock.ts';
+import { openGeoIp } from './open-geoip.ts';
 import { createSandbox } from './sandbox/host.ts';
 import { createAccounts } from './telemetry/account.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
@@ -157,7 +158,9 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
 
   const persons = createPersonStore(parts.postgres);
   const teams = createTeamStore(parts.postgres);
-  const sandbox = createSandbox({ clock, memoryLimitMb: config.plugins.memoryMb });
+  const geoip = ingests(config) ? await openGeoIp({ config, postgres: parts.postgres, clock, closers }) : undefined;
+  if (geoip !== undefined) print(geoip.summary);
+  const sandbox = createSandbox({ clock, memoryLimitMb: config.plugins.memoryMb, geoipPort: geoip?.port });
   closers.push('the plugin sandbox', () => sandbox.close());
   const topics = topicsOf(config);
 

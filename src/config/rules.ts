@@ -123,10 +123,11 @@ export const RULES: readonly Rule[] = [
   })),
   {
     prose: 'no two servers of the process share a port',
-    check({ server, capture }) {
+    check({ server, capture, geoip }) {
       const ports: readonly (readonly [string, number])[] = [
         ['HTTP_SERVER_PORT', server.httpPort],
         ['TROUPE_INSPECT_PORT', server.inspectPort],
+        ['INTERNAL_MMDB_SERVER_PORT', geoip.port],
         ...(capture.enabled ? [['TROUPE_CAPTURE_PORT', capture.port] as const] : []),
       ];
       const shared = ports.filter(([, port], index) => port !== 0 && ports.some(([, other], at) => at !== index && other === port));

@@ -370,6 +370,21 @@ export const SCHEMA = {
     }),
   },
 
+  geoip: {
+    disabled: boolean('DISABLE_MMDB', false, {
+      prose: 'Do not look up places of IP addresses: `meta.geoip` tells plugins that there is no database.',
+    }),
+    file: optionalText('TROUPE_MMDB_FILE', {
+      prose:
+        'MaxMind DB file (GeoLite2-City, or a flat one such as DB-IP) for `meta.geoip` of plugins. A new file under this name is taken within seconds, without a restart; a broken one is not.',
+      derived:
+        "the attachment `@posthog/mmdb` of PostHog's database, as soon as it is there; with the embedded PostgreSQL, a country database that comes along (DB-IP, https://db-ip.com)",
+    }),
+    port: integer('INTERNAL_MMDB_SERVER_PORT', 'port', 0, {
+      prose: 'Port of the MMDB service, on the loopback: lookups for the processes that run plugins. 0 takes a free one.',
+    }),
+  },
+
   embedded: {
     partitionsCount: integer('TROUPE_EMBEDDED_PARTITIONS_COUNT', 'count', 4, {
       prose: 'Partitions of a topic of the embedded log. Fixed when the topic is created.',
@@ -439,6 +454,7 @@ export const SECTION_PROSE: Readonly<Record<SectionName, string>> = {
   router: 'How much may be in work, and who waits.',
   people: 'Entities in memory, and how their persons are written.',
   plugins: 'Limits of plugin code.',
+  geoip: 'Where IP addresses are, for plugins.',
   embedded: 'The servers that stand in on one machine.',
   telemetry: 'Traces. Metrics are always on and cost nothing to speak of; docs/instrumentation.md has the catalogue.',
   shutdown: 'A clean stop, phase by phase.',

@@ -64,7 +64,6 @@ const REASONS = {
     'USE_KAFKA_FOR_SCHEDULED_TASKS',
     'SCHEDULE_LOCK_TTL',
   ],
-  'this version of Troupe does not look up places of IP addresses': ['DISABLE_MMDB', 'INTERNAL_MMDB_SERVER_PORT'],
   'this version of Troupe does not call webhooks': [
     'RUSTY_HOOK_FOR_TEAMS',
     'RUSTY_HOOK_ROLLOUT_PERCENTAGE',

@@ -90,6 +90,16 @@ export interface Facts {
   };
   'sandbox-started': { readonly pid: number; readonly durationMs: number };
   'sandbox-ended': { readonly pid: number; readonly reason: string; readonly culprit: number | undefined };
+  /** A new database is in use: at the start, or in the old one's place. */
+  'geoip-database-loaded': {
+    readonly source: string;
+    readonly databaseType: string;
+    readonly builtAtMs: number;
+    readonly bytes: number;
+    readonly durationMs: number;
+  };
+  /** A database was broken, half-written or could not be had; the old one, if there is one, stays. */
+  'geoip-database-refused': { readonly source: string; readonly message: string; readonly keepsOld: boolean };
   /** Kafka has acknowledged copies of these records; `places` are where they were read. */
   'dead-letter-produced': {
     readonly reason: string;

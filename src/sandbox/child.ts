@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { createGeoIpClient } from './geoip-client.ts';
 import { IsolateError, loadIsolate, type PluginIsolate } from './isolate.ts';
 import { readSource } from './source.ts';
 import { CATASTROPHE_MARK, type ChildLimits, type FromSandbox, type ToSandbox } from './protocol.ts';
@@ -9,6 +10,7 @@ import { CATASTROPHE_MARK, type ChildLimits, type FromSandbox, type ToSandbox } 
  * contained (docs/measured.md). It ends with its parent: the channel closes.
  */
 const limits = JSON.parse(process.argv[2] ?? '') as ChildLimits;
+const geoip = createGeoIpClient(limits.geoipPort);
 const isolates = new Map<number, PluginIsolate>();
 /** Requests at work, and how to end each by force. */
 const atWork = new Map<number, () => void>();
@@ -54,6 +56,7 @@ async function load(message: Extract<ToSandbox, { type: 'load' }>): Promise<void
       die();
     },
     began: (dispose) => abandoned.endWith(dispose),
+    locate: geoip.forIsolate(),
   });
   try {
     const loaded = await Promise.race([loading, abandoned.happened]);

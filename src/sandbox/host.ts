@@ -20,6 +20,8 @@ export interface SandboxOptions {
   readonly maxResultChars?: number;
   /** Console lines kept of one batch; more are counted. @defaultValue 100 */
   readonly maxConsoleLines?: number;
+  /** Port of the internal MMDB service, for `meta.geoip`. @defaultValue undefined: lookups say that there is no database */
+  readonly geoipPort?: number | undefined;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface SandboxOptions {
  */
 export function createSandbox(options: SandboxOptions): Sandbox {
   const { clock, memoryLimitMb = 64, startTimeoutMs = 10_000, loadTimeoutMs = 5_000, graceMs = 250 } = options;
-  const { maxResultChars = 4 * 1024 * 1024, maxConsoleLines = 100 } = options;
+  const { maxResultChars = 4 * 1024 * 1024, maxConsoleLines = 100, geoipPort } = options;
   /** Whose isolate each is: for facts. */
   const owners = new Map<number, { readonly pluginConfigId: number; readonly teamId: number }>();
   let current: Running | undefined;
@@ -63,7 +65,7 @@ export function createSandbox(options: SandboxOptions): Sandbox {
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
     ready.catch(() => undefined); // its callers hear of it; there may be none left
     const open: Running['open'] = new Map();
-    const child = spawnChild({ memoryLimitMb, maxResultChars, maxConsoleLines }, { onMessage, onEnd });
+    const child = spawnChild({ memoryLimitMb, maxResultChars, maxConsoleLines, geoipPort }, { onMessage, onEnd });
     const running: Running = { child, ready, open, loaded: new Set(), verdict: undefined };
     const slowStart = clock.after(startTimeoutMs, () => kill(running, `not ready within ${startTimeoutMs} ms`, undefined));
 

@@ -31,7 +31,12 @@ export class IsolateError extends Error {
 export async function loadIsolate(
   plugin: { readonly config: string; readonly code: string; readonly timeoutMs: number },
   limits: ChildLimits,
-  events: { readonly catastrophe: (message: string) => void; readonly began: (dispose: () => void) => void },
+  events: {
+    readonly catastrophe: (message: string) => void;
+    readonly began: (dispose: () => void) => void;
+    /** Answers `meta.geoip.locate`, text in and JSON text out; does not reject. */
+    readonly locate: (ip: string) => Promise<string>;
+  },
 ): Promise<LoadedIsolate> {
   const isolate = new ivm.Isolate({ memoryLimit: limits.memoryLimitMb, onCatastrophicError: events.catastrophe });
   const dispose = (): void => {
@@ -46,7 +51,8 @@ export async function loadIsolate(
   try {
     const context = await isolate.createContext();
     const service = new ivm.Callback(answerService, { sync: true });
-    const given = [plugin.config, limits.maxResultChars, limits.maxConsoleLines, service];
+    const locate = new ivm.Reference(events.locate);
+    const given = [plugin.config, limits.maxResultChars, limits.maxConsoleLines, service, locate];
     const functions: unknown = await context.evalClosure(PRELUDE, given, { result: { reference: true } });
     const { adopt, setUp, invoke } = await members(functions as ivm.Reference<Functions>);
 

@@ -3,7 +3,8 @@ import { GLOBALS } from './globals.ts';
 /**
  * JavaScript that runs FIRST in every plugin's context, as a closure (isolated-vm `evalClosure`; $0 = JSON text of the
  * config, $1 = greatest length of one result in characters, $2 = greatest number of console lines a batch may send, $3 = the child's
- * services, text in and text out).
+ * services, text in and text out, $4 = reference to a function of the child that locates an IP address, text in and a promise of JSON
+ * text out).
  * It resolves to an object of functions that only the child holds; the plugin can reach none of them.
  *
  * Invariants (test/contract/sandbox.test.ts attacks each):
@@ -23,6 +24,7 @@ const { parse, stringify } = JSON;
 const { isArray } = Array;
 const { keys, create, defineProperty } = Object;
 const text = String;
+const Failure = Error;
 const uncurried = Function.prototype.bind.bind(Function.prototype.call);
 const cut = uncurried(String.prototype.slice);
 const scope = globalThis;
@@ -79,7 +81,18 @@ scope.require = (name) => {
   throw new Error("Cannot import '" + name + "'! This package is not provided by PostHog in plugins.");
 };
 
-const meta = { config: parse($0), global: {}, attachments: {} };
+// meta.geoip: asked of the child, which asks the process that holds the database
+const locateOutside = $4;
+const toPromise = { result: { promise: true } };
+const geoip = {
+  async locate(ip) {
+    const answer = parse(await locateOutside.apply(undefined, [cut(text(ip), 0, 64)], toPromise));
+    if (answer.error !== undefined) throw new Failure(answer.error);
+    return answer.record;
+  },
+};
+
+const meta = { config: parse($0), global: {}, attachments: {}, geoip };
 const found = create(null);
 
 const describe = (error) => {

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { lstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { CATASTROPHE_MARK, type ChildLimits, type FromSandbox, type ToSandbox } from './protocol.ts';
@@ -76,7 +77,10 @@ function permissions(): readonly string[] {
   const addon = dirname(require.resolve('isolated-vm'));
   const loader = dirname(createRequire(join(addon, 'package.json')).resolve('node-gyp-build'));
   const manifests = [join(here, 'package.json'), join(root, 'src', 'package.json'), join(root, 'package.json')];
+  // where node_modules is a link (a second worktree), Node has to read the link itself to find the addon behind it
+  const modules = join(root, 'node_modules');
+  const linked = lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink() === true ? [modules] : [];
   // node-gyp-build looks at /etc/alpine-release to tell musl from glibc
-  const readable = [here, addon, loader, ...manifests, '/etc/alpine-release'];
+  const readable = [here, addon, loader, ...linked, ...manifests, '/etc/alpine-release'];
   return ['--permission', '--allow-addons', ...new Set(readable.map((path) => `--allow-fs-read=${path}`))];
 }

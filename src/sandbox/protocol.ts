@@ -55,4 +55,6 @@ export interface ChildLimits {
   readonly memoryLimitMb: number;
   readonly maxResultChars: number;
   readonly maxConsoleLines: number;
+  /** Of the internal MMDB service on the loopback; undefined: there is none. */
+  readonly geoipPort: number | undefined;
 }

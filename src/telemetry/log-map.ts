@@ -71,6 +71,16 @@ const MAPPING: Mapping = {
     fields: fact,
     repeatKey: String(fact.culprit),
   }),
+  'geoip-database-loaded': ({ source, databaseType, builtAtMs, bytes }) => ({
+    level: 'info',
+    message: 'GeoIP database loaded.',
+    fields: { source, databaseType, built: new Date(builtAtMs).toISOString(), bytes },
+  }),
+  'geoip-database-refused': ({ source, message, keepsOld }) => ({
+    level: 'warn',
+    message: 'GeoIP database refused.',
+    fields: { source, error: message, keepsOld },
+  }),
   'forwarder-produced': ({ topic, redirected, copied }) => ({
     level: 'debug',
     message: 'Records were forwarded to another topic.',

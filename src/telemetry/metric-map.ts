@@ -99,6 +99,8 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const pluginLines = counter('plugin_log_entry', 'Lines plugins wrote to their console.', 'plugin_id', 'source');
   const sandboxSeconds = histogram('troupe_sandbox_start_duration_seconds', 'Time to start a sandbox process.', SECONDS);
   const sandboxEnded = counter('troupe_sandbox_ended_total', 'Ends of sandbox processes.', 'reason');
+  const geoipBuilt = gauge('troupe_geoip_built_timestamp_ms', 'When the GeoIP database in use was built.');
+  const geoipRefused = counter('troupe_geoip_refused_total', 'GeoIP databases that were not taken.');
 
   const deadLettered = counter('troupe_dead_letter_produced_total', 'Records written to the dead-letter topic.', 'reason');
   const overflowing = counter('ingestion_overflowing_messages_total', 'Records set aside, acknowledged in the overflow topic.');
@@ -187,6 +189,8 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
       pluginLines.inc({ plugin_id: pluginConfigId, source: 'CONSOLE' }, lines.length + lost),
     'sandbox-started': ({ durationMs }) => sandboxSeconds.observe(durationMs / 1_000),
     // The reason holds what the dying process wrote: fit for a log line, not for a label.
+    'geoip-database-loaded': ({ builtAtMs }) => geoipBuilt.set(builtAtMs),
+    'geoip-database-refused': () => geoipRefused.inc(),
     'sandbox-ended': ({ reason, culprit }) =>
       sandboxEnded.inc({ reason: reason === 'closed' ? 'closed' : culprit === undefined ? 'died' : 'plugin' }),
     'dead-letter-produced': ({ reason, count }) => deadLettered.inc({ reason }, count),

@@ -18,6 +18,7 @@ const HOMES: readonly (readonly [RegExp, string])[] = [
   [/^pg(-|\/|$)/, 'src/postgres/'],
   [/^ioredis(\/|$)/, 'src/redis/'],
   [/^chdb(\/|$)/, 'src/embedded/'],
+  [/^maxmind(\/|$)/, 'src/geoip/'],
   [/^isolated-vm(\/|$)/, 'src/sandbox/'],
   [/^(@opentelemetry\/|prom-client|pino)/, 'src/telemetry/'],
 ];
