@@ -73,6 +73,8 @@ export interface Stage {
     count: number,
     change?: (record: OutgoingRecord, index: number) => OutgoingRecord,
   ): Promise<Measured>;
+  /** Asks PostgreSQL anything. */
+  sql(text: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
   cpu(processes: readonly { readonly pid: number }[]): Promise<Cpu>;
   /**
    * Writes `count` events of the mix evenly over `seconds` and resolves to how long each took from being handed to the producer
@@ -122,9 +124,9 @@ export async function startStage(options: { readonly known: number }): Promise<S
     return counts;
   }
 
-  /** All that the server has executed so far, except for this question. */
+  /** All that clients have had executed so far, except for this question, and without the server's own look-ups for foreign keys. */
   async function statements(): Promise<number> {
-    const text = "SELECT COALESCE(sum(calls), 0)::float8 AS n FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
+    const text = "SELECT COALESCE(sum(calls), 0)::float8 AS n FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT 1 FROM ONLY%'";
     const [row] = await client.run<{ n: number }>({ name: 'bench-statements', text }, []);
     return row?.n ?? 0;
   }
@@ -275,6 +277,8 @@ export async function startStage(options: { readonly known: number }): Promise<S
       await writing;
       return latencies.sort((a, b) => a - b);
     },
+
+    sql: (text) => client.run({ name: `bench-${text.length}`, text }, []),
 
     cpu: async (processes) => ({
       statements: await statements(),
