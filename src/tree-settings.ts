@@ -50,6 +50,8 @@ export function treeSettings(config: Config): TreeSettings {
       inFlightCount: 10_000,
       sweepEveryMs: 1_000,
       mailboxCount: Math.max(1_024, router.creditCount),
+      // What ten partitions' credit may ask for at once; a person that finds no room is loaded by its actor.
+      prefetchCount: 50_000,
     },
     teams: { idleMs: 600_000, activeCount: 50_000, mailboxCount: Math.max(1_024, router.creditCount) },
     // Phase 1 is capture's, in main.ts: its server is closed before the actors.

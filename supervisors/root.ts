@@ -21,6 +21,7 @@
  * T3 Trees are built within TREE_BUDGET; one more, and the process is told to end, once.
  * T4 After `stop` or `kill` no tree is planted.
  */
+import { createPrefetch } from '../actors/person-writer/index.ts';
 import type { Team } from '../src/domain/team.ts';
 import type { DropList } from '../src/domain/token.ts';
 import type { Ledger } from '../src/kafka/ledger.ts';
@@ -111,10 +112,16 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
       if (isGrown) crashed(planted, ref, error);
       else early.reject(asError(error));
     };
-    const writers = startWriters(system, deps, (topic, partition, generation) => intake.owns(topic, partition, generation), onEscalate);
+    const prefetch = createPrefetch({ store: deps.persons, clock, capacityCount: settings.people.prefetchCount });
+    const writers = startWriters(
+      system,
+      { ...deps, persons: prefetch.store },
+      (topic, partition, generation) => intake.owns(topic, partition, generation),
+      onEscalate,
+    );
     const plugins = startPlugins(system, deps);
-    const teams = startTeams(system, deps, writers, (teamId) => plugins.of(teamId));
-    const intake = createIntake(system, deps, deps.createConsumer(), teams, () => writers, onEscalate);
+    const teams = startTeams(system, deps, writers, prefetch, (teamId) => plugins.of(teamId));
+    const intake = createIntake(system, deps, deps.createConsumer(), { teams, prefetch }, () => writers, onEscalate);
     const planted: Tree = { system, writers, plugins, teams, intake };
     planting = planted;
     try {

@@ -12,6 +12,7 @@
  * I4 A consumer's batch is accepted or its partition was revoked: no promise is left behind.
  * I5 A takeover that is still waiting when its generation ends makes no router.
  */
+import type { Prefetch } from '../actors/person-writer/index.ts';
 import { createRouter, createTeamCache } from '../actors/router/index.ts';
 import type { BatchAccepted, RouterMessage } from '../actors/router/messages.ts';
 import type { TopicPartition } from '../src/domain/ids.ts';
@@ -62,7 +63,7 @@ export function createIntake(
   system: ActorSystem,
   deps: TroupeDeps,
   consumer: RecordConsumer,
-  teams: Teams,
+  below: { readonly teams: Teams; readonly prefetch: Prefetch },
   writers: () => Writers,
   onEscalate: (ref: AnyRef, error: unknown) => void,
 ): Intake {
@@ -119,7 +120,8 @@ export function createIntake(
     const spec = createRouter({
       ledger,
       teams: teamCache,
-      tellTeam: (team, message) => teams.tellTeam(team, message),
+      tellTeam: (team, message) => below.teams.tellTeam(team, message),
+      prefetch: (keys) => below.prefetch.prefetch(keys),
       deadLetter: writers().deadLetter,
       dropList: deps.dropList,
       replayedBelow: taken.replayedBelow,

@@ -27,6 +27,8 @@ export interface TreeSettings {
     readonly inFlightCount: number;
     readonly sweepEveryMs: number;
     readonly mailboxCount: number;
+    /** Persons kept from a batch's prefetch until their events are folded. */
+    readonly prefetchCount: number;
   };
   readonly teams: { readonly idleMs: number; readonly activeCount: number; readonly mailboxCount: number };
   readonly shutdown: ShutdownLimits;

@@ -1,5 +1,6 @@
 import { createDistinctId, isIdle } from '../actors/distinct-id/index.ts';
 import type { DistinctIdMessage, PluginHandle } from '../actors/distinct-id/messages.ts';
+import type { PrefetchedPersons } from '../actors/person-writer/messages.ts';
 import { createTeam, isTeamIdle } from '../actors/team/index.ts';
 import type { TeamMessage } from '../actors/team/messages.ts';
 import type { TeamId } from '../src/domain/ids.ts';
@@ -29,11 +30,13 @@ export function startTeams(
   system: ActorSystem,
   deps: TroupeDeps,
   writers: Writers,
+  prefetched: PrefetchedPersons,
   pluginsOf: (teamId: TeamId) => readonly PluginHandle[],
 ): Teams {
   const { settings } = deps;
   const distinctIdSpec = createDistinctId({
     personWriter: writers.personWriter,
+    prefetched,
     rowWriter: writers.rowWriter,
     deadLetter: writers.deadLetter,
     redisBuffer: writers.redisBuffer,

@@ -6,6 +6,7 @@ import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { RowWriterMessage } from '../row-writer/messages.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 import type { PersonWriterMessage } from '../person-writer/messages.ts';
+import type { PrefetchedPersons } from '../person-writer/messages.ts';
 import type { RedisBufferMessage } from '../redis-buffer/messages.ts';
 import type { DistinctIdMessage } from './messages.ts';
 import type { Item, LocalPerson, Stage, Work } from './state.ts';
@@ -13,6 +14,8 @@ import type { Item, LocalPerson, Stage, Work } from './state.ts';
 /** What a distinct_id actor needs of others: refs to tell, and how it is kept alive. */
 export interface DistinctIdDeps {
   readonly personWriter: ActorRef<PersonWriterMessage>;
+  /** Persons that the router's batch has brought along; whoever is not there is asked of the person writer. */
+  readonly prefetched: PrefetchedPersons;
   readonly rowWriter: ActorRef<RowWriterMessage>;
   readonly deadLetter: ActorRef<DeadLetterMessage>;
   readonly redisBuffer: ActorRef<RedisBufferMessage>;

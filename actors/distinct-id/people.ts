@@ -38,7 +38,7 @@ export function foldPeople(shared: Shared, work: Work, ctx: Ctx): boolean {
       merge(shared, work, item, ids, ctx);
       return true;
     }
-    const local = work.people.get(item.event.distinct_id);
+    const local = work.people.get(item.event.distinct_id) ?? prefetched(shared, work, item);
     if (local === undefined) {
       load(shared, work, ctx);
       return true;
@@ -48,6 +48,15 @@ export function foldPeople(shared: Shared, work: Work, ctx: Ctx): boolean {
     if (upsertGroup(shared, work, item, ctx)) return true;
   }
   return write(shared, work, ctx);
+}
+
+/** What the batch brought along. A personless event of nobody is asked for all the same: its id has to be noted. */
+function prefetched({ deps }: Shared, work: Work, { event: { distinct_id: distinctId }, mode }: Item): LocalPerson | undefined {
+  const found = deps.prefetched.take(work.message.team.id, distinctId);
+  if (found === undefined || (found === null && mode === 'personless')) return undefined;
+  const local = localPerson(distinctId, found?.person, found?.mappingVersion ?? 0);
+  work.people.set(distinctId, local);
+  return local;
 }
 
 /** Asks for all persons that the items up to the next merge need. */

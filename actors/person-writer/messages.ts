@@ -106,6 +106,15 @@ export type PersonWriterAnswer =
   /** The partition is no longer ours: nothing was written, nothing may be settled. */
   | { readonly type: 'person-abandoned'; readonly ticket: number };
 
+/** What distinct_id actors see of the prefetch (prefetch.ts). */
+export interface PrefetchedPersons {
+  /**
+   * Who has the distinct_id: a person, null for nobody, undefined for unknown. Each prefetch of a key answers one `take`: what was
+   * loaded for one group is let go with it.
+   */
+  take(teamId: number, distinctId: string): LoadedPerson | null | undefined;
+}
+
 export interface MergeWarning {
   readonly type: 'cannot_merge_with_illegal_distinct_id' | 'cannot_merge_already_identified';
   readonly details: Readonly<Record<string, unknown>>;

@@ -3,7 +3,7 @@ import type { Team } from '../../src/domain/team.ts';
 import { lookupToken } from '../../src/domain/token.ts';
 import type { Ledger } from '../../src/kafka/ledger.ts';
 import type { KafkaRecord } from '../../src/kafka/port.ts';
-import { PostgresError } from '../../src/postgres/port.ts';
+import { PostgresError, type PersonKey } from '../../src/postgres/port.ts';
 import type { Clock, Random } from '../../src/runtime/clock.ts';
 import { untilAvailable } from '../../src/runtime/patience.ts';
 import type { TeamCache } from './team-cache.ts';
@@ -61,6 +61,22 @@ export async function resolveTeams(arrivals: readonly Arrival[], from: TeamSourc
     if (ledger.settlement.active) throw error;
   }
   return ledger.settlement.active;
+}
+
+/** The (team, distinct_id) pairs of what will be dispatched, each once. */
+export function personsOf(arrivals: readonly Arrival[]): readonly PersonKey[] {
+  const seen = new Map<number, Set<string>>();
+  const keys: PersonKey[] = [];
+  for (const { team, envelope } of arrivals) {
+    if (!team) continue;
+    const { distinctId } = envelope;
+    let ids = seen.get(team.id);
+    if (ids === undefined) seen.set(team.id, (ids = new Set()));
+    else if (ids.has(distinctId)) continue;
+    ids.add(distinctId);
+    keys.push({ teamId: team.id, distinctId });
+  }
+  return keys;
 }
 
 /** Rules T-2, T-3: what the record may name its team by. */

@@ -26,12 +26,13 @@ import type { Team } from '../../src/domain/team.ts';
 import type { Ledger } from '../../src/kafka/ledger.ts';
 import type { KafkaRecord, RecordBatch } from '../../src/kafka/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
+import type { PersonKey } from '../../src/postgres/port.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { ActorRef, TellResult } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 import type { TeamMessage } from '../team/messages.ts';
-import { resolveTeams, type Arrival } from './arrivals.ts';
+import { personsOf, resolveTeams, type Arrival } from './arrivals.ts';
 import { createLane, type Lane } from './lane.ts';
 import type { RouterMessage } from './messages.ts';
 import { freshState, type RouterOptions, type RouterState, type WaitReason, type Waiting } from './state.ts';
@@ -43,6 +44,8 @@ export interface RouterDeps {
   readonly teams: TeamCache;
   /** Hands a message to the team's actor, starting it where needed. */
   readonly tellTeam: (team: Team, message: TeamMessage) => TellResult;
+  /** Has the persons of these keys at hand by the time their events are folded; resolves also when it cannot. */
+  readonly prefetch: (keys: readonly PersonKey[]) => Promise<void>;
   readonly deadLetter: ActorRef<DeadLetterMessage>;
   readonly dropList: DropList;
   /** Offsets below it may have been worked on by a previous owner. */
@@ -86,6 +89,8 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       if (slice.length === 0 && waiting.position < waiting.batch.records.length) break; // R4: wait for credit
       const arrivals = admit(state, slice, ctx);
       if (!(await resolveTeams(arrivals, { ...deps, trustTeamId: options.trustTeamId, clock: ctx.clock, random: ctx.random }))) continue; // revoked meanwhile
+      await deps.prefetch(personsOf(arrivals));
+      if (!ledger.settlement.active) continue;
       dispatch(state, arrivals, ctx);
       if (waiting.position >= waiting.batch.records.length) finish(state, waiting);
     }

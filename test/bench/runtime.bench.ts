@@ -230,6 +230,7 @@ async function idleDistinctIds(count: number): Promise<void> {
   };
   const spec = createDistinctId({
     personWriter,
+    prefetched: { take: () => undefined },
     rowWriter: {
       path: '/row-writer',
       kind: 'row-writer',

@@ -42,7 +42,7 @@ export const TREE_SETTINGS: TreeSettings = {
   redisBuffer: { flushEveryMs: 50, maxPendingCount: 100 },
   deadLetter: { topic: 'dead-letters' },
   plugins: { deadlineMs: 1_000, batchCount: 10, lingerMs: 1, reloadEveryMs: 10_000 },
-  people: { idleMs: 1_000, activeCount: 100, inFlightCount: 100, sweepEveryMs: 500, mailboxCount: 100 },
+  people: { idleMs: 1_000, activeCount: 100, inFlightCount: 100, sweepEveryMs: 500, mailboxCount: 100, prefetchCount: 100 },
   teams: { idleMs: 1_000, activeCount: 100, mailboxCount: 100 },
   shutdown: { drainMs: 2_000, flushMs: 1_000, stopMs: 1_000 },
 };

@@ -32,7 +32,7 @@ export const SETTINGS: TreeSettings = {
   redisBuffer: { flushEveryMs: 200, maxPendingCount: 20 },
   deadLetter: { topic: DEAD_LETTERS },
   plugins: { deadlineMs: 1_000, batchCount: 5, lingerMs: 1, reloadEveryMs: 30_000 },
-  people: { idleMs: 40, activeCount: 12, inFlightCount: 4, sweepEveryMs: 25, mailboxCount: 64 },
+  people: { idleMs: 40, activeCount: 12, inFlightCount: 4, sweepEveryMs: 25, mailboxCount: 64, prefetchCount: 8 },
   teams: { idleMs: 100, activeCount: 4, mailboxCount: 64 },
   shutdown: { drainMs: 5_000, flushMs: 2_000, stopMs: 3_000 },
 };

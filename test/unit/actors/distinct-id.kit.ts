@@ -1,7 +1,7 @@
 import { createDistinctId } from '../../../actors/distinct-id/index.ts';
 import type { DistinctIdMessage, PluginHandle } from '../../../actors/distinct-id/messages.ts';
 import { createPersonWriter } from '../../../actors/person-writer/index.ts';
-import type { PersonWriterAnswer, PersonWriterMessage } from '../../../actors/person-writer/messages.ts';
+import type { PersonWriterAnswer, PersonWriterMessage, PrefetchedPersons } from '../../../actors/person-writer/messages.ts';
 import type { PluginAnswer, PluginMessage } from '../../../actors/plugin/messages.ts';
 import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
 import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts';
@@ -26,7 +26,7 @@ import { aGroup, aTeam, type PendingParts } from '../../kit/pipeline.ts';
 /** A distinct_id actor between probes; the person writer is the real one on a fake store, or one that the test gives. */
 export function distinctIdKit(
   { system, clock }: { readonly system: ActorSystem; readonly clock: ManualClock },
-  parts: { readonly fate?: PersonStoreFate; readonly personWriter?: ActorRef<PersonWriterMessage>; readonly team?: Partial<Team> } = {},
+  parts: { readonly fate?: PersonStoreFate; readonly personWriter?: ActorRef<PersonWriterMessage>; readonly prefetched?: PrefetchedPersons; readonly team?: Partial<Team> } = {},
 ) {
   const clickhouse = probe<RowWriterMessage>('clickhouse-writer');
   const deadLetter = probe<DeadLetterMessage>('dead-letter');
@@ -47,6 +47,7 @@ export function distinctIdKit(
     );
   const spec = createDistinctId({
     personWriter,
+    prefetched: parts.prefetched ?? { take: () => undefined },
     rowWriter: clickhouse,
     deadLetter,
     redisBuffer,

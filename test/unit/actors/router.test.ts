@@ -50,6 +50,7 @@ function setUp(parts: SetUp = {}) {
       if (message.type === 'groups') for (const group of message.groups) dispatched.push(...group.events);
       return 'accepted';
     },
+    prefetch: () => Promise.resolve(),
     deadLetter,
     dropList: parseDropList({ byToken: parts.drop?.byToken ?? '', byTokenDistinctId: parts.drop?.byTokenDistinctId ?? '' }),
     replayedBelow: parts.replayedBelow ?? 0,

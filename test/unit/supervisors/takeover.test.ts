@@ -3,6 +3,7 @@ import { createIntake } from '../../../supervisors/routers.ts';
 import type { TroupeDeps } from '../../../supervisors/root.ts';
 import type { Teams } from '../../../supervisors/teams.ts';
 import type { Writers } from '../../../supervisors/writers.ts';
+import type { Prefetch } from '../../../actors/person-writer/index.ts';
 import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts';
 import type { TeamMessage } from '../../../actors/team/messages.ts';
 import { ClickHouseError, type ClickHouse, type OffsetRange } from '../../../src/clickhouse/port.ts';
@@ -60,11 +61,12 @@ async function start(stored: readonly OffsetRange[] = []) {
     },
   };
   const writers: Pick<Writers, 'deadLetter'> = { deadLetter: probe<DeadLetterMessage>() };
+  const prefetch: Pick<Prefetch, 'prefetch'> = { prefetch: () => Promise.resolve() };
   const intake = createIntake(
     system,
     deps as TroupeDeps,
     consumer,
-    teams as Teams,
+    { teams: teams as Teams, prefetch: prefetch as Prefetch },
     () => writers as Writers,
     (_ref, error) => {
       throw error;
