@@ -48,7 +48,10 @@ export async function runMergeRound(deps: RoundDeps, requests: readonly MergeReq
   while (open.length > 0) {
     await untilSure(deps.patience, () => open);
     open = open.filter((request) => request.standing() === 'ours' || (request.answer({ type: 'abandoned' }), false));
-    const { now, later } = independent(await load(deps, open));
+    const cases = await load(deps, open);
+    // The load may have waited long, and its versions are of now: a zombie would lay its old event over what the new owner wrote (W3).
+    if (open.some((request) => request.standing() !== 'ours')) continue;
+    const { now, later } = independent(cases);
     const again = await settleCases(deps, now);
     deps.counts.conflicts += again.length;
     open = [...again.map(inDoubt), ...later];
