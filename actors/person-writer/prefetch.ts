@@ -105,7 +105,7 @@ export function createPrefetch({ store, clock, capacityCount }: PrefetchOptions)
       row.keysCount++;
     }
     let keysOfTeam = teams.get(teamId);
-    if (keysOfTeam === undefined) teams.set(teamId, (keysOfTeam = new Map()));
+    if (keysOfTeam === undefined) teams.set(teamId, (keysOfTeam = new Map<string, Entry>()));
     keysOfTeam.set(distinctId, { row, mappingVersion: found?.mappingVersion ?? 0, openCount: (before?.openCount ?? 0) + 1 });
     if (++knownCount > capacityCount) dropOldest();
   }
