@@ -126,7 +126,8 @@ export async function startStage(options: { readonly known: number }): Promise<S
 
   /** All that clients have had executed so far, except for this question, and without the server's own look-ups for foreign keys. */
   async function statements(): Promise<number> {
-    const text = "SELECT COALESCE(sum(calls), 0)::float8 AS n FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT 1 FROM ONLY%'";
+    const text =
+      "SELECT COALESCE(sum(calls), 0)::float8 AS n FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT 1 FROM ONLY%'";
     const [row] = await client.run<{ n: number }>({ name: 'bench-statements', text }, []);
     return row?.n ?? 0;
   }

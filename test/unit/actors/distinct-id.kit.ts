@@ -26,7 +26,12 @@ import { aGroup, aTeam, type PendingParts } from '../../kit/pipeline.ts';
 /** A distinct_id actor between probes; the person writer is the real one on a fake store, or one that the test gives. */
 export function distinctIdKit(
   { system, clock }: { readonly system: ActorSystem; readonly clock: ManualClock },
-  parts: { readonly fate?: PersonStoreFate; readonly personWriter?: ActorRef<PersonWriterMessage>; readonly prefetched?: PrefetchedPersons; readonly team?: Partial<Team> } = {},
+  parts: {
+    readonly fate?: PersonStoreFate;
+    readonly personWriter?: ActorRef<PersonWriterMessage>;
+    readonly prefetched?: PrefetchedPersons;
+    readonly team?: Partial<Team>;
+  } = {},
 ) {
   const clickhouse = probe<RowWriterMessage>('clickhouse-writer');
   const deadLetter = probe<DeadLetterMessage>('dead-letter');
