@@ -8,6 +8,7 @@ import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 import type { PersonWriterMessage } from '../person-writer/messages.ts';
 import type { PrefetchedPersons } from '../person-writer/messages.ts';
 import type { RedisBufferMessage } from '../redis-buffer/messages.ts';
+import type { FindingsBook } from './findings.ts';
 import type { DistinctIdMessage } from './messages.ts';
 import type { Item, LocalPerson, Stage, Work } from './state.ts';
 
@@ -30,6 +31,7 @@ export interface Shared {
   readonly deps: DistinctIdDeps;
   /** Never used twice, by any of them: an answer to a life before this one finds nobody waiting for it. */
   nextTicket: number;
+  readonly findings: FindingsBook;
 }
 
 /** From now on the work waits for this, and the stage's span begins. */

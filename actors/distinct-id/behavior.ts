@@ -11,7 +11,8 @@
  * D1 Events of this distinct_id take effect in offset order: a group starts when the one before it has ended.
  * D2 An event row is told to the row writer only after everything the event did to persons and groups is durable
  *    (delivery.md section 2).
- * D3 Every event of every group ends once: a row told, a drop, a dead letter; or nothing, when its partition is lost.
+ * D3 Every event of every group ends once: a row told, a drop, a dead letter, or side rows told with which it is settled (L-3, L-4);
+ *    or nothing, when its partition is lost.
  * D4 An event that a rule, a plugin or PostgreSQL cannot bear costs itself alone.
  * D5 An idle actor holds nothing (IDLE is one object for all): it may be passivated at any moment.
  * D6 It does no I/O and reads no clock but its context's: what it does is a function of its messages.
@@ -20,8 +21,10 @@ import type { ActorSpec } from '../../src/runtime/actor.ts';
 import type { PersonWriterAnswer } from '../person-writer/messages.ts';
 import type { PluginAnswer } from '../plugin/messages.ts';
 import type { Ctx, DistinctIdDeps, Shared } from './asking.ts';
-import { bury, deadLetter, drop, guard, unendedOf, warn } from './ends.ts';
+import { bury, deadLetter, drop, dropWithWarning, guard, unendedOf, warn } from './ends.ts';
+import { FindingsBook } from './findings.ts';
 import { askGroupTypes } from './groups.ts';
+import { endAsHeatmap } from './heatmap.ts';
 import type { DistinctIdMessage, GroupMessage } from './messages.ts';
 import { foldPeople, loaded, merged, refused, written } from './people.ts';
 import { afterPlugins, invokeNextPlugin, pluginAnswered } from './plugin-chain.ts';
@@ -32,7 +35,7 @@ import { IDLE, isIdle, type DistinctIdState, type Item, type LocalPerson, type W
 
 /** One spec serves all distinct_id actors: nothing in it belongs to a key. */
 export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdState, DistinctIdMessage> {
-  const shared: Shared = { deps, nextTicket: 1 };
+  const shared: Shared = { deps, nextTicket: 1, findings: new FindingsBook() };
   /** What the receive under way has begun: if it crashes, these know best which of their events have ended. */
   const begun: Work[] = [];
 
@@ -126,10 +129,14 @@ function prepareAll(shared: Shared, work: Work, ctx: Ctx): void {
   for (const pending of work.message.group.events) {
     guard(shared, pending, 'prepare', () => {
       if (!pending.settlement.active) return;
-      const prepared = prepare(pending);
+      const prepared = prepare(pending, work.message.team, (finding) => shared.findings.note(finding, ctx.clock));
       if (prepared.type === 'poison') return void deadLetter(shared, pending, prepared.reason, 'prepare', prepared.detail);
+      if (prepared.type === 'heatmap') return void endAsHeatmap(shared, work, pending, prepared.event, ctx);
+      if (prepared.type === 'dropped') {
+        if (prepared.warning === undefined) return void drop(pending, prepared.reason);
+        return void dropWithWarning(shared, work, pending, prepared.reason, prepared.warning, ctx);
+      }
       if (prepared.warning !== undefined) warn(shared, work, prepared.warning, ctx);
-      if (prepared.type === 'dropped') return void drop(pending, prepared.reason);
       work.items.push({
         pending,
         event: prepared.event,

@@ -1,6 +1,8 @@
 /** How an event ends before it has become a row (D3), and what a reader hears of it. */
 import { dropped, type DeadLetterReason, type DropReason } from '../../src/domain/outcome.ts';
 import type { PendingEvent } from '../../src/domain/event.ts';
+import type { SideRow } from '../../src/domain/rows.ts';
+import { warningRow } from '../../src/domain/side-rows.ts';
 import type { IngestionWarning } from '../../src/domain/warnings.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import { poison } from '../dead-letter/messages.ts';
@@ -38,6 +40,36 @@ export function drop(pending: PendingEvent, reason: DropReason): void {
   reportEnd(pending, 'dropped', reason);
 }
 
+/**
+ * A drop that the team is told of. One that is always shown is all that remains of the event, so the event ends when the row writer
+ * has it; one that may be debounced is a hint, and its event does not wait for it.
+ */
+export function dropWithWarning(
+  shared: Shared,
+  work: Work,
+  pending: PendingEvent,
+  reason: DropReason,
+  warning: IngestionWarning,
+  ctx: Ctx,
+): void {
+  if (!warning.alwaysSend) {
+    warn(shared, work, warning, ctx);
+    return drop(pending, reason);
+  }
+  stateFact('warning-raised', { type: warning.type, debounced: false });
+  endWithRows(shared, pending, reason, [warningRow(work.message.team.id, warning, ctx.clock.now())]);
+}
+
+/** L-3, L-4: the event makes these rows and none of its own; it is settled when they are durable. */
+export function endWithRows(shared: Shared, pending: PendingEvent, reason: DropReason, rows: readonly SideRow[]): void {
+  if (rows.length === 0) return drop(pending, reason);
+  const { rowWriter } = shared.deps;
+  const { settlement, offset } = pending;
+  taken(rowWriter.tell({ type: 'store-side-rows', rows }), 'the row writer');
+  taken(rowWriter.tell({ type: 'settle-after-side-rows', events: [{ settlement, offset, outcome: dropped(reason) }] }), 'the row writer');
+  reportEnd(pending, 'dropped', reason);
+}
+
 /** For "where is my event?": only for the few that make no row; the others are found by their row. */
 function reportEnd({ envelope, teamId, offset, settlement }: PendingEvent, outcome: string, reason: string): void {
   if (typeof envelope.uuid !== 'string') return;
@@ -52,6 +84,14 @@ export function warn(shared: Shared, work: Work, warning: Omit<IngestionWarning,
     type: 'warn',
     warning: { teamId: work.message.team.id, type, details, debounceKey, alwaysSend, atMs: ctx.clock.now() },
   });
+}
+
+/** TS-9: said once, where the timestamp is settled for good. */
+export function noteTimestampWarnings(shared: Shared, work: Work, warnings: readonly IngestionWarning[], ctx: Ctx): void {
+  for (const warning of warnings) {
+    shared.findings.note(warning.type === 'event_timestamp_in_future' ? 'timestamp-in-future' : 'timestamp-ignored', ctx.clock);
+    warn(shared, work, warning, ctx);
+  }
 }
 
 /** A crash is a bug here: what was under way is kept with its bytes and settled, so that the partition goes on. */

@@ -2,7 +2,7 @@
 import { resolveTimestamp } from '../../src/domain/timestamp.ts';
 import type { PluginAnswer } from '../plugin/messages.ts';
 import { traceStage, type Ctx, type Shared } from './asking.ts';
-import { drop, end, guard, warn } from './ends.ts';
+import { drop, end, guard, noteTimestampWarnings } from './ends.ts';
 import { markPlugins, notePlugin } from './plugins.ts';
 import { prepareAgain } from './prepare.ts';
 import type { Item, Work } from './state.ts';
@@ -58,7 +58,7 @@ export function afterPlugins(shared: Shared, work: Work, ctx: Ctx): void {
         }
         const { timestampMs, warnings } = resolveTimestamp(item.event, nowMs);
         item.timestampMs = timestampMs;
-        for (const warning of warnings) warn(shared, work, warning, ctx);
+        noteTimestampWarnings(shared, work, warnings, ctx);
       },
       item,
     );

@@ -1,10 +1,12 @@
 import { forgetContent } from '../../src/domain/envelope.ts';
 import type { PendingEvent, PluginEvent } from '../../src/domain/event.ts';
-import { normalise } from '../../src/domain/normalise.ts';
+import type { Finding } from '../../src/domain/findings.ts';
+import { normalise, setsOutsidePersonEvents } from '../../src/domain/normalise.ts';
 import type { DeadLetterReason, DropReason } from '../../src/domain/outcome.ts';
 import { parseEvent } from '../../src/domain/parse-event.ts';
 import { decidePersonMode, stripPersonUpdates } from '../../src/domain/person-mode.ts';
 import { MAX_DISTINCT_ID_LENGTH, toJsonText } from '../../src/domain/strings.ts';
+import type { Team } from '../../src/domain/team.ts';
 import { isUuid } from '../../src/domain/uuid.ts';
 import { warning, type IngestionWarning } from '../../src/domain/warnings.ts';
 
@@ -16,10 +18,12 @@ export type Prepared =
       readonly mode: 'full' | 'personless';
       readonly warning: IngestionWarning | undefined;
     }
+  /** L-4: a touch map, and nothing else. */
+  | { readonly type: 'heatmap'; readonly event: PluginEvent }
   | { readonly type: 'dropped'; readonly reason: DropReason; readonly warning: IngestionWarning | undefined }
   | { readonly type: 'poison'; readonly reason: DeadLetterReason; readonly detail: string };
 
-export function prepare(pending: PendingEvent): Prepared {
+export function prepare(pending: PendingEvent, team: Team, found: (finding: Finding) => void): Prepared {
   const { envelope } = pending;
   if (!isUuid(envelope.uuid)) {
     // T-4, as the newest generation has it: the team is told, and the event ends here.
@@ -33,10 +37,13 @@ export function prepare(pending: PendingEvent): Prepared {
     const details = { eventUuid: envelope.uuid, distinctId: envelope.distinctId };
     return { type: 'dropped', reason: 'invalid_distinct_id', warning: warning('skipping_event_invalid_distinct_id', details) };
   }
+  const sentId = envelope.fields['distinct_id'];
+  if (typeof sentId === 'string' && !sentId.isWellFormed()) found('surrogates-substituted'); // N-21
   const parsed = parseEvent(envelope, pending.teamId);
   if (!parsed.ok) return { type: 'poison', reason: parsed.reason, detail: parsed.detail };
   const { event } = parsed;
   forgetContent(envelope);
+  if (setsOutsidePersonEvents(event)) found('set-outside-person-event'); // K-23
   normalise(event);
 
   if (event.event === '$$client_ingestion_warning') {
@@ -44,7 +51,8 @@ export function prepare(pending: PendingEvent): Prepared {
     const details = { eventUuid: event.uuid, event: event.event, distinctId: event.distinct_id, message };
     return { type: 'dropped', reason: 'client_ingestion_warning', warning: warning('client_ingestion_warning', details) };
   }
-  if (event.event === '$$heatmap') return { type: 'dropped', reason: 'heatmap', warning: undefined };
+  if (event.event === '$$heatmap') return { type: 'heatmap', event };
+  if (team.personProcessingOptOut) event.properties['$process_person_profile'] = false;
 
   const decision = decidePersonMode(event);
   if (decision.mode === 'refused') return { type: 'dropped', reason: 'invalid_event_for_flags', warning: decision.warning };

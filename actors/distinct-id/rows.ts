@@ -1,4 +1,5 @@
 /** The end of a group: its rows are the row writer's from here on (D2, D3). */
+import type { PluginEvent } from '../../src/domain/event.ts';
 import { asJsonObject } from '../../src/domain/json.ts';
 import { assignGroups } from '../../src/domain/groups.ts';
 import { personPropertiesOf } from '../../src/domain/person-fold.ts';
@@ -9,27 +10,33 @@ import type { EventRow, SideRow } from '../../src/domain/rows.ts';
 import { distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
 import { taken, traceStage, type Ctx, type Shared } from './asking.ts';
 import { guard } from './ends.ts';
+import { heatmapRowsOf } from './heatmap.ts';
 import type { Item, Work } from './state.ts';
 
 /** D2: everything before is durable. */
 export function tellRows(shared: Shared, work: Work, ctx: Ctx): void {
   const rows: EventRow[] = [];
+  const sideRows: SideRow[] = [];
   for (const item of work.items) {
     if (item.ended) continue;
-    guard(shared, item.pending, 'row', () => rows.push(rowOf(work, item)), item);
+    guard(shared, item.pending, 'row', () => rows.push(rowOf(work, item, sideRows, shared, ctx)), item);
   }
   announce(shared, work);
+  if (sideRows.length > 0) taken(shared.deps.rowWriter.tell({ type: 'store-side-rows', rows: sideRows }), 'the row writer');
   if (rows.length > 0) taken(shared.deps.rowWriter.tell({ type: 'store-events', rows }), 'the row writer');
   // From here on they are the writer's: a crash of what comes next must not bury them as well (D3).
   for (const item of work.items) item.ended = true;
   traceStage(work, work.items, 'distinct-id', ctx, work.startedMs);
 }
 
-function rowOf(work: Work, item: Item): EventRow {
+/** `sideRows` gets what the event says beside its row. */
+function rowOf(work: Work, item: Item, sideRows: SideRow[], shared: Shared, ctx: Ctx): EventRow {
   const { person } = item;
   if (person === undefined) throw new Error('an event that is not ended has a person');
   const { event, mode } = item;
   if (work.groupTypes !== undefined && mode === 'full') assignGroups(event, work.groupTypes);
+  noteTexts(shared, event, ctx);
+  sideRows.push(...heatmapRowsOf(shared, work, item.pending, event, item.timestampMs, ctx));
   return buildEventRow(event, {
     pending: item.pending,
     timestampMs: item.timestampMs,
@@ -42,6 +49,18 @@ function rowOf(work: Work, item: Item): EventRow {
     anonymizeIps: work.message.team.anonymizeIps,
   });
 }
+
+/** E-1, N-21. */
+function noteTexts(shared: Shared, { event: name, properties }: PluginEvent, ctx: Ctx): void {
+  const chain = properties['$elements_chain'];
+  const elements = properties['$elements'];
+  if (chain) shared.findings.note('elements-chain', ctx.clock);
+  else if (Array.isArray(elements) && elements.length > 0) shared.findings.note('elements', ctx.clock);
+  if (isBroken(name)) shared.findings.note('surrogates-substituted', ctx.clock);
+  if (isBroken(chain)) shared.findings.note('surrogates-substituted', ctx.clock);
+}
+
+const isBroken = (text: unknown): boolean => typeof text === 'string' && !text.isWellFormed();
 
 /** What a previous owner of the partition may have written to PostgreSQL and not to ClickHouse is told again. */
 export function announce(shared: Shared, work: Work): void {

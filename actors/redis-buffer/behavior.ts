@@ -12,7 +12,7 @@
  * Z4 A warning that always passes does not ask the store.
  */
 import { createHash } from 'node:crypto';
-import type { SideRow } from '../../src/domain/rows.ts';
+import { warningRow } from '../../src/domain/side-rows.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { StateStore } from '../../src/redis/port.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
@@ -168,13 +168,7 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
 
   function emit(warnings: readonly Warning[]): void {
     if (warnings.length === 0) return;
-    const rows: SideRow[] = warnings.map(({ teamId, type, details, atMs }) => ({
-      table: 'ingestion_warnings',
-      teamId,
-      type,
-      details: JSON.stringify(details),
-      timestampMs: atMs,
-    }));
+    const rows = warnings.map((warning) => warningRow(warning.teamId, warning, warning.atMs));
     // Only a writer that is being torn down refuses; a warning is not worth more than that.
     if (deps.rowWriter.tell({ type: 'store-side-rows', rows }) !== 'accepted') {
       stateFact('log-written', {

@@ -43,9 +43,8 @@ export function buildEventRow(event: PluginEvent, parts: RowParts): EventRow {
     properties['$process_person_profile'] = false;
     for (const name of GROUP_PROPERTIES) if (properties[name] !== undefined) properties[name] = undefined;
   }
-  const uuid = isUuid(event.uuid) ? event.uuid : String(parts.pending.envelope.uuid);
   return {
-    uuid: uuid.toLowerCase(),
+    uuid: storedUuid(event, parts.pending),
     event: eventName(event.event),
     properties: JSON.stringify(properties),
     timestampMs: parts.timestampMs,
@@ -59,6 +58,11 @@ export function buildEventRow(event: PluginEvent, parts: RowParts): EventRow {
     personMode: parts.personMode,
     pending: parts.pending,
   };
+}
+
+/** The uuid of all rows that an event makes: a plugin's when it is one, else the record's own. */
+export function storedUuid(event: PluginEvent, { envelope }: PendingEvent): string {
+  return (isUuid(event.uuid) ? event.uuid : String(envelope.uuid)).toLowerCase();
 }
 
 const GROUP_PROPERTIES = ['$group_0', '$group_1', '$group_2', '$group_3', '$group_4'] as const;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TeamId, teamId } from '../../src/domain/ids.ts';
+import { TEAM_DEFAULTS } from '../../src/domain/team.ts';
 import type { PostgresClient, Statement } from '../../src/postgres/client.ts';
 import { createGroupStore } from '../../src/postgres/group-store.ts';
 import { localPluginReader } from '../../src/postgres/local-plugins.ts';
@@ -36,7 +37,7 @@ for (const kind of ['embedded', 'debian'] satisfies PostgresKind[]) {
         const store = createTeamStore(client);
         const [a, b] = [await seedTeam(client, { token: 'phc_a', name: 'A' }), await seedTeam(client, { token: 'phc_b' })];
         expect(await seedTeam(client, { token: 'phc_a' })).toBe(a);
-        const teamA = { id: a, token: 'phc_a', name: 'A', anonymizeIps: false, ingestedEvent: false };
+        const teamA = { ...TEAM_DEFAULTS, id: a, token: 'phc_a', name: 'A' };
         expect(await store.byToken(['phc_b', 'nobody', 'phc_a', 'phc_a'])).toEqual([
           expect.objectContaining({ id: b }),
           undefined,

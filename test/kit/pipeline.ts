@@ -2,7 +2,7 @@ import { parseEnvelope } from '../../src/domain/envelope.ts';
 import type { EventGroup, Json, PendingEvent } from '../../src/domain/event.ts';
 import { offset as toOffset, teamId } from '../../src/domain/ids.ts';
 import type { Settlement } from '../../src/domain/outcome.ts';
-import type { Team } from '../../src/domain/team.ts';
+import { TEAM_DEFAULTS, type Team } from '../../src/domain/team.ts';
 import type { KafkaRecord, RecordBatch } from '../../src/kafka/port.ts';
 
 /** Builders for tests of the rooms between Kafka and ClickHouse: a test names only what it is about. */
@@ -10,7 +10,7 @@ export const NOW = '2026-01-01T00:00:00.000Z';
 export const NOW_MS = Date.parse(NOW);
 
 export function aTeam(id = 1, parts: Partial<Team> = {}): Team {
-  return { id: teamId(id), token: `token-${id}`, name: `team ${id}`, anonymizeIps: false, ingestedEvent: true, ...parts };
+  return { id: teamId(id), token: `token-${id}`, name: `team ${id}`, ...TEAM_DEFAULTS, ingestedEvent: true, ...parts };
 }
 
 /** The uuid of the event at an offset, so that a replayed record makes the same event. */

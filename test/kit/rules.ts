@@ -4,6 +4,7 @@ import { parseEnvelope } from '../../src/domain/envelope.ts';
 import type { PendingEvent, PluginEvent } from '../../src/domain/event.ts';
 import { foldGroup } from '../../src/domain/group-fold.ts';
 import { assignGroups, groupIdentifyOf, groupTypesOf } from '../../src/domain/groups.ts';
+import { takeHeatmap } from '../../src/domain/heatmaps.ts';
 import { asJsonObject } from '../../src/domain/json.ts';
 import { decideMerge, mergeIdsOf, mergedState } from '../../src/domain/merge.ts';
 import { deadLettered, dropped, STORED, type Outcome } from '../../src/domain/outcome.ts';
@@ -15,6 +16,7 @@ import { jsonbText } from '../../src/postgres/json.ts';
 import { MAX_STORED_MS, MIN_STORED_MS } from '../../src/domain/time.ts';
 import { resolveTimestamp } from '../../src/domain/timestamp.ts';
 import { isUuid } from '../../src/domain/uuid.ts';
+import { aTeam } from './pipeline.ts';
 import { aPending, aPerson, NOW_MS } from '../unit/domain/build.ts';
 
 /** The rules in the order of spec 1.7, without actors and stores: what the pipeline must come to. `token` is that of a team that exists. */
@@ -25,8 +27,12 @@ export function outcomeByRules(value: Buffer | null, token: string): { readonly 
   if (envelope.token === undefined) return { outcome: dropped('no_token') };
   if (envelope.token !== token) return { outcome: dropped('invalid_token') };
   const pending = aPending(envelope);
-  const prepared = prepare(pending);
+  const prepared = prepare(pending, aTeam(), () => undefined);
   if (prepared.type === 'poison') return { outcome: deadLettered(prepared.reason) };
+  if (prepared.type === 'heatmap') {
+    JSON.stringify(takeHeatmap(prepared.event, { isOptedIn: true, teamId: pending.teamId, eventUuid: '', timestampMs: NOW_MS }));
+    return { outcome: dropped('heatmap') };
+  }
   if (prepared.warning !== undefined) JSON.stringify(prepared.warning);
   if (prepared.type === 'dropped') return { outcome: dropped(prepared.reason) };
   expect(prepareAgain(prepared.event, prepared.mode)).toBeUndefined();

@@ -1,7 +1,7 @@
 /** The outside of all processes of a seed, and each process's ports to it. */
 import { EMPTY_DROP_LIST } from '../../../src/domain/token.ts';
 import { ClickHouseError, type ClickHouse } from '../../../src/clickhouse/port.ts';
-import type { Team } from '../../../src/domain/team.ts';
+import { TEAM_DEFAULTS, type Team } from '../../../src/domain/team.ts';
 import { teamId } from '../../../src/domain/ids.ts';
 import { PostgresError, type GroupStore, type PluginConfigStore, type TeamStore } from '../../../src/postgres/port.ts';
 import { StateStoreError, type StateStore } from '../../../src/redis/port.ts';
@@ -56,7 +56,7 @@ export function createSystems(network: Network, workload: Workload): Systems {
     clickhouse: createFakeClickHouseServer(),
     persons: createFakePersonDatabase(),
     groups: createFakeGroupStore(),
-    teams: workload.teams.map(({ id, token }) => ({ id: teamId(id), token, name: token, anonymizeIps: false, ingestedEvent: true })),
+    teams: workload.teams.map(({ id, token }) => ({ ...TEAM_DEFAULTS, id: teamId(id), token, name: token, ingestedEvent: true })),
     debounced: new Set(),
   };
 }

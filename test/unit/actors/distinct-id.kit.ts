@@ -98,7 +98,20 @@ export function distinctIdKit(
       deadLetter.messages.flatMap((message) =>
         message.type === 'dead-letter' ? message.records.map(({ offset, reason, origin }) => [Number(offset), reason, origin]) : [],
       ),
-    warnings: () => redisBuffer.messages.flatMap((message) => (message.type === 'warn' ? [message.warning.type] : [])),
+    /** Debounced or not: those that are always shown go straight to the row writer. */
+    warnings: () => [
+      ...redisBuffer.messages.flatMap((message) => (message.type === 'warn' ? [message.warning.type] : [])),
+      ...clickhouse.messages
+        .flatMap((message) => (message.type === 'store-side-rows' ? message.rows : []))
+        .flatMap((row) => (row.table === 'ingestion_warnings' ? [row.type] : [])),
+    ],
+    /** What the row writer is to settle once the side rows before it are durable: `offset reason`. */
+    rowless: () =>
+      clickhouse.messages.flatMap((message) =>
+        message.type === 'settle-after-side-rows'
+          ? message.events.map(({ offset, outcome }) => `${offset} ${outcome.type === 'dropped' ? outcome.reason : outcome.type}`)
+          : [],
+      ),
     /** Stored properties of a person, by distinct id. */
     stored: (distinctId = 'd'): Json | undefined => {
       const mapping = database.mappings.get(`1:${distinctId}`);

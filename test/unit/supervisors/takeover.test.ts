@@ -8,6 +8,7 @@ import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts'
 import type { TeamMessage } from '../../../actors/team/messages.ts';
 import { ClickHouseError, type ClickHouse, type OffsetRange } from '../../../src/clickhouse/port.ts';
 import { teamId } from '../../../src/domain/ids.ts';
+import { TEAM_DEFAULTS } from '../../../src/domain/team.ts';
 import { EMPTY_DROP_LIST } from '../../../src/domain/token.ts';
 import type { ConsumerHandlers, RecordBatch, RecordConsumer } from '../../../src/kafka/port.ts';
 import { createAccounts } from '../../../src/telemetry/account.ts';
@@ -44,7 +45,7 @@ async function start(stored: readonly OffsetRange[] = []) {
     resume: () => undefined,
     stop: () => Promise.resolve(),
   };
-  const team = { id: teamId(1), token: TOKEN, name: 'team', anonymizeIps: false, ingestedEvent: true };
+  const team = { ...TEAM_DEFAULTS, id: teamId(1), token: TOKEN, name: 'team', ingestedEvent: true };
   const deps: Partial<TroupeDeps> = {
     clock,
     random: seededRandom(1),

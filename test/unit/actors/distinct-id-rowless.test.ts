@@ -1,0 +1,105 @@
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { dropped } from '../../../src/domain/outcome.ts';
+import { observe } from '../../../src/observe/facts.ts';
+import { testSystem } from '../../kit/actors.ts';
+import { NOW_MS, uuidAt } from '../../kit/pipeline.ts';
+import { distinctIdKit, propertiesOf } from './distinct-id.kit.ts';
+
+const systems: ReturnType<typeof testSystem>[] = [];
+afterEach(() => systems.splice(0).forEach(({ system }) => system.kill()));
+function open(): ReturnType<typeof testSystem> {
+  const made = testSystem();
+  systems.push(made);
+  return made;
+}
+
+const PAGE = 'http://localhost/a';
+const touched = {
+  $viewport_height: 1_600,
+  $viewport_width: 800,
+  $heatmap_data: { [PAGE]: [{ x: 16, y: 32, target_fixed: false, type: 'click' }] },
+};
+
+describe('events that make no row of their own', () => {
+  it('L-4: a $$heatmap makes its rows and neither a row nor a person, and is settled when they are durable', async () => {
+    const { run, sideRows, rowless, clickhouse, settlement, database } = distinctIdKit(open());
+    expect(await run([{ event: '$$heatmap', properties: { ...touched, $set: { a: 1 } } }])).toEqual([]);
+    expect(sideRows()).toMatchObject([{ table: 'heatmaps', eventUuid: uuidAt(0), x: 1, y: 2, currentUrl: PAGE, distinctId: 'd' }]);
+    expect(clickhouse.messages.map(({ type }) => type)).toEqual(['store-side-rows', 'settle-after-side-rows']);
+    expect([rowless(), [...settlement.outcomes], database.persons.size]).toEqual([['0 heatmap'], [], 0]);
+  });
+
+  it('L-4: a $$heatmap without rows is settled at once', async () => {
+    const { run, clickhouse, settlement } = distinctIdKit(open());
+    await run([{ event: '$$heatmap', properties: { a: 1 } }]);
+    expect([...settlement.outcomes]).toEqual([[0, dropped('heatmap')]]);
+    expect(clickhouse.messages).toEqual([]);
+  });
+
+  it('L-4, TS-9: the timestamp of a $$heatmap is resolved, and its warnings are said', async () => {
+    const { run, warnings } = distinctIdKit(open());
+    await run([{ event: '$$heatmap', properties: touched, outer: { now: '2024-01-01T00:00:00Z' } }]);
+    expect(warnings()).toEqual(['event_timestamp_in_future']);
+  });
+
+  it('L-3: a client warning is a warning that is always shown, and is settled when it is durable', async () => {
+    const { run, sideRows, rowless, redisBuffer } = distinctIdKit(open());
+    await run([{ event: '$$client_ingestion_warning', properties: { $$client_ingestion_warning_message: 'old SDK' } }]);
+    expect(sideRows()).toEqual([
+      {
+        table: 'ingestion_warnings',
+        teamId: 1,
+        type: 'client_ingestion_warning',
+        details: JSON.stringify({ eventUuid: uuidAt(0), event: '$$client_ingestion_warning', distinctId: 'd', message: 'old SDK' }),
+        timestampMs: NOW_MS,
+      },
+    ]);
+    expect([rowless(), redisBuffer.messages]).toEqual([['0 client_ingestion_warning'], []]);
+  });
+});
+
+describe('heatmap data on an event of its own', () => {
+  it('H-1, H-2: its rows are told before the event row, which no longer has the data', async () => {
+    const { run, clickhouse, sideRows } = distinctIdKit(open());
+    const [row] = await run([{ event: '$pageleave', properties: touched }]);
+    expect(clickhouse.messages.map(({ type }) => type).slice(-2)).toEqual(['store-side-rows', 'store-events']);
+    expect(sideRows().filter(({ table }) => table === 'heatmaps')).toHaveLength(1);
+    expect(propertiesOf(row!)).not.toHaveProperty('$heatmap_data');
+  });
+
+  it('H-2: not for a team that opted out', async () => {
+    const { run, sideRows } = distinctIdKit(open(), { team: { heatmapsOptIn: false } });
+    const [row] = await run([{ properties: touched }]);
+    expect(sideRows().filter(({ table }) => table === 'heatmaps')).toEqual([]);
+    expect(propertiesOf(row!)).not.toHaveProperty('$heatmap_data');
+  });
+
+  it('H-3: a broken address costs the rows and makes a warning; the event is stored', async () => {
+    const { run, warnings } = distinctIdKit(open());
+    const rows = await run([{ properties: { ...touched, $current_url: 'x', $prev_pageview_pathname: '/b' } }]);
+    expect([rows.length, warnings()]).toEqual([1, ['invalid_heatmap_data']]);
+  });
+});
+
+describe('findings', () => {
+  it('K-23, TS-9, H-3: what rules came across is counted by name and stated for many events at once', async () => {
+    const stated: unknown[] = [];
+    onTestFinished(observe('event-findings-counted', ({ counts }) => stated.push(counts)));
+    const kit = distinctIdKit(open());
+    await kit.run([
+      { properties: { $set: { a: 1 } } },
+      { event: '$set', properties: { $set: { a: 1 } } },
+      { properties: { $set_once: { a: 1 }, $heatmap_data: { [PAGE]: [] } } },
+      { outer: { now: '2024-01-01T00:00:00Z' } },
+    ]);
+    await kit.rest(1_000);
+    expect(stated).toEqual([{ 'set-outside-person-event': 2, 'heatmap-invalid_viewport_dimensions': 1, 'timestamp-in-future': 1 }]);
+  });
+
+  it('team setting person_processing_opt_out: every event is personless, whatever it says', async () => {
+    const { run, database } = distinctIdKit(open(), { team: { personProcessingOptOut: true } });
+    const rows = await run([{ properties: { $set: { a: 1 } } }, { properties: { $process_person_profile: true } }]);
+    expect(rows.map(({ personMode }) => personMode)).toEqual(['propertyless', 'propertyless']);
+    expect(database.persons.size).toBe(0);
+  });
+});
