@@ -14,6 +14,7 @@ export type DropReason =
   | 'invalid_token' // T-3
   | 'invalid_uuid' // T-4, as the newest generation does
   | 'invalid_distinct_id' // T-8
+  | 'too_old' // T-8: older than the team's drop_events_older_than
   | 'quota' // the team's quota hook said no
   | 'client_ingestion_warning' // L-3: becomes a warning, never an event
   | 'heatmap' // L-4

@@ -123,7 +123,20 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const captureReceived = counter('capture_events_received_total', 'Events in requests that could be read.');
   const captureRefused = counter('troupe_capture_refused_total', 'Requests that were not accepted.', 'reason');
 
+  const setsOutside = counter('set_usage_in_non_person_events', 'Events that set person properties and are not about a person (K-23).');
+  const surrogates = counter('surrogates_substituted_total', 'Texts with half a surrogate pair (N-21).');
+  const invalidTimestamps = counter('invalid_timestamp_total', 'Timestamps that were set right (TS-9).', 'type');
+  const elements = counter('events_pipeline_elements_or_elements_chain_total', 'Events with elements, by their form (E-1).', 'type');
+
   const mapping: Mapping = {
+    'event-findings-counted'({ counts }) {
+      setsOutside.inc(counts['set-outside-person-event'] ?? 0);
+      surrogates.inc(counts['surrogates-substituted'] ?? 0);
+      invalidTimestamps.inc({ type: 'ignored_invalid_timestamp' }, counts['timestamp-ignored'] ?? 0);
+      invalidTimestamps.inc({ type: 'event_timestamp_in_future' }, counts['timestamp-in-future'] ?? 0);
+      elements.inc({ type: 'elements' }, counts.elements ?? 0);
+      elements.inc({ type: 'elements_chain' }, counts['elements-chain'] ?? 0);
+    },
     'router-batch-read'({ topic, records, bytes }) {
       recordsRead.inc({ topic_name: topic }, records);
       batchSize.observe({ topic, groupId }, records);

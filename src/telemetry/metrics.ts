@@ -1,6 +1,9 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import type { Finding } from '../domain/findings.ts';
+import { observe } from '../observe/facts.ts';
 import type { Account } from './account.ts';
 import { mapFactsToMetrics } from './metric-map.ts';
+import { isProcessed, lastStepOf } from './pipeline-steps.ts';
 
 /** A number read when somebody asks for the metrics: sizes of queues, actors alive, and the like. */
 export interface GaugeReader {
@@ -35,18 +38,21 @@ export function createMetrics({ account, gauges = [], groupId = 'ingestion', pro
   const registry = new Registry();
   if (processMetrics) collectDefaultMetrics({ register: registry });
   const stop = mapFactsToMetrics({ registry, groupId });
-  const setAccount = account === undefined ? undefined : accountMetrics(registry);
+  const accounted = account === undefined ? undefined : accountMetrics(registry);
   const setGauges = gauges.map((reader) => gaugeMetric(registry, reader));
 
   return {
     contentType: registry.contentType,
     text() {
       // All in one synchronous step; prom-client reads the values over several turns of the event loop afterwards.
-      if (account !== undefined) setAccount?.(account());
+      if (account !== undefined) accounted?.set(account());
       for (const set of setGauges) set();
       return registry.metrics();
     },
-    stop,
+    stop() {
+      stop();
+      accounted?.stop();
+    },
   };
 }
 
@@ -62,7 +68,7 @@ function gaugeMetric(registry: Registry, { name, help, labelNames = [], read }: 
  * Totals that are counted elsewhere: a counter is set back and raised to the total, which a scraper sees as one value.
  * `read = already stored + outcomes + abandoned + in flight` holds in every scrape.
  */
-function accountMetrics(registry: Registry): (account: Account) => void {
+function accountMetrics(registry: Registry): { readonly set: (account: Account) => void; readonly stop: () => void } {
   const registers = [registry];
   const read = new Counter({ name: 'troupe_records_read_total', help: 'Records that a partition took up.', registers });
   const alreadyStored = new Counter({
@@ -83,7 +89,16 @@ function accountMetrics(registry: Registry): (account: Account) => void {
   });
   const inFlight = new Gauge({ name: 'troupe_in_flight', help: 'Of those: in work now.', registers });
   // PostHog's names of two of the outcomes.
-  const ingested = new Counter({ name: 'event_processed_and_ingested', help: 'Events stored.', registers });
+  const ingested = new Counter({ name: 'event_processed_and_ingested', help: 'Events that ended without an error.', registers });
+  const steps = (name: string, help: string): Counter<'step_name'> => new Counter({ name, help, labelNames: ['step_name'], registers });
+  const lastStep = steps('events_pipeline_last_step_total', 'Events that ended without an error, by the step in which they did.');
+  const stepError = steps('events_pipeline_step_error_total', 'Events that ended with an error, by the step in which they did.');
+  const stepDeadLettered = steps('events_pipeline_step_dlq_total', 'Of those: kept in the dead-letter topic.');
+  const droppedByPlugins = new Counter({ name: 'event_pipeline_dropped_events_total', help: 'Events a plugin dropped.', registers });
+  const heatmaps = new Map<Finding, number>();
+  const stop = observe('event-findings-counted', ({ counts }) => {
+    for (const finding of HEATMAP_FINDINGS) heatmaps.set(finding, (heatmaps.get(finding) ?? 0) + (counts[finding] ?? 0));
+  });
   const droppedEvents = new Counter({
     name: 'ingestion_event_dropped_total',
     help: 'Events dropped.',
@@ -91,16 +106,38 @@ function accountMetrics(registry: Registry): (account: Account) => void {
     registers,
   });
 
-  return (account) => {
-    for (const counter of [read, alreadyStored, abandoned, outcome, ingested, droppedEvents]) counter.reset();
+  const set = (account: Account): void => {
+    const counters = [
+      read,
+      alreadyStored,
+      abandoned,
+      outcome,
+      ingested,
+      droppedEvents,
+      lastStep,
+      stepError,
+      stepDeadLettered,
+      droppedByPlugins,
+    ];
+    for (const counter of counters) counter.reset();
     read.inc(account.read);
     alreadyStored.inc(account.alreadyStored);
     abandoned.inc(account.abandoned);
     inFlight.set(account.inFlight);
     for (const { topic, outcome: name, reason, count } of account.outcomes) {
       outcome.inc({ topic, outcome: name, reason }, count);
-      if (name === 'stored') ingested.inc(count);
+      const step = lastStepOf(name, reason);
+      if (isProcessed(name, reason)) ingested.inc(count);
+      if (step !== undefined) (name === 'dead-lettered' ? stepError : lastStep).inc({ step_name: step }, count);
+      if (step !== undefined && name === 'dead-lettered') stepDeadLettered.inc({ step_name: step }, count);
+      if (name === 'dropped' && reason === 'plugin') droppedByPlugins.inc(count);
       if (name === 'dropped') droppedEvents.inc({ event_type: 'analytics', drop_cause: reason }, count);
     }
+    for (const [finding, count] of heatmaps) {
+      droppedEvents.inc({ event_type: 'heatmap_event_extraction', drop_cause: finding.replace('heatmap-', '') }, count);
+    }
   };
+  return { set, stop };
 }
+
+const HEATMAP_FINDINGS = ['heatmap-invalid_distinct_id', 'heatmap-invalid_viewport_dimensions'] as const satisfies readonly Finding[];

@@ -123,8 +123,29 @@ describe('the account', () => {
     expect(series.get('troupe_records_already_stored_total')).toBe(2);
     expect(series.get('troupe_in_flight')).toBe(5);
     expect(series.get('troupe_outcome_total{topic="t",outcome="dropped",reason="no_token"}')).toBe(1);
-    expect(series.get('event_processed_and_ingested')).toBe(1);
+    // L-6: what was dropped ended without an error too.
+    expect(series.get('event_processed_and_ingested')).toBe(2);
     expect(series.get('ingestion_event_dropped_total{event_type="analytics",drop_cause="no_token"}')).toBe(1);
+    expect([...series].filter(([name]) => name.startsWith('events_pipeline_'))).toEqual([
+      ['events_pipeline_last_step_total{step_name="createEventStep"}', 1],
+      ['events_pipeline_last_step_total{step_name="populateTeamDataStep"}', 1],
+      ['events_pipeline_step_error_total{step_name="createEventStep"}', 1],
+      ['events_pipeline_step_dlq_total{step_name="createEventStep"}', 1],
+    ]);
+  });
+
+  it('H-3: refused heatmap rows are drops of their own kind, and stay counted from scrape to scrape', async () => {
+    const accounts = createAccounts();
+    const metrics = start({ account: accounts.read });
+    state('event-findings-counted', { counts: { 'heatmap-invalid_distinct_id': 2 } });
+    state('event-findings-counted', { counts: { 'heatmap-invalid_distinct_id': 1, elements: 4, 'timestamp-in-future': 5 } });
+    for (let scrapes = 0; scrapes < 2; scrapes++) {
+      const series = await scrape(metrics);
+      const cause = 'drop_cause="invalid_distinct_id"';
+      expect(series.get(`ingestion_event_dropped_total{event_type="heatmap_event_extraction",${cause}}`)).toBe(3);
+      expect(series.get('events_pipeline_elements_or_elements_chain_total{type="elements"}')).toBe(4);
+      expect(series.get('invalid_timestamp_total{type="event_timestamp_in_future"}')).toBe(5);
+    }
   });
 
   it('I2: keeps what a lost partition had, and calls abandoned what was in work', async () => {
