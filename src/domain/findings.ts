@@ -12,5 +12,3 @@ export type Finding =
   | 'heatmap-invalid_distinct_id' // H-3
   | 'heatmap-invalid_viewport_dimensions' // H-3
   | 'exception-without-fingerprint'; // nothing to make one of
-
-export type FindingCounts = Readonly<Partial<Record<Finding, number>>>;

@@ -1,5 +1,4 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
-import type { FindingCounts } from '../domain/findings.ts';
 
 /**
  * The catalogue of facts: what the rooms of Troupe state about themselves, typed, in the past tense, per batch. A fact
@@ -22,8 +21,8 @@ export interface Facts {
     readonly outcome: string;
     readonly reason: string;
   };
-  /** What rules came across since the last time; two a second at most. */
-  'event-findings-counted': { readonly counts: FindingCounts };
+  /** What rules came across since the last time, by the names of domain/findings.ts; two a second at most. */
+  'event-findings-counted': { readonly counts: Readonly<Record<string, number | undefined>> };
   'router-batch-read': {
     readonly topic: string;
     readonly partition: number;

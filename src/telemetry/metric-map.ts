@@ -134,7 +134,7 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
       surrogates.inc(counts['surrogates-substituted'] ?? 0);
       invalidTimestamps.inc({ type: 'ignored_invalid_timestamp' }, counts['timestamp-ignored'] ?? 0);
       invalidTimestamps.inc({ type: 'event_timestamp_in_future' }, counts['timestamp-in-future'] ?? 0);
-      elements.inc({ type: 'elements' }, counts.elements ?? 0);
+      elements.inc({ type: 'elements' }, counts['elements'] ?? 0);
       elements.inc({ type: 'elements_chain' }, counts['elements-chain'] ?? 0);
     },
     'router-batch-read'({ topic, records, bytes }) {
