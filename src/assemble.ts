@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { ClickHouseOutput, KafkaOutput, Output } from '../supervisors/output.ts';
 import { createClickHouse } from './clickhouse/client.ts';
 import { ensureClickHouseSchema } from './clickhouse/migrate.ts';
 import type { ClickHouse } from './clickhouse/port.ts';
@@ -10,6 +11,7 @@ import { pemOfTextOrFile } from './config/pem.ts';
 import type { Config } from './config/schema.ts';
 import { clickHouseTarget, kafkaTarget, postgresTarget, redisTarget } from './contact-targets.ts';
 import { contact, ContactError, explained, type ContactOptions } from './contact.ts';
+import { outputTopics } from './domain/output-topics.ts';
 import { startEmbeddedClickHouse } from './embedded/clickhouse.ts';
 import { openEmbeddedLog } from './embedded/log.ts';
 import { keepEmbeddedPostgres } from './embedded/postgres-kept.ts';
@@ -18,8 +20,9 @@ import { createKafkaAdmin } from './kafka/admin.ts';
 import type { KafkaConnection } from './kafka/connection.ts';
 import { createKafkaConsumer } from './kafka/consumer.ts';
 import { tryKafka } from './kafka/first-contact.ts';
-import type { RecordConsumer, RecordProducer, TopicAdmin } from './kafka/port.ts';
+import { ProduceError, type RecordConsumer, type RecordProducer, type TopicAdmin } from './kafka/port.ts';
 import { createKafkajsProducer } from './kafka/producer-kafkajs.ts';
+import type { KafkaProducerOptions } from './kafka/lane-producer.ts';
 import { createKafkaProducer } from './kafka/producer.ts';
 import { createPostgresClient, type PostgresClient } from './postgres/client.ts';
 import { ensureSchema } from './postgres/migrate.ts';
@@ -38,8 +41,9 @@ export interface Parts {
   readonly createConsumer: () => RecordConsumer;
   readonly admin: TopicAdmin;
   readonly postgres: PostgresClient;
-  readonly clickhouse: ClickHouse;
-  readonly clickhouseUrl: string;
+  /** Undefined with output kafka: it is not contacted at all. */
+  readonly clickhouse: ClickHouse | undefined;
+  readonly output: Output;
   readonly stateStore: StateStore;
   /** One line per system: what it is and where. */
   readonly summary: readonly string[];
@@ -68,9 +72,13 @@ export interface Topics {
   readonly consumed: readonly string[];
 }
 
+/** Rule 1.1: behind every topic name in the test environment. */
+const suffixOf = ({ server }: Config): string => (/^test/i.test(server.environment) ? '_test' : '');
+
 /** Topic names of spec/ingestion.md 1.1. One group reads all that capture fills. */
-export function topicsOf({ kafka, server }: Config): Topics {
-  const suffix = /^test/i.test(server.environment) ? '_test' : '';
+export function topicsOf(config: Config): Topics {
+  const { kafka } = config;
+  const suffix = suffixOf(config);
   const named = (name: string): string => `${kafka.prefix}${name}${suffix}`;
   const input = named(kafka.topic);
   const historical = named('events_plugin_ingestion_historical');
@@ -93,13 +101,11 @@ export async function assemble(deps: AssembleDeps): Promise<Parts> {
   const { config } = deps;
   mkdirSync(resolve(config.server.dataDir), { recursive: true });
   const summary: string[] = [];
-  const [log, postgres, clickhouse, stateStore] = [
-    await openLog(deps, summary),
-    await openPostgres(deps, summary),
-    await openClickHouse(deps, summary),
-    await openStateStore(deps, summary),
-  ];
-  return { ...log, postgres, ...clickhouse, stateStore, summary };
+  const log = await openLog(deps, summary);
+  const postgres = await openPostgres(deps, summary);
+  const output = config.output.kind === 'kafka' ? await openKafkaOutput(deps, log.admin, summary) : await openClickHouse(deps, summary);
+  const stateStore = await openStateStore(deps, summary);
+  return { ...log, postgres, output, clickhouse: output.type === 'clickhouse' ? output.clickhouse : undefined, stateStore, summary };
 }
 
 const contactOptions = ({ config, clock }: AssembleDeps): ContactOptions => ({ clock, limitMs: config.server.contactTimeoutMs });
@@ -132,16 +138,8 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
   closers.push('the Kafka admin client', () => admin.close());
   const { contactTimeoutMs } = config.server;
   const patience = { clock, limitMs: contactTimeoutMs + kafka.topicCreationTimeoutMs };
-  await contact(target, patience, () => requireTopics(admin, topics));
-  const options = {
-    connection,
-    clock,
-    lingerMs: kafka.producerLingerMs,
-    maxQueuedBytes: kafka.producerQueueBytes,
-    maxBatchBytes: kafka.producerBatchBytes,
-    ...(kafka.metadataRefreshMs === undefined ? {} : { topicRefreshMs: kafka.metadataRefreshMs }),
-  };
-  const producer = kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);
+  await contact(target, patience, () => requireTopics(admin, [...topics.consumed, topics.deadLetter]));
+  const producer = kafkaProducer(deps, connection, { lingerMs: kafka.producerLingerMs });
   closers.push('the Kafka producer', () => producer.close());
   summary.push(`log         Kafka at ${at}, group ${groupId}`);
   const { ordinal, replicas } = config.server;
@@ -169,6 +167,22 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
   };
 }
 
+function kafkaProducer(
+  { config: { kafka }, clock }: AssembleDeps,
+  connection: KafkaConnection,
+  more: Pick<KafkaProducerOptions, 'lingerMs' | 'compression'>,
+): RecordProducer {
+  const options = {
+    connection,
+    clock,
+    maxQueuedBytes: kafka.producerQueueBytes,
+    maxBatchBytes: kafka.producerBatchBytes,
+    ...(kafka.metadataRefreshMs === undefined ? {} : { topicRefreshMs: kafka.metadataRefreshMs }),
+    ...more,
+  };
+  return kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);
+}
+
 function kafkaConnection(config: Config): KafkaConnection {
   const { kafka } = config;
   const logsIn = kafka.securityProtocol.startsWith('sasl');
@@ -184,8 +198,7 @@ function kafkaConnection(config: Config): KafkaConnection {
 }
 
 /** Rule K-1: missing topics are created with the broker's defaults; where that is not allowed, the message names them. */
-async function requireTopics(admin: TopicAdmin, topics: Topics): Promise<void> {
-  const wanted = [...topics.consumed, topics.deadLetter];
+async function requireTopics(admin: TopicAdmin, wanted: readonly string[]): Promise<void> {
   let refusal = '';
   try {
     await admin.ensureTopics(wanted.map((topic) => ({ topic, partitions: -1 })));
@@ -198,6 +211,37 @@ async function requireTopics(admin: TopicAdmin, topics: Topics): Promise<void> {
   if (missing.length > 0) {
     throw new Error(`it has no topic ${missing.join(', ')}, and did not let us create it${refusal === '' ? '' : ` (${refusal})`}`);
   }
+}
+
+/** Output kafka: a producer of its own, and the topics of section 4, which are made like all others (K-1). */
+async function openKafkaOutput(deps: AssembleDeps, admin: TopicAdmin, summary: string[]): Promise<KafkaOutput> {
+  const { config, clock, closers } = deps;
+  const { kafka, output, server } = config;
+  const topics = outputTopics({
+    prefix: kafka.prefix,
+    suffix: suffixOf(config),
+    events: output.eventsTopic,
+    heatmaps: output.heatmapsTopic,
+  });
+  const patience = { clock, limitMs: server.contactTimeoutMs + kafka.topicCreationTimeoutMs };
+  await contact(kafkaTarget(config), patience, () => requireTopics(admin, Object.values(topics)));
+  // The writer gathers rows for longer than any linger: what it sends need not wait again.
+  const producer = kafkaProducer(deps, kafkaConnection(config), { lingerMs: 0, compression: output.compression });
+  closers.push('the Kafka producer of the output', () => producer.close());
+  summary.push(`output      Kafka, topic ${topics.events} and its companions; ClickHouse is not contacted`);
+  return {
+    type: 'kafka',
+    producer,
+    topics,
+    async endOffset({ topic, partition }) {
+      const ends = await admin.endOffsets(topic).catch((cause: unknown) => {
+        throw new ProduceError('unavailable', `No broker told where topic '${topic}' ends.`, { cause });
+      });
+      const end = ends.find((one) => one.partition === partition);
+      if (end === undefined) throw new ProduceError('unavailable', `No broker knows of partition ${partition} of topic '${topic}'.`);
+      return end.offset;
+    },
+  };
 }
 
 // ── PostgreSQL ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -244,7 +288,7 @@ async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<Post
 
 // ── ClickHouse ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pick<Parts, 'clickhouse' | 'clickhouseUrl'>> {
+async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<ClickHouseOutput> {
   const { config, clock, closers } = deps;
   const { clickhouse: settings } = config;
   let url: string;
@@ -282,7 +326,7 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Pi
     requireVersion('ClickHouse', server?.version ?? '');
   });
   await explained(target, () => ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate }));
-  return { clickhouse: client, clickhouseUrl: settings.host === undefined ? url.replace('//', `//${user}:${password}@`) : url };
+  return { type: 'clickhouse', clickhouse: client };
 }
 
 /** `host`, `host:port` or a whole address. */

@@ -15,7 +15,8 @@ const RECENT_DEAD_COUNT = 100;
 /** What the inspector reads: the runtime as it is, the ledgers, the stores, and the last events that made no row. */
 export interface InspectionParts {
   readonly troupe: () => Troupe | undefined;
-  readonly clickhouse: ClickHouse;
+  /** Undefined with output kafka. */
+  readonly clickhouse: Pick<ClickHouse, 'query'> | undefined;
   readonly persons: PersonStore;
   readonly teams: TeamStore;
   readonly admin: TopicAdmin;
@@ -89,6 +90,13 @@ export function createInspectionSource(parts: InspectionParts): InspectionSource
     async event(uuid) {
       const end = ended.get(uuid);
       if (end !== undefined) return { ...end, uuid };
+      if (parts.clickhouse === undefined) {
+        return {
+          outcome: 'unknown',
+          uuid,
+          detail: 'Rows go to Kafka (TROUPE_OUTPUT=kafka): whether this one is stored, ClickHouse knows.',
+        };
+      }
       const [row] = await parts.clickhouse.query<Record<string, unknown>>(
         `SELECT 'stored' AS outcome, toString(e.uuid) AS uuid, event, team_id, toString(e.timestamp) AS timestamp, toString(e.person_id) AS person_id,
                 _topic AS topic, _partition AS partition, _offset AS offset

@@ -84,6 +84,8 @@ async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number
   if (command.fresh) rmSync(resolve(config.server.dataDir), { recursive: true, force: true });
   return serve(command, async (running) => {
     const { parts, urls, lost } = running;
+    const { clickhouse } = parts;
+    if (clickhouse === undefined) throw new Error('The demo reads its rows from ClickHouse: run it with TROUPE_OUTPUT=clickhouse.');
     const token = `phc_demo_${Date.now().toString(36)}`;
     const teamId = await seedTeam(parts.postgres, { token, name: 'Demo shop' });
     let merges = 0;
@@ -93,7 +95,7 @@ async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number
       captureUrl: urls.capture,
       token,
       teamId,
-      query: (sql, params) => parts.clickhouse.query(sql, params),
+      query: (sql, params) => clickhouse.query(sql, params),
       personCount: async () => {
         const rows = await parts.postgres.run<{ n: string }>(
           { name: 'demo-count-persons', text: 'SELECT count(*)::text AS n FROM posthog_person WHERE team_id = $1' },
@@ -156,6 +158,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
   });
   for (const line of parts.summary) print(line);
 
+  const { clickhouse } = parts;
   const persons = createPersonStore(parts.postgres);
   const teams = createTeamStore(parts.postgres);
   const geoip = ingests(config) ? await openGeoIp({ config, postgres: parts.postgres, clock, closers }) : undefined;
@@ -166,7 +169,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
 
   const inspection = createInspectionSource({
     troupe: () => holder.troupe,
-    clickhouse: parts.clickhouse,
+    clickhouse,
     persons,
     teams,
     admin: parts.admin,
@@ -193,7 +196,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
       health: { 'analytics-ingestion': () => true },
       ready: {
         'analytics-ingestion': () => !ingests(config) || (holder.troupe?.tree().intake.ready() ?? false),
-        clickhouse: () => parts.clickhouse.ping().then(() => true),
+        ...(clickhouse === undefined ? {} : { clickhouse: () => clickhouse.ping().then(() => true) }),
         postgres: () => teams.byId([]).then(() => true),
       },
     }),
@@ -209,7 +212,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
   const treeDeps: TroupeDeps = {
     clock,
     random,
-    output: { type: 'clickhouse', clickhouse: parts.clickhouse },
+    output: parts.output,
     persons,
     groups: createGroupStore(parts.postgres, { clock }),
     teams,

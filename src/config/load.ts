@@ -6,7 +6,7 @@ import { kafkaTlsNotices } from './kafka-tls.ts';
 import { parseSetting } from './parse-setting.ts';
 import { kindOfPem, pemOfTextOrFile } from './pem.ts';
 import { RULES, SERVERS, type Problem } from './rules.ts';
-import { ALL_SETTINGS, type Config } from './schema.ts';
+import { ALL_SETTINGS, type Config, type SectionName } from './schema.ts';
 import type { Setting, SettingValue } from './setting.ts';
 import { reasonWithoutEffect } from './without-effect.ts';
 
@@ -229,7 +229,7 @@ function noticesOf(config: Config, env: Env, origins: ReadonlyMap<string, Origin
     const unused = parts.filter((name) => isSet(name) && !origin.includes(name));
     if (unused.length > 0) notices.push(`${unused.join(', ')} without effect: ${address} comes ${origin.replace(/^(?!from)/, 'from ')}.`);
   }
-  notices.push(...kafkaTlsNotices(config.kafka));
+  notices.push(...outputNotices(config, isSet), ...kafkaTlsNotices(config.kafka));
   if (config.server.tlsUnverified.length > 0) {
     notices.push(
       `TROUPE_TLS_UNVERIFIED: certificates of ${config.server.tlsUnverified.join(', ')} are not verified; anybody on the way can read and change what is sent.`,
@@ -246,6 +246,18 @@ function noticesOf(config: Config, env: Env, origins: ReadonlyMap<string, Origin
     );
   }
   return notices;
+}
+
+/** Of the two outputs, the settings of the one that is not chosen set nothing. */
+function outputNotices({ output }: Config, isSet: (name: string) => boolean): string[] {
+  const namesOf = (isOf: (section: SectionName, key: string) => boolean): string[] =>
+    ALL_SETTINGS.filter(({ section, key, setting }) => isOf(section, key) && isSet(setting.name)).map(({ setting }) => setting.name);
+  if (output.kind === 'kafka') {
+    const unused = namesOf((section) => section === 'clickhouse');
+    return unused.length === 0 ? [] : [`${unused.join(', ')} without effect: TROUPE_OUTPUT is kafka, and ClickHouse is not contacted.`];
+  }
+  const unused = namesOf((section, key) => section === 'output' && key !== 'kind');
+  return unused.length === 0 ? [] : [`${unused.join(', ')} without effect: TROUPE_OUTPUT is clickhouse, and no output topics are written.`];
 }
 
 /** Whether this process reads events, by its mode. The other modes of PostHog run parts that Troupe does not have yet. */

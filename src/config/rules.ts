@@ -122,6 +122,18 @@ export const RULES: readonly Rule[] = [
     greater: ['TROUPE_ROUTER_GAP_COUNT', router.gapCount],
   })),
   {
+    prose: 'TROUPE_OUTPUT=kafka comes with KAFKA_HOSTS: nobody else reads the embedded log',
+    check({ output, kafka }) {
+      if (output.kind !== 'kafka' || kafka.hosts.length > 0) return undefined;
+      return {
+        name: 'TROUPE_OUTPUT + KAFKA_HOSTS',
+        value: 'kafka, without brokers',
+        allowed: 'brokers whose topics ClickHouse reads',
+        todo: 'set KAFKA_HOSTS, or TROUPE_OUTPUT=clickhouse',
+      };
+    },
+  },
+  {
     prose: 'no two servers of the process share a port',
     check({ server, capture, geoip }) {
       const ports: readonly (readonly [string, number])[] = [
@@ -201,7 +213,12 @@ export const RULES: readonly Rule[] = [
 /** Variables that name a real server; unset, the embedded one is used. `parts`: what may be set in their place. */
 export const SERVERS = [
   { name: 'KAFKA_HOSTS', parts: undefined, system: 'Kafka', isSet: ({ kafka }: Config) => kafka.hosts.length > 0 },
-  { name: 'CLICKHOUSE_HOST', parts: undefined, system: 'ClickHouse', isSet: ({ clickhouse }: Config) => clickhouse.host !== undefined },
+  {
+    name: 'CLICKHOUSE_HOST',
+    parts: undefined,
+    system: 'ClickHouse',
+    isSet: ({ clickhouse, output }: Config) => output.kind === 'kafka' || clickhouse.host !== undefined,
+  },
   {
     name: 'DATABASE_URL',
     parts: 'POSTHOG_DB_NAME and its companions',

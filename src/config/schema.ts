@@ -220,6 +220,26 @@ export const SCHEMA = {
     }),
   },
 
+  output: {
+    kind: choice('TROUPE_OUTPUT', ['clickhouse', 'kafka'], 'clickhouse', {
+      prose:
+        "Where rows go: `clickhouse` inserts them, one visible row each; `kafka` produces PostHog's output topics, for PostHog's own Kafka-engine tables to read, at least once (docs/delivery.md section 9).",
+    }),
+    eventsTopic: optionalText('CLICKHOUSE_JSON_EVENTS_KAFKA_TOPIC', {
+      prose: 'Topic of event rows, as a whole name, when TROUPE_OUTPUT is `kafka`.',
+      derived: 'KAFKA_PREFIX and `clickhouse_events_json`',
+    }),
+    heatmapsTopic: optionalText('CLICKHOUSE_HEATMAPS_KAFKA_TOPIC', {
+      prose: 'Topic of heatmap rows, as a whole name, when TROUPE_OUTPUT is `kafka`.',
+      derived: 'KAFKA_PREFIX and `clickhouse_heatmap_events`',
+    }),
+    compression: choice('TROUPE_OUTPUT_COMPRESSION', ['none', 'gzip', 'snappy', 'lz4', 'zstd'], 'snappy', {
+      prose: "Codec of the output topics' records, when TROUPE_OUTPUT is `kafka`. PostHog's producer uses snappy.",
+      raise: 'Towards `zstd`: half the bytes of snappy, at twice its CPU.',
+      lower: 'Towards `none`: 2 us of CPU less for each event, and twice the bytes.',
+    }),
+  },
+
   clickhouse: {
     host: optionalText('CLICKHOUSE_HOST', {
       prose:
@@ -447,7 +467,8 @@ export const SECTION_PROSE: Readonly<Record<SectionName, string>> = {
   server: 'The process: what it runs, where it listens, what it writes down.',
   capture: "The public HTTP face: PostHog's capture endpoints.",
   kafka: 'Where events come from.',
-  clickhouse: 'Where events go.',
+  output: 'Where rows go.',
+  clickhouse: 'ClickHouse, when rows go there.',
   postgres: 'Where persons live.',
   redis: 'State shared between processes.',
   ingestion: 'What happens to events.',

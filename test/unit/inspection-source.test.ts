@@ -9,7 +9,7 @@ afterEach(() => ends.splice(0).forEach((end) => end()));
 /** A source of a process whose tree is not there yet; the stores have nothing. */
 function setUp() {
   const asked: string[] = [];
-  const parts: Pick<InspectionParts, 'troupe' | 'clock'> & { readonly clickhouse: Pick<InspectionParts['clickhouse'], 'query'> } = {
+  const parts: Pick<InspectionParts, 'troupe' | 'clock' | 'clickhouse'> = {
     troupe: () => undefined,
     clock: manualClock(5),
     clickhouse: {
@@ -25,6 +25,23 @@ function setUp() {
 }
 
 const place = (offset: number) => ({ topic: 'events', partition: 1, offset });
+
+describe('with output kafka', () => {
+  it('the inspector says that it cannot look a row up, and still tells of events that made none', async () => {
+    const source = createInspectionSource({
+      troupe: () => undefined,
+      clock: manualClock(5),
+      clickhouse: undefined,
+    } as unknown as InspectionParts);
+    ends.push(() => source.stop());
+    state('event-ended', { uuid: 'aaaa', teamId: 1, ...place(7), outcome: 'dropped', reason: 'plugin' });
+    expect(await source.event('aaaa')).toMatchObject({ outcome: 'dropped' });
+    expect(await source.event('bbbb')).toMatchObject({
+      outcome: 'unknown',
+      detail: expect.stringContaining('TROUPE_OUTPUT=kafka') as string,
+    });
+  });
+});
 
 describe('what the inspector remembers', () => {
   it('dead letters are counted by reason, whoever found them, and the last hundred are shown, newest first', async () => {

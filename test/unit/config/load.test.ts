@@ -22,6 +22,43 @@ function problemsOf(env: Env, more: LoadOptions = {}): readonly Problem[] {
   return [];
 }
 
+describe('the output', () => {
+  const kafka = { TROUPE_OUTPUT: 'kafka', KAFKA_HOSTS: 'broker:9092', DATABASE_URL: 'postgres://h/db' };
+
+  it('is ClickHouse unless said otherwise', () => {
+    expect(loadConfig({}, options).config.output.kind).toBe('clickhouse');
+  });
+
+  it('kafka: needs brokers, for nobody else reads the embedded log', () => {
+    expect(problemsOf({ TROUPE_OUTPUT: 'kafka' })).toMatchObject([{ name: 'TROUPE_OUTPUT + KAFKA_HOSTS' }]);
+    expect(problemsOf(kafka)).toEqual([]);
+  });
+
+  it('kafka: what is said of ClickHouse sets nothing, in one notice', () => {
+    const { notices } = loadConfig({ ...kafka, CLICKHOUSE_HOST: 'ch', CLICKHOUSE_PASSWORD: 'secret' }, options);
+    expect(notices).toContain(
+      'CLICKHOUSE_HOST, CLICKHOUSE_PASSWORD without effect: TROUPE_OUTPUT is kafka, and ClickHouse is not contacted.',
+    );
+    expect(notices.join()).not.toContain('CLICKHOUSE_HOST not set');
+  });
+
+  it('kafka: no ClickHouse is missing in production', () => {
+    const env = { ...kafka, NODE_ENV: 'production', REDIS_URL: 'redis://h' };
+    expect(problemsOf(env)).toEqual([]);
+    expect(problemsOf({ ...env, TROUPE_OUTPUT: 'clickhouse' })).toMatchObject([{ name: 'CLICKHOUSE_HOST' }]);
+  });
+
+  it('O-1: topics may be named, which is said to be in vain when rows go to ClickHouse', () => {
+    const topics = { CLICKHOUSE_JSON_EVENTS_KAFKA_TOPIC: 'mine', CLICKHOUSE_HEATMAPS_KAFKA_TOPIC: 'warm' };
+    const { config, notices } = loadConfig({ ...kafka, ...topics }, options);
+    expect(config.output).toMatchObject({ eventsTopic: 'mine', heatmapsTopic: 'warm', compression: 'snappy' });
+    expect(notices.join()).not.toContain('without effect');
+    expect(loadConfig(topics, options).notices).toContain(
+      'CLICKHOUSE_JSON_EVENTS_KAFKA_TOPIC, CLICKHOUSE_HEATMAPS_KAFKA_TOPIC without effect: TROUPE_OUTPUT is clickhouse, and no output topics are written.',
+    );
+  });
+});
+
 describe('loading the settings', () => {
   it('an empty environment gives the defaults, and they break no rule', () => {
     const { config, notices } = loadConfig({}, options);
