@@ -13,6 +13,7 @@ import { describeConfig } from './config/describe.ts';
 import { ingests, loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { runDemo } from './demo/demo.ts';
+import { GEOIP_PLUGIN } from './demo/geoip-plugin.ts';
 import { parseDropList } from './domain/token.ts';
 import { createInspectionHandler } from './http/inspection.ts';
 import { listen } from './http/listen.ts';
@@ -24,7 +25,7 @@ import { createGroupStore } from './postgres/group-store.ts';
 import { localPluginReader } from './postgres/local-plugins.ts';
 import { createPersonStore } from './postgres/person-store.ts';
 import { createPluginConfigStore } from './postgres/plugin-config-store.ts';
-import { seedTeam } from './postgres/seed.ts';
+import { seedPlugin, seedTeam } from './postgres/seed.ts';
 import { createTeamStore } from './postgres/team-store.ts';
 import { systemClock, systemRandom } from './runtime/clock.ts';
 import { openGeoIp } from './open-geoip.ts';
@@ -82,12 +83,17 @@ async function run(command: Command): Promise<number> {
 async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number> {
   const { config } = loadConfig(process.env, { overrides: command.overrides });
   if (command.fresh) rmSync(resolve(config.server.dataDir), { recursive: true, force: true });
-  return serve(command, async (running) => {
+  const token = `phc_demo_${Date.now().toString(36)}`;
+  let teamId = 0;
+  const prepare = async ({ postgres }: Parts): Promise<void> => {
+    const team = await seedTeam(postgres, { token, name: 'Demo shop' });
+    await seedPlugin(postgres, { teamId: team, name: 'GeoIP', files: GEOIP_PLUGIN });
+    teamId = team;
+  };
+  const play = async (running: Running): Promise<number> => {
     const { parts, urls, lost } = running;
     const { clickhouse } = parts;
     if (clickhouse === undefined) throw new Error('The demo reads its rows from ClickHouse: run it with TROUPE_OUTPUT=clickhouse.');
-    const token = `phc_demo_${Date.now().toString(36)}`;
-    const teamId = await seedTeam(parts.postgres, { token, name: 'Demo shop' });
     let merges = 0;
     const stopCounting = observe('person-flushed', (fact) => (merges += fact.merged));
     const demoDone = runDemo({
@@ -117,19 +123,28 @@ async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number
     print('It keeps running: send your own events. Ctrl-C stops it.');
     await Promise.race([stopped, lost]);
     return result ? 0 : 1;
-  });
+  };
+  return serve(command, play, prepare);
 }
 
-/** Starts everything, runs `body`, ends everything in order. */
-async function serve(command: Extract<Command, { type: 'run' | 'demo' }>, body: (running: Running) => Promise<number>): Promise<number> {
+/** Starts everything, runs `body`, ends everything in order. `prepare` runs when the outside systems are there and nothing is read yet. */
+async function serve(
+  command: Extract<Command, { type: 'run' | 'demo' }>,
+  body: (running: Running) => Promise<number>,
+  prepare?: (parts: Parts) => Promise<void>,
+): Promise<number> {
   const { config, notices } = loadConfig(process.env, { overrides: command.overrides });
   return withClosers(async (closers) => {
     for (const notice of notices) print(notice);
-    return body(await start(config, closers, command.type === 'demo'));
+    return body(await start(config, closers, { quiet: command.type === 'demo', prepare }));
   });
 }
 
-async function start(config: Config, closers: Closers, quiet: boolean): Promise<Running> {
+async function start(
+  config: Config,
+  closers: Closers,
+  { quiet, prepare }: { readonly quiet: boolean; readonly prepare: ((parts: Parts) => Promise<void>) | undefined },
+): Promise<Running> {
   const { promise: lost, reject: lose } = Promise.withResolvers<never>();
   lost.catch(() => undefined); // raced by whoever runs; a loss while starting is seen by the part that failed
   const accounts = createAccounts();
@@ -157,6 +172,7 @@ async function start(config: Config, closers: Closers, quiet: boolean): Promise<
     migrate: false,
   });
   for (const line of parts.summary) print(line);
+  await prepare?.(parts);
 
   const { clickhouse } = parts;
   const persons = createPersonStore(parts.postgres);

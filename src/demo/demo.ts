@@ -122,6 +122,11 @@ const QUERIES: readonly { readonly title: string; readonly sql: string }[] = [
     sql: 'SELECT event, count() AS events, uniq(person_id) AS persons FROM events WHERE team_id = {team:Int64} GROUP BY event ORDER BY events DESC LIMIT 6',
   },
   {
+    title: 'Where from (a GeoIP plugin in the sandbox; IP Geolocation by DB-IP, https://db-ip.com)',
+    sql: `SELECT JSONExtractString(properties, '$geoip_country_name') AS country, uniq(distinct_id) AS visitors
+          FROM events WHERE team_id = {team:Int64} AND event = '$pageview' GROUP BY country ORDER BY visitors DESC, country LIMIT 6`,
+  },
+  {
     title: 'From first page to order, by person',
     sql: `SELECT countIf(pages > 0) AS saw_a_page, countIf(pages > 0 AND carts > 0) AS filled_a_cart, countIf(pages > 0 AND orders > 0) AS ordered
           FROM (SELECT coalesce(nullIf(o.person, toUUID('00000000-0000-0000-0000-000000000000')), e.person_id) AS person,

@@ -28,6 +28,8 @@ export interface ShopOptions {
 }
 
 const PAGES = ['/', '/shoes', '/shoes/runner', '/hats', '/cart'];
+/** Where the visitors sit: addresses of public services, for a GeoIP database to know. */
+const ADDRESSES = ['8.8.8.8', '81.2.69.142', '89.160.20.112', '2001:218::1', '200.160.2.3'];
 const COMPANIES = 10;
 const UNKNOWN_TOKEN_EVENTS = 25;
 const BROKEN_UUID_EVENTS = 10;
@@ -60,7 +62,7 @@ export async function playShop(options: ShopOptions): Promise<{ readonly sent: n
     flushAt: 50,
     flushInterval: 200,
     maxQueueSize: 100_000,
-    disableGeoip: true,
+    disableGeoip: false,
   });
   const failures: unknown[] = [];
   shop.on('error', (error: unknown) => failures.push(error));
@@ -90,6 +92,7 @@ export async function playShop(options: ShopOptions): Promise<{ readonly sent: n
         event: '$pageview',
         properties: {
           seq: step,
+          $ip: ADDRESSES[visitor % ADDRESSES.length],
           $current_url: `https://shop.example${page}`,
           $pathname: page,
           $browser: visitor % 3 === 0 ? 'Firefox' : 'Chrome',
