@@ -42,6 +42,16 @@ export function treeSettings(config: Config): TreeSettings {
       personlessCacheCount: 10_000,
     },
     redisBuffer: { flushEveryMs: 200, maxPendingCount: 10_000 },
+    pluginJournal: {
+      flushEveryMs: plugins.metricsFlushMs,
+      maxKeysCount: plugins.metricsKeysCount,
+      defaultLogLevel: plugins.logLevel,
+      // What a person reads. A plugin that logs every event of a busy team is cut here, and each line not sent is counted.
+      linesPerSecondCount: 200,
+      errorsPerSecondCount: 20,
+      // A message is a batch of a plugin, and the journal never waits: it is full only when the process is.
+      mailboxCapacityCount: 10_000,
+    },
     deadLetter: { topic: topicsOf(config).deadLetter },
     plugins: { deadlineMs, batchCount: 100, lingerMs: 1, reloadEveryMs: 30_000 },
     people: {

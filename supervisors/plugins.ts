@@ -6,16 +6,19 @@
  * P2 A config that changed gets a new actor; the old one answers what it has taken and is then stopped. Handles stay: an event
  *    that waits with one in its hand is given to whoever answers for the config then, so a change costs no event its plugin.
  * P3 A plugin that does not load, or a store that is away, costs no event: the team goes on with what it has, and a fact says so.
+ * P4 What is new is loaded at once, one after the other: its author hears whether it runs before an event comes (V-22), and a
+ *    thousand plugins do not all want a processor at the start. Nobody waits for it.
  */
 import { createPlugin } from '../actors/plugin/index.ts';
 import type { PluginHandle } from '../actors/distinct-id/messages.ts';
-import type { PluginMessage } from '../actors/plugin/messages.ts';
+import type { PluginLoadAnswer, PluginMessage } from '../actors/plugin/messages.ts';
 import type { TeamId } from '../src/domain/ids.ts';
 import { state as stateFact } from '../src/observe/facts.ts';
 import type { PluginConfigRow } from '../src/postgres/port.ts';
 import type { ActorRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
 import { PLUGIN_STRATEGY } from './budgets.ts';
+import type { PluginJournal } from './plugin-journal.ts';
 import type { TroupeDeps } from './root.ts';
 
 export interface Plugins {
@@ -23,6 +26,8 @@ export interface Plugins {
   /** Reads the store and starts, replaces or stops actors. Never rejects (P3). */
   reload(): Promise<void>;
   stop(): void;
+  /** Ends every plugin in order (V-26), while there is somebody left to write down what they say last. */
+  unload(limitMs: number): Promise<void>;
 }
 
 interface Running {
@@ -31,9 +36,11 @@ interface Running {
   readonly handle: PluginHandle;
 }
 
+/** Longer than a load may take before the sandbox ends it. */
+const WARM_UP_MS = 15_000;
 const NONE: readonly PluginHandle[] = [];
 
-export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
+export function startPlugins(system: ActorSystem, deps: TroupeDeps, journal: PluginJournal): Plugins {
   const { clock, settings, sandbox } = deps;
   const parent = system.parent('plugins');
   const running = new Map<number, Running>();
@@ -56,6 +63,7 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
   }
 
   async function reloadNow(): Promise<void> {
+    const startedMs = clock.monotonic();
     let rows: readonly PluginConfigRow[];
     try {
       rows = await deps.pluginConfigs.activePluginConfigs();
@@ -69,6 +77,7 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
       return;
     }
     if (stopped) return;
+    const readMs = clock.monotonic() - startedMs;
     const leaving: ActorRef<PluginMessage>[] = [];
     const wanted = new Set(rows.map((row) => row.pluginConfigId));
     for (const [id, { ref }] of [...running]) {
@@ -76,6 +85,7 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
       running.delete(id);
       leaving.push(ref);
     }
+    const before = new Set([...running.values()].map(({ ref }) => ref));
     for (const row of rows) leaving.push(...refresh(row));
     const next = new Map<TeamId, PluginHandle[]>();
     for (const { row, handle } of [...running.values()].sort((a, b) => a.row.order - b.row.order)) {
@@ -84,8 +94,22 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
       else list.push(handle);
     }
     byTeam = next;
+    stateFact('plugins-reloaded', { configs: running.size, readMs, durationMs: clock.monotonic() - startedMs });
+    void warmUp([...running.values()].map(({ ref }) => ref).filter((ref) => !before.has(ref)));
     // Only now: nobody is handed an actor that no longer takes anything (P2).
     await Promise.all(leaving.map((ref) => system.stop(ref, settings.plugins.deadlineMs)));
+  }
+
+  /** P4. Never rejects. */
+  async function warmUp(refs: readonly ActorRef<PluginMessage>[]): Promise<void> {
+    const startedMs = clock.monotonic();
+    for (const ref of refs) {
+      if (stopped) return;
+      const load = system.ask<PluginMessage, PluginLoadAnswer>(ref, (replyTo) => ({ type: 'load', replyTo }), WARM_UP_MS);
+      // Replaced meanwhile, or slow: it is loaded with its first event, and says itself when it cannot be.
+      await Promise.allSettled([load]);
+    }
+    if (refs.length > 0) stateFact('plugins-warmed-up', { plugins: refs.length, durationMs: clock.monotonic() - startedMs });
   }
 
   /** Starts what is new or has changed; answers whom it replaced. */
@@ -98,7 +122,9 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
     const spec = createPlugin({
       sandbox,
       clock,
-      plugin: { pluginConfigId: row.pluginConfigId, teamId: row.teamId, name: row.pluginName, config: row.config, files: row.files },
+      plugin: { ...row, name: row.pluginName, logLevel: row.logLevel },
+      journal: journal.ref,
+      instanceId: journal.instanceId,
       options: settings.plugins,
       strategy: PLUGIN_STRATEGY,
     });
@@ -116,6 +142,9 @@ export function startPlugins(system: ActorSystem, deps: TroupeDeps): Plugins {
     stop() {
       stopped = true;
       timer.cancel();
+    },
+    async unload(limitMs) {
+      await Promise.all([...running.values()].map(({ ref }) => system.stop(ref, limitMs)));
     },
   };
 }

@@ -2,7 +2,7 @@
  * THE TREE. Children in start order; each needs only those above it, and they stop in the reverse order.
  *
  *     root (rest-for-one)
- *     ├── writers   dead-letter, forwarder, clickhouse-writer or kafka-writer, redis-buffer, person-writer
+ *     ├── writers   dead-letter, forwarder, clickhouse-writer or kafka-writer, plugin-journal, redis-buffer, person-writer
  *     ├── plugins   one per enabled plugin config
  *     ├── people    one per active (team, distinct_id), many thousands
  *     ├── teams     one per active team
@@ -119,7 +119,7 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
       (topic, partition, generation) => intake.owns(topic, partition, generation),
       onEscalate,
     );
-    const plugins = startPlugins(system, deps);
+    const plugins = startPlugins(system, deps, writers.pluginJournal);
     const teams = startTeams(system, deps, writers, prefetch, (teamId) => plugins.of(teamId));
     const intake = createIntake(system, deps, deps.createConsumer(), { teams, prefetch }, () => writers, onEscalate);
     const planted: Tree = { system, writers, plugins, teams, intake };

@@ -1,4 +1,5 @@
 import type { RouterOptions } from '../actors/router/index.ts';
+import type { PluginJournalOptions } from '../actors/plugin-journal/index.ts';
 import type { ShutdownLimits } from './shutdown.ts';
 
 /** The numbers of the tree, from src/config. Each has its reason where it is read. */
@@ -20,6 +21,7 @@ export interface TreeSettings {
   readonly personWriter: { readonly flushRowsCount: number; readonly lingerMs: number; readonly personlessCacheCount: number };
   readonly redisBuffer: { readonly flushEveryMs: number; readonly maxPendingCount: number };
   readonly deadLetter: { readonly topic: string };
+  readonly pluginJournal: PluginJournalOptions;
   readonly plugins: { readonly deadlineMs: number; readonly batchCount: number; readonly lingerMs: number; readonly reloadEveryMs: number };
   readonly people: {
     readonly idleMs: number;

@@ -1,6 +1,7 @@
 import { state as stateFact } from '../src/observe/facts.ts';
 import type { Clock } from '../src/runtime/clock.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
+import type { Plugins } from './plugins.ts';
 import type { Intake } from './routers.ts';
 import type { Writers } from './writers.ts';
 
@@ -8,24 +9,30 @@ import type { Writers } from './writers.ts';
 export interface ShutdownLimits {
   /** Intake stops fetching; what is in flight settles; watermarks are committed; the group is left. */
   readonly drainMs: number;
-  /** Writers write out what nobody waits for: warnings, presence. */
+  /** Plugins end, and writers write out what nobody waits for: warnings, presence, what plugins did and said. */
   readonly flushMs: number;
   /** Actors stop in order. */
   readonly stopMs: number;
 }
 
 /**
- * stop-intake → drain-routers → flush-writers → commit → stop-actors. A phase that fails or takes too long is named, and
+ * stop-intake → drain-routers → unload-plugins, flush-writers → commit → stop-actors. A phase that fails or takes too long is named, and
  * the next one runs: nothing is lost by it, because what is not committed comes again.
  */
 export async function runPhases(
   clock: Clock,
   limits: ShutdownLimits,
-  tree: { readonly system: ActorSystem; readonly writers: Writers; readonly intake: Intake },
+  tree: { readonly system: ActorSystem; readonly writers: Writers; readonly plugins: Plugins; readonly intake: Intake },
 ): Promise<void> {
   await phase(clock, 'drain', limits.drainMs, tree.intake.stop(limits.drainMs));
-  await phase(clock, 'flush', limits.flushMs, tree.writers.drain(limits.flushMs));
+  await phase(clock, 'flush', limits.flushMs, flush(limits.flushMs, tree));
   await phase(clock, 'stop', limits.stopMs, tree.system.shutdown(limits.stopMs));
+}
+
+/** What plugins say at their end is still written: they have a quarter of the time, the writers the rest. */
+async function flush(limitMs: number, { plugins, writers }: { readonly plugins: Plugins; readonly writers: Writers }): Promise<void> {
+  await plugins.unload(limitMs / 4);
+  await writers.drain((limitMs * 3) / 4);
 }
 
 async function phase(clock: Clock, name: string, limitMs: number, work: Promise<void>): Promise<void> {

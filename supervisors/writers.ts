@@ -11,12 +11,14 @@ import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
 import { WRITER_STRATEGY } from './budgets.ts';
 import { startRowWriter } from './output.ts';
+import { startPluginJournal, type PluginJournal } from './plugin-journal.ts';
 import type { TroupeDeps } from './root.ts';
 
 export interface Writers {
   readonly deadLetter: ActorRef<DeadLetterMessage>;
   readonly forwarder: ActorRef<ForwarderMessage>;
   readonly rowWriter: ActorRef<RowWriterMessage>;
+  readonly pluginJournal: PluginJournal;
   readonly redisBuffer: ActorRef<RedisBufferMessage>;
   readonly personWriter: ActorRef<PersonWriterMessage>;
   /** Resolves when nothing is left to write, in the order in which one feeds the other. */
@@ -50,6 +52,7 @@ export function startWriters(
   // It warns through the buffer that stores its warnings through it: by the time a row comes, both are there.
   const warn = (told: Warning): void => void redisBuffer.tell({ type: 'warn', warning: told });
   const rowWriter = startRowWriter(deps.output, { system, parent, clock, settings, deadLetter, warn, mayWrite, onEscalate });
+  const pluginJournal = startPluginJournal(system, deps, rowWriter, parent);
   const redisBuffer: ActorRef<RedisBufferMessage> = system.spawn(
     createRedisBuffer({
       store: deps.stateStore,
@@ -79,6 +82,7 @@ export function startWriters(
     deadLetter,
     forwarder,
     rowWriter,
+    pluginJournal,
     redisBuffer,
     personWriter,
     async drain(limitMs) {
@@ -88,6 +92,8 @@ export function startWriters(
         system.ask<Drain, Drained>(writer, (replyTo) => ({ type: 'drain', replyTo }), left());
       await drain(personWriter);
       await drain(redisBuffer);
+      // One in quarantine answers nobody, and has nothing to write: the writers that have go on.
+      await Promise.allSettled([drain(pluginJournal.ref)]);
       await drain(rowWriter);
       await drain(forwarder);
       await drain(deadLetter);

@@ -19,6 +19,7 @@
  * G6 offences are counted in a window; one more than the budget quarantines the plugin until a stated time, and from then on
  *    whatever waits and whatever comes is answered `quarantined` at once.
  * G7 a plugin cannot change team_id (PE-2); a throw keeps the mutations made before it (PE-3); a falsy result drops (L-5).
+ * G8 every run is told to the journal once, as success or failure (PE-7), unless it is answered by a crash or a quarantine.
  *
  * `receive` is synchronous and does not throw: what the sandbox does arrives as a message. What waits here is bounded by the
  * routers' credit, since each event is an event in flight. The state is changed in place: a batch touches it a hundred times.
@@ -27,15 +28,21 @@ import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/actor.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import type { Budget, Strategy } from '../../src/runtime/strategy.ts';
-import type { InvocationResult, PluginSource, Sandbox } from '../../src/sandbox/port.ts';
+import type { ActorRef } from '../../src/runtime/ref.ts';
+import type { InvocationResult, PluginFault, Sandbox } from '../../src/sandbox/port.ts';
+import type { FailedRun, PluginJournalMessage } from '../plugin-journal/messages.ts';
 import type { PluginAnswer, PluginMessage } from './messages.ts';
+import { createReports, type RunnablePlugin } from './reports.ts';
 import { freshState, type BatchEnd, type Flight, type Invocation, type PluginState } from './state.ts';
-import { createTrial, judge } from './trial.ts';
+import { createTrial, judge, RefusedError } from './trial.ts';
 
 export interface PluginDeps {
   readonly sandbox: Sandbox;
   readonly clock: Clock;
-  readonly plugin: PluginSource;
+  readonly plugin: RunnablePlugin;
+  readonly journal: ActorRef<PluginJournalMessage>;
+  /** Names this life of the process in what authors read (V-22). */
+  readonly instanceId: string;
   readonly options: {
     /** Time one batch has in the isolate, and an event run alone. */
     readonly deadlineMs: number;
@@ -63,10 +70,11 @@ let isolates = 0;
 
 export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMessage> {
   const { clock, plugin, sandbox, options } = deps;
-  const { pluginConfigId } = plugin;
+  const { pluginId, pluginConfigId } = plugin;
+  const reports = createReports(deps);
   const offences = options.offences ?? { count: 3, periodMs: 60_000 };
   const quarantineMs = options.quarantineMs ?? 60_000;
-  const trial = createTrial({ sandbox, plugin, deadlineMs: options.deadlineMs });
+  const trial = createTrial({ sandbox, clock, plugin, reports, deadlineMs: options.deadlineMs });
   /** Never the same in two lives: a late end of a former life is nobody's. */
   let lastBatch = 0;
 
@@ -74,6 +82,11 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     switch (message.type) {
       case 'invoke':
         take(state, message, ctx);
+        return state;
+      case 'load':
+        state.loads.push(message.replyTo);
+        if (state.flight === undefined && !state.loaded && !isQuarantined(state)) fly(state, ctx);
+        else tellLoads(state);
         return state;
       case 'self:linger-over':
         state.lingering = false;
@@ -108,7 +121,8 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     if (state.flight !== undefined) return;
     const alone = state.suspects.length > 0;
     const invocations = alone ? state.suspects.splice(0, 1) : state.queue.splice(0, state.batchLimit);
-    if (invocations.length === 0) return;
+    const isLoad = state.loads.length > 0 && !state.loaded;
+    if (invocations.length === 0 && !isLoad) return;
     const batch = ++lastBatch;
     const ended = trial(state.isolateId, state.loaded, batch, invocations);
     state.flight = { batch, invocations, alone, startedMs: clock.monotonic(), ended };
@@ -127,7 +141,8 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     state.flight = undefined;
     const verdict = judge(end.error, state.isolateId);
     state.loaded = verdict === 'none' || verdict === 'broken';
-    if (verdict === 'none') settle(state, flight, end.results);
+    tellLoads(state);
+    if (verdict === 'none') settle(state, flight, end);
     else if (verdict === 'refused') quarantine(state, end.error, flight.invocations);
     else if (verdict === 'mishap') again(state, flight, end.error);
     // a child that died with one suspect in flight is that suspect's doing until somebody proves otherwise
@@ -136,14 +151,22 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     fly(state, ctx);
   }
 
-  function settle(state: PluginState, flight: Flight, results: readonly InvocationResult[]): void {
-    let failedCount = 0;
+  /** Those who asked for a load hear how it stands. */
+  function tellLoads(state: PluginState): void {
+    for (const replyTo of state.loads.splice(0)) replyTo.tell({ type: 'plugin-load-ended', loaded: state.loaded });
+  }
+
+  function settle(state: PluginState, flight: Flight, { results, callsMs }: BatchEnd): void {
+    if (flight.invocations.length === 0) return;
+    const failures: FailedRun[] = [];
     flight.invocations.forEach((invocation, index) => {
       const result = guarded(invocation, results[index]);
-      if (result.type === 'failed') failedCount += 1;
-      answer(state, invocation, result);
+      if (result.type !== 'failed') return answer(state, invocation, result);
+      const { message, event } = result;
+      failures.push(failedRun(invocation, result.fault ?? { name: 'Error', message }, event));
+      answer(state, invocation, { type: 'failed', message, event });
     });
-    count(state, flight, failedCount);
+    count(state, flight, failures, callsMs);
     if (!flight.alone && state.batchLimit < options.batchCount) state.batchLimit += 1;
     endSuspicion(state, flight);
   }
@@ -155,7 +178,7 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     if (first !== undefined && (flight.alone || (isOffence && flight.invocations.length === 1))) {
       state.culpritFound = true;
       answer(state, first, { type: 'failed', message: messageOf(error), event: undefined });
-      count(state, flight, 1);
+      count(state, flight, [failedRun(first, faultOf(error))]);
     } else {
       state.suspects.unshift(...flight.invocations);
       state.culpritFound = false;
@@ -176,7 +199,8 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
       return;
     }
     for (const invocation of flight.invocations) answer(state, invocation, { type: 'failed', message: messageOf(error), event: undefined });
-    count(state, flight, flight.invocations.length);
+    const failures = flight.invocations.map((invocation) => failedRun(invocation, faultOf(error)));
+    count(state, flight, failures);
   }
 
   /** After the last suspect: a batch that only together was too slow makes the next ones smaller. */
@@ -193,7 +217,10 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     state.loaded = false;
     for (const invocation of [...landed, ...state.suspects.splice(0), ...state.queue.splice(0)])
       answer(state, invocation, { type: 'quarantined' });
-    stateFact('plugin-quarantined', { pluginConfigId, untilMs: clock.now() + quarantineMs, reason: state.quarantineReason });
+    if (error instanceof RefusedError) {
+      if (!error.isInert) reports.refused(state.quarantineReason, error.setupFault, quarantineMs);
+    } else reports.stoppedTooOften(state.quarantineReason, quarantineMs);
+    stateFact('plugin-quarantined', { pluginId, pluginConfigId, untilMs: clock.now() + quarantineMs, reason: state.quarantineReason });
   }
 
   function isQuarantined(state: PluginState): boolean {
@@ -208,14 +235,21 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     if (result === undefined) return { type: 'failed', message: 'the sandbox gave no result', event: undefined };
     if (result.type === 'dropped' || result.event === undefined || result.event.team_id === event.team_id) return result;
     result.event.team_id = event.team_id;
-    return { type: 'failed', message: 'Plugin tried to change event.team_id', event: result.event };
+    const message = 'Plugin tried to change event.team_id';
+    return { type: 'failed', message, event: result.event, fault: { name: 'IllegalOperationError', message } };
   }
 
-  function count(state: PluginState, flight: Flight, failedCount: number): void {
-    state.invokedCount += flight.invocations.length;
-    state.failedCount += failedCount;
+  /** G8 */
+  function count(state: PluginState, flight: Flight, failures: readonly FailedRun[], callsMs?: BatchEnd['callsMs']): void {
+    const events = flight.invocations.length;
+    const failed = failures.length;
+    state.invokedCount += events;
+    state.failedCount += failed;
     const durationMs = clock.monotonic() - flight.startedMs;
-    stateFact('plugin-batch-invoked', { pluginConfigId, events: flight.invocations.length, failed: failedCount, durationMs });
+    // Who had to be stopped by force has measured nothing: his time is the batch's.
+    const { succeeded: succeededMs, failed: failedMs } = callsMs ?? { succeeded: 0, failed: durationMs };
+    stateFact('plugin-batch-invoked', { pluginId, pluginConfigId, events, failed, succeededMs, failedMs, durationMs });
+    reports.runsEnded(events - failed, failures);
   }
 
   function answer(state: PluginState, { ticket, replyTo }: Invocation, result: PluginAnswer['result']): void {
@@ -247,6 +281,7 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
       await new Promise<void>((resolve) => void clock.after(ANSWERS_AGAIN_MS, resolve)); // the runtime bounds `stopping`
       tellAnswers(state, ctx);
     }
+    if (state.loaded) reports.unloaded();
     // Nobody is left to hear of a failure, and a child that does not answer this is killed by its host.
     sandbox.unload(state.isolateId).catch(() => undefined);
   }
@@ -284,6 +319,14 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
 
 function tellFailure({ ticket, replyTo }: Extract<PluginMessage, { type: 'invoke' }>, message: string): void {
   replyTo.tell({ type: 'plugin-answered', ticket, result: { type: 'failed', message, event: undefined } });
+}
+
+const failedRun = ({ event }: Invocation, fault: PluginFault, wentOn: FailedRun['event'] = event): FailedRun => ({ fault, event: wentOn });
+
+/** Of an end by force, in PostHog's words for a deadline (V-14). */
+function faultOf(error: unknown): PluginFault {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  return { name: code === 'deadline' ? 'TimeoutError' : error instanceof Error ? error.name : 'Error', message: messageOf(error) };
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,1 +1,2 @@
+export type { RunnablePlugin } from './reports.ts';
 export { createPlugin, type PluginDeps } from './behavior.ts';

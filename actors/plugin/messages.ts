@@ -13,10 +13,21 @@ export type PluginAnswer = {
     | { readonly type: 'quarantined' };
 };
 
+/** Says that the code is in the sandbox, or cannot be now. */
+export type PluginLoadAnswer = { readonly type: 'plugin-load-ended'; readonly loaded: boolean };
+
 export type PluginMessage =
+  /** Load the code now, and not with the first event: its author hears at once whether it can run. */
+  | { readonly type: 'load'; readonly replyTo: ActorRef<PluginLoadAnswer> }
   /** Run processEvent on one event; invocations of many distinct_ids are batched. Answers come in tell order. */
   | { readonly type: 'invoke'; readonly ticket: number; readonly event: PluginEvent; readonly replyTo: ActorRef<PluginAnswer> }
-  | { readonly type: 'self:batch-ended'; readonly batch: number; readonly error: unknown; readonly results: unknown }
+  | {
+      readonly type: 'self:batch-ended';
+      readonly batch: number;
+      readonly error: unknown;
+      readonly results: unknown;
+      readonly callsMs: unknown;
+    }
   | { readonly type: 'self:linger-over' }
   /** Answers that a full mailbox refused are told again. */
   | { readonly type: 'self:answers-due' };

@@ -1,7 +1,7 @@
 import type { PluginEvent } from '../../src/domain/event.ts';
 import type { InvocationResult } from '../../src/sandbox/port.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
-import type { PluginAnswer } from './messages.ts';
+import type { PluginAnswer, PluginLoadAnswer } from './messages.ts';
 
 /** One event that somebody waits for. It is in exactly one of: queue, suspects, flight, outbox; it leaves by its answer. */
 export interface Invocation {
@@ -17,6 +17,8 @@ export interface BatchEnd {
   readonly batch: number;
   readonly error: unknown;
   readonly results: readonly InvocationResult[];
+  /** What the calls took inside the isolate. */
+  readonly callsMs: { readonly succeeded: number; readonly failed: number };
 }
 
 export interface Flight {
@@ -32,6 +34,8 @@ export interface Flight {
 export interface PluginState {
   readonly isolateId: number;
   loaded: boolean;
+  /** Who asked for the load that is under way. */
+  readonly loads: ActorRef<PluginLoadAnswer>[];
   /** Older than everything in the queue: the members of a spoiled batch, each to be run alone. */
   readonly suspects: Invocation[];
   readonly queue: Invocation[];
@@ -57,6 +61,7 @@ export interface PluginState {
 export const freshState = (isolateId: number, batchLimit: number): PluginState => ({
   isolateId,
   loaded: false,
+  loads: [],
   suspects: [],
   queue: [],
   flight: undefined,

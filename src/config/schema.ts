@@ -388,6 +388,20 @@ export const SCHEMA = {
       min: 8,
       max: 4_096,
     }),
+    logLevel: integer('PLUGINS_DEFAULT_LOG_LEVEL', 'count', 1, {
+      prose:
+        'Which lines of plugins become rows of `plugin_log_entries`, where the plugin itself says nothing else: 0 all, 1 all but DEBUG, 2 INFO and above, 3 WARN and ERROR, 4 ERROR. Tools that wait for `Plugin loaded` need 0.',
+      max: 4,
+    }),
+    metricsFlushMs: integer('APP_METRICS_FLUSH_FREQUENCY_MS', 'ms', 20_000, {
+      prose: 'How often the runs of plugins, counted, become rows of `app_metrics`. A crash loses those that have not.',
+      min: 5,
+    }),
+    metricsKeysCount: integer('APP_METRICS_FLUSH_MAX_QUEUE_SIZE', 'count', 1_000, {
+      prose: 'They become rows earlier when there are more than so many plugin configs and errors among them.',
+      min: 1,
+      max: 100_000,
+    }),
   },
 
   geoip: {

@@ -68,11 +68,7 @@ const REASONS = {
     'SITE_URL',
     'EXTERNAL_REQUEST_TIMEOUT_MS',
   ],
-  'app metrics are not kept; see /_metrics': [
-    'APP_METRICS_FLUSH_FREQUENCY_MS',
-    'APP_METRICS_FLUSH_MAX_QUEUE_SIZE',
-    'APP_METRICS_GATHERED_FOR_ALL',
-  ],
+  'app metrics are gathered for every team, whatever its organization has paid for': ['APP_METRICS_GATHERED_FOR_ALL'],
   'OTEL_EXPORTER_OTLP_ENDPOINT and /_metrics take its place': [
     'SENTRY_DSN',
     'SENTRY_PLUGIN_SERVER_TRACING_SAMPLE_RATE',

@@ -77,19 +77,42 @@ export interface Facts {
   'output-flight-landed': { readonly rows: number; readonly sideRows: number; readonly bytes: number; readonly durationMs: number };
   'clickhouse-gap-filled': { readonly asked: number; readonly missing: number };
   'plugin-batch-invoked': {
+    readonly pluginId: number;
     readonly pluginConfigId: number;
     readonly events: number;
     readonly failed: number;
+    /** Inside the isolate, of all calls that did not fail and of those that did. */
+    readonly succeededMs: number;
+    readonly failedMs: number;
+    /** From handing the batch over to its end. */
     readonly durationMs: number;
   };
-  'plugin-quarantined': { readonly pluginConfigId: number; readonly untilMs: number; readonly reason: string };
-  /** Console output of one batch; the text is the plugin author's and may hold personal data: for plugin_log_entries, not for our log. */
-  'plugin-console-written': {
-    readonly pluginConfigId: number;
-    readonly teamId: number;
-    readonly lines: readonly { readonly level: string; readonly text: string }[];
-    readonly lost: number;
+  /** Code was brought into the sandbox, or refused. `setupMs` undefined: it has no setupPlugin, or did not get so far. */
+  'plugin-loaded': {
+    readonly pluginId: number;
+    readonly ok: boolean;
+    readonly loadMs: number;
+    readonly setupMs: number | undefined;
+    /** Only names of modules that are offered. */
+    readonly imports: readonly string[];
   };
+  /** `readMs`: of the configs and sources from PostgreSQL; `durationMs`: until the new ones are started. */
+  'plugins-reloaded': { readonly configs: number; readonly readMs: number; readonly durationMs: number };
+  /** All new ones have been brought into the sandbox, or refused. */
+  'plugins-warmed-up': { readonly plugins: number; readonly durationMs: number };
+  'plugin-quarantined': { readonly pluginId: number; readonly pluginConfigId: number; readonly untilMs: number; readonly reason: string };
+  /** Lines of one moment of a plugin; the text is the author's and may hold personal data, so it is no part of a fact. */
+  'plugin-log-written': {
+    readonly pluginId: number;
+    readonly source: string;
+    readonly sent: number;
+    /** Not sent: not kept by the sandbox, too long (LG-2), more than a second's share, the writer gone. */
+    readonly lost: number;
+    readonly long: number;
+    readonly rate: number;
+    readonly refused: number;
+  };
+  'plugin-journal-refused': { readonly pluginId: number; readonly messageType: string; readonly told: string };
   'sandbox-started': { readonly pid: number; readonly durationMs: number };
   'sandbox-ended': { readonly pid: number; readonly reason: string; readonly culprit: number | undefined };
   /** A new database is in use: at the start, or in the old one's place. */

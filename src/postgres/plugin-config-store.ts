@@ -42,6 +42,7 @@ interface ConfigRow {
   readonly pluginType: string | null;
   readonly url: string | null;
   readonly order: number;
+  readonly logLevel: number | null;
   readonly config: Record<string, unknown> | null;
   /** When config and plugin last changed. */
   readonly changed: string;
@@ -56,7 +57,7 @@ interface FileRow {
 const activeConfigs: Statement = {
   name: 'active-plugin-configs',
   text: `
-    SELECT c.id::int4 AS "pluginConfigId", c.team_id::int4 AS "teamId", c.plugin_id::int4 AS "pluginId", p.name AS "pluginName", p.plugin_type AS "pluginType",
+    SELECT c.id::int4 AS "pluginConfigId", c.team_id::int4 AS "teamId", c.plugin_id::int4 AS "pluginId", p.log_level::int4 AS "logLevel", p.name AS "pluginName", p.plugin_type AS "pluginType",
            p.url AS "url", c."order"::int4 AS "order", c.config AS "config", concat(c.updated_at, '/', p.updated_at) AS "changed"
     FROM posthog_pluginconfig c
     JOIN posthog_plugin p ON p.id = c.plugin_id
@@ -99,6 +100,7 @@ function configOf(row: ConfigRow, files: PluginFiles): PluginConfigRow {
     pluginId,
     pluginName: row.pluginName ?? '',
     order,
+    logLevel: row.logLevel ?? undefined,
     config,
     files,
     fingerprint,

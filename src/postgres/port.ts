@@ -129,6 +129,8 @@ export interface PluginConfigRow {
   /** posthog_plugin.url where it has one: `inline://…` names a native implementation (V-5), `file:…` a local folder. */
   readonly url?: string;
   readonly order: number;
+  /** posthog_plugin.log_level (LG-1); undefined: null there. */
+  readonly logLevel?: number | undefined;
   readonly config: Readonly<Json>;
   /** File name to source text. */
   readonly files: Readonly<Record<string, string>>;

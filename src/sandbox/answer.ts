@@ -1,11 +1,20 @@
-import type { InvocationResult } from './port.ts';
-import type { BatchAnswer } from './protocol.ts';
+import type { ConsoleLine, InvocationResult, PluginFault } from './port.ts';
+import type { BatchAnswer, SetupAnswer } from './protocol.ts';
 import type { Json, PluginEvent } from '../domain/event.ts';
 
 export interface CheckedAnswer {
   readonly results: readonly InvocationResult[];
-  readonly console: readonly { readonly level: string; readonly text: string }[];
+  readonly console: readonly ConsoleLine[];
   readonly consoleLost: number;
+  readonly succeededMs: number;
+  readonly failedMs: number;
+}
+
+export interface CheckedSetup {
+  readonly console: readonly ConsoleLine[];
+  readonly consoleLost: number;
+  readonly setupMs: number | undefined;
+  readonly fault: PluginFault | undefined;
 }
 
 /**
@@ -19,9 +28,32 @@ export function readAnswer(text: string, expectedCount: number): CheckedAnswer {
     throw new Error('the sandbox answered with the wrong number of results');
   return {
     results: answer.results.map(readResult),
-    console: answer.console.map(([level, line]) => ({ level: String(level), text: String(line) })),
-    consoleLost: answer.consoleLost,
+    ...readConsole(answer),
+    succeededMs: duration(answer.succeededMs) ?? 0,
+    failedMs: duration(answer.failedMs) ?? 0,
   };
+}
+
+/** The same for setupPlugin. */
+export function readSetup(text: string): CheckedSetup {
+  const answer = JSON.parse(text) as SetupAnswer;
+  const { failed } = answer;
+  const fault = failed === undefined ? undefined : (readFault(failed.error) ?? { name: 'Error', message: String(failed.message) });
+  return { ...readConsole(answer), setupMs: duration(answer.setupMs), fault };
+}
+
+function readConsole({ console: lines, consoleLost }: BatchAnswer | SetupAnswer) {
+  return { console: lines.map(([level, line]) => ({ level: String(level), text: String(line) })), consoleLost: duration(consoleLost) ?? 0 };
+}
+
+/** A number that can be added up. */
+const duration = (raw: unknown): number | undefined => (typeof raw === 'number' && raw >= 0 && raw < 1e9 ? raw : undefined);
+
+/** Text, or nothing of it. */
+export function readFault(raw: unknown): PluginFault | undefined {
+  if (!isJson(raw)) return undefined;
+  const { name, message, stack } = raw;
+  return { name: String(name), message: String(message), stack: typeof stack === 'string' ? stack : undefined };
 }
 
 function readResult(raw: unknown): InvocationResult {
@@ -36,7 +68,12 @@ function readResult(raw: unknown): InvocationResult {
         : { type: 'event', event };
     }
     case 'failed':
-      return { type: 'failed', message: String(result['message']), event: readEvent(result['event']) };
+      return {
+        type: 'failed',
+        message: String(result['message']),
+        event: readEvent(result['event']),
+        fault: readFault(result['error']),
+      };
     default:
       throw new Error('the sandbox answered with an unknown result');
   }

@@ -63,8 +63,8 @@ async function load(message: Extract<ToSandbox, { type: 'load' }>): Promise<void
     if (loaded.type === 'loaded') isolates.set(isolateId, loaded.isolate);
     answer(
       loaded.type === 'loaded'
-        ? { type: 'loaded', request, methods: loaded.methods }
-        : { type: 'refused', request, message: loaded.message },
+        ? { type: 'loaded', request, methods: loaded.methods, imports: loaded.imports, setup: loaded.setup }
+        : { type: 'refused', request, message: loaded.message, setup: loaded.setup },
     );
   } catch (error) {
     answer(limitAnswer(request, error));
@@ -80,11 +80,8 @@ async function invoke(message: Extract<ToSandbox, { type: 'invoke' }>): Promise<
   const abandoned = abandonment(request);
   abandoned.endWith(() => isolate.dispose());
   try {
-    answer({
-      type: 'invoked',
-      request,
-      answer: await Promise.race([isolate.invoke(message.events, message.timeoutMs), abandoned.happened]),
-    });
+    const invoked = await Promise.race([isolate.invoke(message.events, message.timeoutMs), abandoned.happened]);
+    answer({ type: 'invoked', request, ...invoked });
   } catch (error) {
     // an isolate stopped in the middle of plugin code is in no known state: the next load makes a fresh one
     if (isolates.get(isolateId) === isolate) isolates.delete(isolateId);

@@ -1,5 +1,13 @@
-import { SandboxError, type InvocationResult, type LoadResult, type PluginSource, type Sandbox } from './port.ts';
-import { readAnswer, type CheckedAnswer } from './answer.ts';
+import {
+  SandboxError,
+  type ConsoleLine,
+  type InvocationResult,
+  type LoadResult,
+  type PluginListener,
+  type PluginSource,
+  type Sandbox,
+} from './port.ts';
+import { readAnswer, readFault, readSetup } from './answer.ts';
 import { spawnChild, type Child } from './process.ts';
 import type { FromSandbox, ToSandbox } from './protocol.ts';
 import type { PluginEvent } from '../domain/event.ts';
@@ -39,8 +47,8 @@ export interface SandboxOptions {
 export function createSandbox(options: SandboxOptions): Sandbox {
   const { clock, memoryLimitMb = 64, startTimeoutMs = 10_000, loadTimeoutMs = 5_000, graceMs = 250 } = options;
   const { maxResultChars = 4 * 1024 * 1024, maxConsoleLines = 100, geoipPort } = options;
-  /** Whose isolate each is: for facts. */
-  const owners = new Map<number, { readonly pluginConfigId: number; readonly teamId: number }>();
+  /** Who hears what each isolate says. */
+  const listeners = new Map<number, PluginListener>();
   let current: Running | undefined;
   let closed = false;
 
@@ -139,7 +147,7 @@ export function createSandbox(options: SandboxOptions): Sandbox {
   }
 
   return {
-    async load(plugin: PluginSource): Promise<LoadResult> {
+    async load(plugin: PluginSource, listener?: PluginListener): Promise<LoadResult> {
       if (closed) throw new SandboxError('died', 'the sandbox is closed');
       const running = (current ??= start());
       await running.ready;
@@ -158,11 +166,16 @@ export function createSandbox(options: SandboxOptions): Sandbox {
           timeoutMs: loadTimeoutMs,
         })),
       );
-      if (answer.type === 'refused') return { type: 'refused', message: answer.message };
-      if (answer.type !== 'loaded') throw strange(running, answer);
+      if (answer.type !== 'refused' && answer.type !== 'loaded') throw strange(running, answer);
+      const setup = answer.setup === undefined ? undefined : checked(running, () => readSetup(answer.setup ?? ''));
+      if (setup !== undefined) tellConsole(listener, setup);
+      if (answer.type === 'refused') {
+        const { fault, setupMs = 0 } = setup ?? {};
+        return { type: 'refused', message: answer.message, setup: fault === undefined ? undefined : { fault, setupMs } };
+      }
       running.loaded.add(isolateId);
-      owners.set(isolateId, { pluginConfigId: plugin.pluginConfigId, teamId: plugin.teamId });
-      return { type: 'loaded', methods: answer.methods };
+      if (listener !== undefined) listeners.set(isolateId, listener);
+      return { type: 'loaded', methods: answer.methods, imports: answer.imports, setupMs: setup?.setupMs };
     },
 
     async invoke(isolateId: number, events: readonly PluginEvent[], deadlineMs: number): Promise<readonly InvocationResult[]> {
@@ -182,15 +195,17 @@ export function createSandbox(options: SandboxOptions): Sandbox {
       );
       if (answer.type === 'not-loaded') throw notLoaded(isolateId);
       if (answer.type !== 'invoked') throw strange(running, answer);
-      const { results, console, consoleLost } = checked(running, answer.answer, events.length);
-      const owner = owners.get(isolateId);
-      if (owner !== undefined && (console.length > 0 || consoleLost > 0))
-        state('plugin-console-written', { ...owner, lines: console, lost: consoleLost });
-      return results;
+      const read = checked(running, () => readAnswer(answer.answer, events.length));
+      const listener = listeners.get(isolateId);
+      tellConsole(listener, read);
+      listener?.callsTimed?.(read.succeededMs, read.failedMs);
+      const rejection = readFault(answer.rejection);
+      if (rejection !== undefined) listener?.rejectionLeft?.(rejection);
+      return read.results;
     },
 
     async unload(isolateId: number): Promise<void> {
-      owners.delete(isolateId);
+      listeners.delete(isolateId);
       const running = current;
       if (running === undefined || !running.loaded.delete(isolateId)) return;
       await request(running, isolateId, graceMs, (id) => ({ type: 'unload', request: id, isolateId }));
@@ -207,9 +222,9 @@ export function createSandbox(options: SandboxOptions): Sandbox {
     },
   };
 
-  function checked(running: Running, answer: string, expectedCount: number): CheckedAnswer {
+  function checked<T>(running: Running, read: () => T): T {
     try {
-      return readAnswer(answer, expectedCount);
+      return read();
     } catch (error) {
       kill(running, 'its answer cannot be read', undefined);
       throw new SandboxError('died', 'the answer of the sandbox cannot be read', { cause: error });
@@ -220,6 +235,13 @@ export function createSandbox(options: SandboxOptions): Sandbox {
     kill(running, `unexpected answer '${answer.type}'`, undefined);
     return new SandboxError('died', `unexpected answer '${answer.type}'`);
   }
+}
+
+function tellConsole(
+  listener: PluginListener | undefined,
+  said: { readonly console: readonly ConsoleLine[]; readonly consoleLost: number },
+): void {
+  if (said.console.length > 0 || said.consoleLost > 0) listener?.consoleWritten?.(said.console, said.consoleLost);
 }
 
 const OVERDUE = 'a plugin could not be stopped at its deadline';

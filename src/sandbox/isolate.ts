@@ -1,19 +1,32 @@
 import ivm from 'isolated-vm';
 import { answerService } from './globals.ts';
-import { METHOD_NAMES, PRELUDE } from './prelude.ts';
+import type { PluginFault } from './port.ts';
+import { METHOD_NAMES, OWN_FILE, PRELUDE } from './prelude.ts';
 import type { ChildLimits } from './protocol.ts';
 
 /** One plugin config's own V8 isolate: own heap, own thread while it runs, nothing in it but the language and the prelude. */
 export interface PluginIsolate {
   /** Runs a JSON array of events; resolves to JSON text of a BatchAnswer. @throws IsolateError, any other error is a bug. */
-  invoke(events: string, timeoutMs: number): Promise<string>;
+  invoke(events: string, timeoutMs: number): Promise<Invoked>;
   /** Ends it, also under a running call, which then rejects or never settles. */
   dispose(): void;
 }
 
+export interface Invoked {
+  readonly answer: string;
+  /** Of a promise that the plugin left alone and that was rejected (PE-8). */
+  readonly rejection: PluginFault | undefined;
+}
+
 export type LoadedIsolate =
-  | { readonly type: 'loaded'; readonly isolate: PluginIsolate; readonly methods: readonly string[] }
-  | { readonly type: 'refused'; readonly message: string };
+  | {
+      readonly type: 'loaded';
+      readonly isolate: PluginIsolate;
+      readonly methods: readonly string[];
+      readonly imports: readonly string[];
+      readonly setup: string;
+    }
+  | { readonly type: 'refused'; readonly message: string; readonly setup?: string };
 
 export class IsolateError extends Error {
   readonly code: 'overdue' | 'collapsed';
@@ -43,9 +56,9 @@ export async function loadIsolate(
     if (!isolate.isDisposed) isolate.dispose();
   };
   events.began(dispose);
-  const refuse = (message: string): LoadedIsolate => {
+  const refuse = (message: string, setup?: string): LoadedIsolate => {
     dispose();
-    return { type: 'refused', message };
+    return setup === undefined ? { type: 'refused', message } : { type: 'refused', message, setup };
   };
   const timeout = plugin.timeoutMs;
   try {
@@ -53,25 +66,37 @@ export async function loadIsolate(
     const service = new ivm.Callback(answerService, { sync: true });
     const locate = new ivm.Reference(events.locate);
     const given = [plugin.config, limits.maxResultChars, limits.maxConsoleLines, service, locate];
-    const functions: unknown = await context.evalClosure(PRELUDE, given, { result: { reference: true } });
-    const { adopt, setUp, invoke } = await members(functions as ivm.Reference<Functions>);
+    const functions: unknown = await context.evalClosure(PRELUDE, given, { result: { reference: true }, filename: OWN_FILE });
+    const { adopt, setUp, invoke, answered } = await members(functions as ivm.Reference<Functions>);
 
     const namespace = await evaluate(isolate, context, plugin.code, timeout);
     const adopted = readVerdict(await adopt.apply(undefined, [namespace?.derefInto(), JSON.stringify(METHOD_NAMES)], { timeout }));
-    if (adopted.error !== undefined) return refuse(adopted.error);
-    const ready = readVerdict(await setUp.apply(undefined, [], { timeout, result: { promise: true } }));
-    if (ready.error !== undefined) return refuse(`setupPlugin failed with ${ready.error}`);
+    if (adopted.failed !== undefined) return refuse(adopted.failed.message);
+    const setup: unknown = await setUp.apply(undefined, [], { timeout, result: { promise: true } });
+    if (typeof setup !== 'string') throw new TypeError('setUp did not answer with text'); // P2 of the prelude
+    const ready = readVerdict(setup);
+    if (ready.failed !== undefined) return refuse(`setupPlugin failed with ${ready.failed.message}`, setup);
     return {
       type: 'loaded',
       methods: adopted.methods,
+      imports: adopted.imports,
+      setup,
       isolate: {
         dispose,
         async invoke(batch, timeoutMs) {
-          try {
-            const answer: unknown = await invoke.apply(undefined, [batch], { timeout: timeoutMs, result: { promise: true } });
-            return answer as string; // P2 of the prelude
-          } catch (error) {
-            throw limitError(error, isolate) ?? error;
+          const options = { timeout: timeoutMs, result: { promise: true } } as const;
+          let rejection: PluginFault | undefined;
+          let answer: Promise<unknown> = invoke.apply(undefined, [batch], options);
+          for (let rejections = 0; ; rejections++) {
+            try {
+              return { answer: (await answer) as string, rejection }; // P2 of the prelude
+            } catch (error) {
+              const limit = limitError(error, isolate);
+              if (limit !== undefined || rejections === MAX_REJECTIONS) throw limit ?? error;
+              // A rejected promise that nobody awaited is reported in place of the answer, which comes all the same (PE-8).
+              rejection ??= faultOf(error);
+              answer = answered.apply(undefined, [], options);
+            }
           }
         },
       },
@@ -84,15 +109,19 @@ export async function loadIsolate(
   }
 }
 
+/** Promises that one batch may leave alone; a plugin that leaves more is stopped. */
+const MAX_REJECTIONS = 1_000;
+
 interface Functions {
   readonly adopt: (namespace: unknown, names: string) => string;
   readonly setUp: () => Promise<string>;
   readonly invoke: (batch: string) => Promise<string>;
+  readonly answered: () => Promise<string>;
 }
 
 async function members(functions: ivm.Reference<Functions>) {
   const get = <Name extends keyof Functions>(name: Name) => functions.get(name, { reference: true });
-  return { adopt: await get('adopt'), setUp: await get('setUp'), invoke: await get('invoke') };
+  return { adopt: await get('adopt'), setUp: await get('setUp'), invoke: await get('invoke'), answered: await get('answered') };
 }
 
 /**
@@ -144,6 +173,25 @@ function limitError(error: unknown, isolate: ivm.Isolate): IsolateError | undefi
   return undefined;
 }
 
-function readVerdict(text: unknown): { readonly error?: string; readonly methods: readonly string[] } {
-  return { methods: [], ...(JSON.parse(String(text)) as { error?: string; methods?: string[] }) };
+interface Verdict {
+  readonly failed?: { readonly message: string };
+  readonly methods: readonly string[];
+  readonly imports: readonly string[];
+}
+
+function readVerdict(text: unknown): Verdict {
+  return { methods: [], imports: [], ...(JSON.parse(String(text)) as Partial<Verdict>) };
+}
+
+/** Of what isolated-vm copied out of the isolate. */
+function faultOf(error: unknown): PluginFault {
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error).slice(0, 1_000) };
+  return { name: error.name.slice(0, 100), message: error.message.slice(0, 1_000), stack: authorsFrames(error.stack) };
+}
+
+/** isolated-vm appends our own frames to those of the author. */
+function authorsFrames(stack: string | undefined): string | undefined {
+  const frames = stack?.slice(0, 10_000).split('\n');
+  const own = frames?.findIndex((line) => line.includes(`${OWN_FILE}:`) || line.includes('<isolated-vm boundary>')) ?? -1;
+  return own < 0 ? frames?.join('\n') : frames?.slice(0, own).join('\n');
 }

@@ -15,9 +15,30 @@ export interface PluginSource {
   readonly files: Readonly<Record<string, string>>;
 }
 
+/** An error of a plugin, as text: nothing of what was thrown leaves its isolate. For something thrown that is no error, the name is its text. */
+export interface PluginFault {
+  readonly name: string;
+  readonly message: string;
+  /** The author's frames only. */
+  readonly stack?: string | undefined;
+}
+
 /** What became of a plugin's source; `methods` are the names that it exports. */
 export type LoadResult =
-  { readonly type: 'loaded'; readonly methods: readonly string[] } | { readonly type: 'refused'; readonly message: string };
+  | {
+      readonly type: 'loaded';
+      readonly methods: readonly string[];
+      /** Modules it imported. */
+      readonly imports?: readonly string[] | undefined;
+      /** Time of its setupPlugin; undefined when it has none. */
+      readonly setupMs?: number | undefined;
+    }
+  | {
+      readonly type: 'refused';
+      readonly message: string;
+      /** Set when it was setupPlugin that failed (V-20), and not the code that did not load. */
+      readonly setup?: { readonly fault: PluginFault; readonly setupMs: number } | undefined;
+    };
 
 /** What a plugin made of one event. */
 export type InvocationResult =
@@ -25,7 +46,28 @@ export type InvocationResult =
   /** The plugin returned a falsy value: the event is to be dropped (L-5). */
   | { readonly type: 'dropped' }
   /** The plugin threw on this event; `event` is it with the mutations made before (PE-3). */
-  | { readonly type: 'failed'; readonly message: string; readonly event: PluginEvent | undefined };
+  | {
+      readonly type: 'failed';
+      readonly message: string;
+      readonly event: PluginEvent | undefined;
+      readonly fault?: PluginFault | undefined;
+    };
+
+/** A call of the plugin's console (section 6.5). */
+export interface ConsoleLine {
+  readonly level: string;
+  readonly text: string;
+}
+
+/** Hears what a plugin says beside its results, before the promise that it belongs to settles. Must not throw. */
+export interface PluginListener {
+  /** Console lines of one batch or load, and how many more there were than are kept. */
+  consoleWritten?(lines: readonly ConsoleLine[], lostCount: number): void;
+  /** Somebody in the plugin rejected a promise that nobody awaited (PE-8): no event failed of it. */
+  rejectionLeft?(fault: PluginFault): void;
+  /** What the calls of one batch took inside the isolate. */
+  callsTimed?(succeededMs: number, failedMs: number): void;
+}
 
 /**
  * One child process with one isolate per plugin config. Everything that crosses is JSON text (docs/measured.md).
@@ -42,7 +84,7 @@ export interface Sandbox {
    * Makes a fresh isolate (replacing one of the same id), evaluates the source, runs setupPlugin. 'refused' when the
    * code does not compile, throws, or imports what is not there (V-3, V-11, V-21). @throws SandboxError 'deadline' | 'died'.
    */
-  load(plugin: PluginSource): Promise<LoadResult>;
+  load(plugin: PluginSource, listener?: PluginListener): Promise<LoadResult>;
   /** Runs processEvent over the batch, in order. @throws SandboxError 'deadline' | 'died' | 'not-loaded'. */
   invoke(isolateId: number, events: readonly PluginEvent[], deadlineMs: number): Promise<readonly InvocationResult[]>;
   unload(isolateId: number): Promise<void>;

@@ -1,5 +1,8 @@
 import { GLOBALS } from './globals.ts';
 
+/** Name of this code in stacks: where an author's frames end. */
+export const OWN_FILE = 'troupe-prelude';
+
 /**
  * JavaScript that runs FIRST in every plugin's context, as a closure (isolated-vm `evalClosure`; $0 = JSON text of the
  * config, $1 = greatest length of one result in characters, $2 = greatest number of console lines a batch may send, $3 = the child's
@@ -28,11 +31,14 @@ const Failure = Error;
 const uncurried = Function.prototype.bind.bind(Function.prototype.call);
 const cut = uncurried(String.prototype.slice);
 const scope = globalThis;
+const now = Date.now;
 const maxResultChars = $1;
 const maxConsoleLines = $2;
 for (const name of ['WebAssembly', 'SharedArrayBuffer', 'Atomics']) delete scope[name];
 
-// console: text only, bounded
+// console: text only, bounded in lines, and in characters per line and in all; a line of more than maxLineChars shows by its length that it was cut
+const maxLineChars = 50000;
+const maxConsoleChars = 1048576;
 let consoleText = '';
 let consoleCount = 0;
 let consoleLost = 0;
@@ -44,10 +50,10 @@ const show = (part) => {
   }
 };
 const say = (level) => (...parts) => {
-  if (consoleCount >= maxConsoleLines) return void (consoleLost += 1);
+  if (consoleCount >= maxConsoleLines || consoleText.length >= maxConsoleChars) return void (consoleLost += 1);
   let line = '';
-  for (let i = 0; i < parts.length; i += 1) line += (i === 0 ? '' : ' ') + cut(show(parts[i]), 0, 2000);
-  consoleText += (consoleCount === 0 ? '' : ',') + '["' + level + '",' + stringify(cut(line, 0, 2000)) + ']';
+  for (let i = 0; i < parts.length && line.length <= maxLineChars; i += 1) line += (i === 0 ? '' : ' ') + show(parts[i]);
+  consoleText += (consoleCount === 0 ? '' : ',') + '["' + level + '",' + stringify(cut(line, 0, maxLineChars + 1)) + ']';
   consoleCount += 1;
 };
 const takeConsole = () => {
@@ -76,8 +82,12 @@ modules['@posthog/plugin-scaffold'] = { RetryError };
   modules.crypto = offered.crypto;
   modules.url = offered.url;
 }
+const imported = create(null);
 scope.require = (name) => {
-  if (typeof name === 'string' && modules[name] !== undefined) return modules[name];
+  if (typeof name === 'string' && modules[name] !== undefined) {
+    imported[name] = true;
+    return modules[name];
+  }
   throw new Error("Cannot import '" + name + "'! This package is not provided by PostHog in plugins.");
 };
 
@@ -95,21 +105,37 @@ const geoip = {
 const meta = { config: parse($0), global: {}, attachments: {}, geoip };
 const found = create(null);
 
+// P3: the fields of whatever was thrown, as JSON text. Own frames end the stack: the author's are above them.
 const describe = (error) => {
+  let name = 'Error';
+  let message = 'plugin error';
+  let stack;
   try {
-    const message = typeof error === 'object' && error !== null ? error.message : undefined;
-    return cut(text(message || error), 0, 500) || 'plugin error';
-  } catch {
-    return 'plugin error';
-  }
+    if (typeof error === 'object' && error !== null) {
+      message = cut(text(error.message || error), 0, 1000) || message;
+      name = cut(text(error.name || name), 0, 100);
+      stack = typeof error.stack === 'string' ? ownFramesOff(cut(error.stack, 0, 10000)) : undefined;
+    } else {
+      message = cut(text(error), 0, 1000) || message;
+      name = cut(message, 0, 100);
+    }
+  } catch {}
+  return '"message":' + stringify(message) + ',"error":{"name":' + stringify(name) + ',"message":' + stringify(message) + (stack === undefined ? '' : ',"stack":' + stringify(stack)) + '}';
 };
-const failed = (message, event) => {
+const find = uncurried(String.prototype.indexOf);
+const findLast = uncurried(String.prototype.lastIndexOf);
+const ownFramesOff = (stack) => {
+  const own = find(stack, '${OWN_FILE}:');
+  return own < 0 ? stack : cut(stack, 0, findLast(stack, '\n', own));
+};
+const because = (message) => '"message":' + stringify(message) + ',"error":{"name":"Error","message":' + stringify(message) + '}';
+const failed = (why, event) => {
   let state = 'null';
   try {
     const whole = stringify(event);
     if (typeof whole === 'string' && whole.length <= maxResultChars) state = whole;
   } catch {}
-  return '{"type":"failed","message":' + stringify(message) + ',"event":' + state + '}';
+  return '{"type":"failed",' + why + ',"event":' + state + '}';
 };
 const one = async (event) => {
   try {
@@ -121,12 +147,28 @@ const one = async (event) => {
     } else result = event;
     if (!result) return '{"type":"dropped"}';
     const whole = stringify(result);
-    if (typeof whole !== 'string' || typeof result !== 'object' || isArray(result)) return failed('the plugin returned something that is no event', event);
-    if (whole.length > maxResultChars) return failed('the plugin returned an event of ' + whole.length + ' characters', undefined);
+    if (typeof whole !== 'string' || typeof result !== 'object' || isArray(result)) return failed(because('the plugin returned something that is no event'), event);
+    if (whole.length > maxResultChars) return failed(because('the plugin returned an event of ' + whole.length + ' characters'), undefined);
     return '{"type":"event","event":' + whole + '}';
   } catch (error) {
     return failed(describe(error), event);
   }
+};
+
+let running;
+const runBatch = async (batch) => {
+  const events = parse(batch);
+  let results = '';
+  let succeededMs = 0;
+  let failedMs = 0;
+  for (let i = 0; i < events.length; i += 1) {
+    const startedMs = now();
+    const result = await one(events[i]);
+    if (result[9] === 'f') failedMs += now() - startedMs;
+    else succeededMs += now() - startedMs;
+    results += (i === 0 ? '' : ',') + result;
+  }
+  return '{"results":[' + results + '],"succeededMs":' + succeededMs + ',"failedMs":' + failedMs + ',' + takeConsole() + '}';
 };
 
 return {
@@ -152,25 +194,28 @@ return {
         found[name] = method;
         methods += (methods === '' ? '' : ',') + stringify(name);
       }
-      return '{"methods":[' + methods + ']}';
+      let importNames = '';
+      for (const name in imported) importNames += (importNames === '' ? '' : ',') + stringify(name);
+      return '{"methods":[' + methods + '],"imports":[' + importNames + ']}';
     } catch (error) {
-      return '{"error":' + stringify(describe(error)) + '}';
+      return '{"failed":{' + describe(error) + '}}';
     }
   },
   async setUp() {
+    const startedMs = now();
     try {
       if (found.setupPlugin) await found.setupPlugin(meta);
-      return '{}';
+      return '{' + (found.setupPlugin ? '"setupMs":' + (now() - startedMs) + ',' : '') + takeConsole() + '}';
     } catch (error) {
-      return '{"error":' + stringify(describe(error)) + '}';
+      return '{"failed":{' + describe(error) + '},"setupMs":' + (now() - startedMs) + ',' + takeConsole() + '}';
     }
   },
-  async invoke(batch) {
-    const events = parse(batch);
-    let results = '';
-    for (let i = 0; i < events.length; i += 1) results += (i === 0 ? '' : ',') + (await one(events[i]));
-    return '{"results":[' + results + '],' + takeConsole() + '}';
+  invoke(batch) {
+    running = runBatch(batch);
+    return running;
   },
+  /** The answer of that batch once more, for whoever was told of a rejected promise instead of it (PE-8). */
+  answered: () => running,
 };
 `;
 

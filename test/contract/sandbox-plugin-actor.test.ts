@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createPlugin } from '../../actors/plugin/index.ts';
+import type { PluginJournalMessage } from '../../actors/plugin-journal/messages.ts';
 import type { PluginAnswer } from '../../actors/plugin/messages.ts';
 import type { PluginEvent } from '../../src/domain/event.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
@@ -30,7 +31,9 @@ function setUp(offencesCount: number) {
     const spec = createPlugin({
       sandbox,
       clock: systemClock,
-      plugin: { pluginConfigId, teamId: 2, name: 'p', config: {}, files: { 'index.js': code } },
+      journal: probe<PluginJournalMessage>(),
+      instanceId: 'test',
+      plugin: { pluginConfigId, pluginId: 1, logLevel: undefined, teamId: 2, name: 'p', config: {}, files: { 'index.js': code } },
       options: { deadlineMs: 400, batchCount: 20, lingerMs: 1, offences: { count: offencesCount, periodMs: 60_000 }, quarantineMs: 60_000 },
       strategy: { directive: 'escalate' },
     });

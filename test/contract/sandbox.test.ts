@@ -2,7 +2,15 @@ import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSandbox } from '../../src/sandbox/host.ts';
 import type { PluginEvent } from '../../src/domain/event.ts';
-import { SandboxError, type InvocationResult, type PluginSource, type Sandbox } from '../../src/sandbox/port.ts';
+import {
+  SandboxError,
+  type ConsoleLine,
+  type InvocationResult,
+  type PluginFault,
+  type PluginListener,
+  type PluginSource,
+  type Sandbox,
+} from '../../src/sandbox/port.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { observe } from '../../src/observe/facts.ts';
 
@@ -40,8 +48,9 @@ async function run(
   code: string,
   events: readonly PluginEvent[] = [event()],
   files: Record<string, string> = { 'index.js': code },
+  listener?: PluginListener,
 ): Promise<readonly InvocationResult[]> {
-  expect(await sandbox.load(plugin(1, code, { files }))).toMatchObject({ type: 'loaded' });
+  expect(await sandbox.load(plugin(1, code, { files }), listener)).toMatchObject({ type: 'loaded' });
   return sandbox.invoke(1, events, DEADLINE_MS);
 }
 async function expectInnocentWorks(): Promise<void> {
@@ -87,7 +96,23 @@ describe('what a plugin may be written as (V-3, V-12)', () => {
   it('the methods found are told, in a fixed order', async () => {
     const code =
       'export function onEvent() {} export function processEvent(e) { return e } export function setupPlugin() {} export const other = 1';
-    expect(await sandbox.load(plugin(1, code))).toEqual({ type: 'loaded', methods: ['setupPlugin', 'processEvent', 'onEvent'] });
+    expect(await sandbox.load(plugin(1, code))).toMatchObject({ type: 'loaded', methods: ['setupPlugin', 'processEvent', 'onEvent'] });
+  });
+
+  it('what it imports is told by name, and how long setupPlugin took, when there is one', async () => {
+    const code = `import { createHash } from 'crypto'; const { URL } = require('url'); export function processEvent(e) { return e }`;
+    const loaded = await sandbox.load(plugin(1, code));
+    expect(loaded).toEqual({ type: 'loaded', methods: ['processEvent'], imports: ['crypto', 'url'], setupMs: undefined });
+    expect(await sandbox.load(plugin(1, `export function setupPlugin() {} export function processEvent(e) { return e }`))).toMatchObject({
+      setupMs: expect.any(Number) as number,
+    });
+  });
+  it('V-20: a refusal says whether it was setupPlugin, and with what', async () => {
+    const code = 'export function setupPlugin() { throw new RangeError("no key") } export function processEvent(e) { return e }';
+    expect(await sandbox.load(plugin(1, code))).toMatchObject({
+      type: 'refused',
+      setup: { fault: { name: 'RangeError', message: 'no key', stack: expect.stringContaining('setupPlugin') as string } },
+    });
   });
 
   const refused: Record<string, [PluginSource, RegExp]> = {
@@ -105,7 +130,7 @@ describe('what a plugin may be written as (V-3, V-12)', () => {
   };
   for (const [what, [source, message]] of Object.entries(refused))
     it(`${what} is refused with a message`, async () => {
-      expect(await sandbox.load(source)).toEqual({ type: 'refused', message: expect.stringMatching(message) as unknown });
+      expect(await sandbox.load(source)).toMatchObject({ type: 'refused', message: expect.stringMatching(message) as unknown });
     });
 });
 
@@ -129,6 +154,11 @@ describe('one batch', () => {
       type: 'failed',
       message: 'I do not like it',
       event: event({ event: 'bad', properties: { n: 1, seen: true } }),
+      fault: {
+        name: 'Error',
+        message: 'I do not like it',
+        stack: expect.stringMatching(/^Error: I do not like it\n +at .*plugin:\d+:\d+/) as string,
+      },
     });
   });
   for (const falsy of ['null', 'undefined', 'false', '0', '""'])
@@ -148,18 +178,70 @@ describe('one batch', () => {
     it(`a plugin that returns ${strange} has failed on that event`, async () => {
       expect(await run(`export const processEvent = (event) => (${strange})`)).toMatchObject([{ type: 'failed' }]);
     });
-  it('console output is stated as a fact, bounded', async () => {
-    const facts: unknown[] = [];
-    const stop = observe('plugin-console-written', (fact) => facts.push(fact));
-    await run(
-      `export function processEvent(e) { console.log('a', { b: 1 }, [2]); for (let i = 0; i < 150; i++) console.warn('x'.repeat(9000)); return e }`,
-    );
-    stop();
-    expect(facts).toMatchObject([{ pluginConfigId: 1, teamId: 2, lost: 51 }]);
-    const [{ lines }] = facts as [{ lines: { level: string; text: string }[] }];
-    expect(lines[0]).toEqual({ level: 'log', text: 'a {"b":1} [2]' });
-    expect(lines).toHaveLength(100);
-    expect(lines[1]?.text).toHaveLength(2000);
+  describe('what is heard beside the results', () => {
+    /** Runs one batch and remembers what was said. */
+    async function hear(code: string, events?: readonly PluginEvent[]) {
+      const lines: ConsoleLine[] = [];
+      const faults: PluginFault[] = [];
+      const heard = { lost: 0, succeededMs: 0, failedMs: 0 };
+      const results = await run(code, events, undefined, {
+        consoleWritten: (written, lost) => {
+          lines.push(...written);
+          heard.lost += lost;
+        },
+        rejectionLeft: (fault) => void faults.push(fault),
+        callsTimed: (succeededMs, failedMs) => Object.assign(heard, { succeededMs, failedMs }),
+      });
+      return { results, lines, faults, heard };
+    }
+    it('console lines: objects as JSON, parts joined by one space, at most a hundred of a batch, the others counted', async () => {
+      const code = `export function processEvent(e) { console.log('a', { b: 1 }, [2]); for (let i = 0; i < 150; i++) console.warn(i); return e }`;
+      const { lines, heard } = await hear(code);
+      expect(lines).toHaveLength(100);
+      expect(lines[0]).toEqual({ level: 'log', text: 'a {"b":1} [2]' });
+      expect(lines[1]).toEqual({ level: 'warn', text: '0' });
+      expect(heard.lost).toBe(51);
+    });
+    it('LG-2: a line of 50,000 characters is whole; of a longer one, as much as shows that it is longer', async () => {
+      const { lines } = await hear(
+        `export function processEvent(e) { console.log('x'.repeat(50000)); console.log('x'.repeat(9e6)); console.log('x'.repeat(40000), 'y'.repeat(20000)); return e }`,
+      );
+      expect(lines.map(({ text }) => text.length)).toEqual([50_000, 50_001, 50_001]);
+    });
+    it('a megabyte of lines is the most that a batch may say', async () => {
+      const code = `export function processEvent(e) { for (let i = 0; i < 90; i++) console.log('x'.repeat(49000)); return e }`;
+      const { lines, heard } = await hear(code);
+      expect(lines).toHaveLength(22);
+      expect(heard.lost).toBe(68);
+    });
+    it('lines of setupPlugin are heard with the load', async () => {
+      const { lines } = await hear(`export function setupPlugin() { console.info('ready') } export function processEvent(e) { return e }`);
+      expect(lines).toEqual([{ level: 'info', text: 'ready' }]);
+    });
+    for (const [how, left] of Object.entries({
+      'at once': `Promise.reject(new RangeError('left alone'))`,
+      later: `(async () => { await null; await null; throw new RangeError('left alone') })()`,
+    }))
+      it(`PE-8: a promise that is rejected ${how} and that nobody awaits fails no event, and is told with its stack`, async () => {
+        const code = `export async function processEvent(e) { if (e.event === 'left') { ${left} } return e }`;
+        const { results, faults } = await hear(code, [event(), event({ event: 'left' }), event()]);
+        expect(results.map(({ type }) => type)).toEqual(['event', 'event', 'event']);
+        expect(faults).toEqual([{ name: 'RangeError', message: 'left alone', stack: expect.stringContaining('plugin:') as string }]);
+        expect(faults[0]?.stack).not.toContain('troupe');
+        // The isolate goes on as it was.
+        expect(await sandbox.invoke(1, [event()], DEADLINE_MS)).toHaveLength(1);
+      });
+    it('a rejection that nobody awaits is no way around the deadline', async () => {
+      const code = `export async function processEvent(e) { Promise.reject(new Error('x')); await new Promise(() => {}); return e }`;
+      await expect(hear(code)).rejects.toBeInstanceOf(SandboxError);
+    });
+    it('the time of the calls, of those that failed by themselves', async () => {
+      const spin = 'const until = Date.now() + 30; while (Date.now() < until);';
+      const code = `export function processEvent(e) { Date.now = () => 0; ${spin.replaceAll('Date.now()', 'new Date().getTime()')} if (e.event === 'bad') throw 1; return e }`;
+      const { heard } = await hear(code, [event(), event({ event: 'bad' }), event()]);
+      expect(heard.succeededMs).toBeGreaterThanOrEqual(58);
+      expect(heard.failedMs).toBeGreaterThanOrEqual(29);
+    });
   });
   it('text crosses unharmed: quotes, line separators, lone surrogates, deep keys', async () => {
     const properties = { text: 'a"b\\ \u2028 \u{1F600} \ud800', __proto__x: { 'a.b': [null, true, 1.5e-7] } };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createPlugin, type PluginDeps } from '../../../actors/plugin/index.ts';
-import type { PluginAnswer, PluginMessage } from '../../../actors/plugin/messages.ts';
+import { createPlugin, type PluginDeps, type RunnablePlugin } from '../../../actors/plugin/index.ts';
+import type { PluginJournalMessage } from '../../../actors/plugin-journal/messages.ts';
+import type { PluginAnswer, PluginLoadAnswer, PluginMessage } from '../../../actors/plugin/messages.ts';
 import type { PluginEvent } from '../../../src/domain/event.ts';
 import { observe } from '../../../src/observe/facts.ts';
 import type { ActorRef } from '../../../src/runtime/ref.ts';
@@ -83,11 +84,14 @@ function fakeSandbox() {
 function setUp(options: Partial<PluginDeps['options']> = {}) {
   const { system, clock } = testSystem();
   const fake = fakeSandbox();
-  const plugin: PluginSource = { pluginConfigId: 7, teamId: 2, name: 'p', config: {}, files: {} };
+  const journal = probe<PluginJournalMessage>('journal');
+  const plugin: RunnablePlugin = { pluginConfigId: 7, pluginId: 70, logLevel: 2, teamId: 2, name: 'p', config: {}, files: {} };
   const spec = createPlugin({
     sandbox: fake.sandbox,
     clock,
     plugin,
+    journal,
+    instanceId: 'THIS-LIFE',
     options: { deadlineMs: DEADLINE_MS, batchCount: 10, lingerMs: 1, quarantineMs: QUARANTINE_MS, ...options },
     strategy: { directive: 'escalate' },
   });
@@ -103,7 +107,7 @@ function setUp(options: Partial<PluginDeps['options']> = {}) {
     await settle(system);
     await pass(system, clock, ms, 1);
   };
-  return { system, clock, ref, caller, tell, tellFrom, rest, ...fake };
+  return { system, clock, ref, caller, journal, tell, tellFrom, rest, ...fake };
 }
 const kinds = (from: Probe<PluginAnswer>): string[] => from.messages.map(({ result }) => result.type);
 const tickets = (from: Probe<PluginAnswer>): number[] => from.messages.map(({ ticket }) => ticket);
@@ -360,4 +364,151 @@ describe('answers', () => {
       for (const caller of callers) expect(tickets(caller)).toEqual(expected.get(caller));
       expect(Math.max(...batches.map((batch) => batch.length))).toBeLessThanOrEqual(10);
     });
+});
+
+describe('what the journal is told', () => {
+  const plugin = { teamId: 2, pluginId: 70, pluginConfigId: 7, logLevel: 2 };
+  const of = (journal: Probe<PluginJournalMessage>, type: PluginJournalMessage['type']) =>
+    journal.messages.filter((message) => message.type === type);
+  const linesOf = (journal: Probe<PluginJournalMessage>): string[] =>
+    journal.messages.flatMap((message) =>
+      message.type === 'log-lines' ? message.lines.map((line) => `${message.source} ${line.type} ${line.message}`) : [],
+    );
+
+  it('PE-7, G8: a batch is one message: how many succeeded, dropped ones among them, and each failure with its event as it goes on', async () => {
+    const { tell, rest, journal } = setUp();
+    tell('a', 'throw', 'drop', 'team');
+    await rest();
+    expect(of(journal, 'count-runs')).toEqual([
+      {
+        type: 'count-runs',
+        plugin,
+        successes: 2,
+        failures: [
+          { fault: { name: 'Error', message: 'thrown' }, event: { ...event('throw'), properties: { half: true } } },
+          {
+            fault: { name: 'IllegalOperationError', message: 'Plugin tried to change event.team_id' },
+            event: { ...event('team'), properties: { done: true } },
+          },
+        ],
+      },
+    ]);
+  });
+  it('PE-3, V-23: each failure is a line of PLUGIN ERROR, the stack where there is one', async () => {
+    const { tell, rest, journal, sandbox } = setUp();
+    const fault = { name: 'TypeError', message: 'no', stack: 'TypeError: no\n    at processEvent (plugin:1:1)' };
+    sandbox.invoke = () => Promise.resolve([{ type: 'failed', message: 'no', event: undefined, fault }]);
+    tell('a');
+    await rest();
+    expect(linesOf(journal)).toContain(`PLUGIN ERROR ${fault.stack}`);
+  });
+  it('G4, G8: of a batch stopped by force only the guilty event is a failure, by the name PostHog gives a deadline', async () => {
+    const { tell, rest, journal } = setUp();
+    tell('a', 'deadline', 'b');
+    await rest();
+    expect(of(journal, 'count-runs')).toMatchObject([
+      { successes: 1, failures: [] },
+      { successes: 0, failures: [{ fault: { name: 'TimeoutError', message: 'forced: deadline' }, event: event('deadline') }] },
+      { successes: 1, failures: [] },
+    ]);
+  });
+  it('V-22: that it is loaded, set up and unloaded, in the words tools wait for', async () => {
+    const { system, ref, tell, rest, journal, sandbox } = setUp();
+    const load = sandbox.load.bind(sandbox);
+    sandbox.load = async (source) => ({ ...(await load(source)), setupMs: 3 }) as never;
+    tell('a');
+    await rest();
+    await Promise.all([system.stop(ref), rest()]);
+    expect(linesOf(journal)).toEqual([
+      'SYSTEM DEBUG Plugin loaded (instance ID THIS-LIFE).',
+      'SYSTEM DEBUG setupPlugin succeeded (instance ID THIS-LIFE).',
+      'SYSTEM DEBUG Plugin unloaded (instance ID THIS-LIFE).',
+    ]);
+  });
+  it('V-22: a plugin that is told to load does so without an event, once, and says how it stands', async () => {
+    const { ref, rest, journal, loads, batches } = setUp();
+    const asker = probe<PluginLoadAnswer>('asker');
+    ref.tell({ type: 'load', replyTo: asker });
+    ref.tell({ type: 'load', replyTo: asker });
+    await rest();
+    ref.tell({ type: 'load', replyTo: asker });
+    await rest();
+    expect(asker.messages).toHaveLength(3);
+    expect(asker.messages.at(-1)).toEqual({ type: 'plugin-load-ended', loaded: true });
+    expect(loads).toHaveLength(1);
+    expect(batches).toEqual([]);
+    expect(of(journal, 'count-runs')).toEqual([]);
+    expect(linesOf(journal)).toEqual(['SYSTEM DEBUG Plugin loaded (instance ID THIS-LIFE).']);
+  });
+  it('V-3: code that does not load is told when it is asked to, and events pass without it', async () => {
+    const { ref, rest, journal, control, tell, caller } = setUp();
+    const asker = probe<PluginLoadAnswer>('asker');
+    control.refusal = 'Could not load source code';
+    ref.tell({ type: 'load', replyTo: asker });
+    await rest();
+    tell('a');
+    await rest();
+    expect(asker.messages).toEqual([{ type: 'plugin-load-ended', loaded: false }]);
+    expect(linesOf(journal)).toEqual(['PLUGIN ERROR Could not load source code']);
+    expect(kinds(caller)).toEqual(['quarantined']);
+  });
+  it('V-20: a setupPlugin that failed is told with when it is tried again', async () => {
+    const { tell, rest, journal, sandbox } = setUp();
+    const setup = { fault: { name: 'RangeError', message: 'no key', stack: 'RangeError: no key\n    at setupPlugin' }, setupMs: 1 };
+    sandbox.load = () => Promise.resolve({ type: 'refused', message: 'setupPlugin failed with no key', setup });
+    tell('a');
+    await rest();
+    expect(linesOf(journal)).toEqual([
+      `PLUGIN ERROR ${setup.fault.stack}`,
+      'SYSTEM ERROR setupPlugin failed with RangeError: no key (instance ID THIS-LIFE). Retrying in 60 s...',
+    ]);
+  });
+  it('V-7: of a plugin without processEvent nothing is told: nothing is wrong with it', async () => {
+    const { tell, rest, control, journal } = setUp();
+    control.methods = ['onEvent'];
+    tell('a');
+    await rest();
+    expect(linesOf(journal).filter((line) => line.includes('ERROR'))).toEqual([]);
+  });
+  it('what it writes to its console goes there as it is, and so does what it left rejected (PE-8)', async () => {
+    const { tell, rest, journal, sandbox } = setUp();
+    const load = sandbox.load.bind(sandbox);
+    sandbox.load = (source, listener) => {
+      listener?.consoleWritten?.(
+        [
+          { level: 'warn', text: 'w' },
+          { level: 'strange', text: 's' },
+        ],
+        4,
+      );
+      listener?.rejectionLeft?.({ name: 'Error', message: 'm' });
+      return load(source);
+    };
+    tell('a');
+    await rest();
+    expect(of(journal, 'log-lines').slice(0, 2)).toEqual([
+      {
+        type: 'log-lines',
+        plugin,
+        source: 'CONSOLE',
+        lines: [
+          { type: 'WARN', message: 'w' },
+          { type: 'LOG', message: 's' },
+        ],
+        lostCount: 4,
+      },
+      { type: 'log-lines', plugin, source: 'PLUGIN', lines: [{ type: 'ERROR', message: 'm' }], lostCount: 0 },
+    ]);
+  });
+  it('a journal that is full costs no event anything, and is counted', async () => {
+    const refused: unknown[] = [];
+    const stop = observe('plugin-journal-refused', (fact) => refused.push(fact));
+    const { tell, rest, journal, caller } = setUp();
+    journal.answer('full');
+    tell('a', 'throw');
+    await rest();
+    stop();
+    expect(kinds(caller)).toEqual(['event', 'failed']);
+    expect(refused).toContainEqual({ pluginId: 70, messageType: 'count-runs', told: 'full' });
+  });
 });

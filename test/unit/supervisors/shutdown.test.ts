@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { observe, type Facts } from '../../../src/observe/facts.ts';
 import type { ActorSystem } from '../../../src/runtime/system.ts';
+import type { Plugins } from '../../../supervisors/plugins.ts';
 import type { Intake } from '../../../supervisors/routers.ts';
 import { runPhases } from '../../../supervisors/shutdown.ts';
 import type { Writers } from '../../../supervisors/writers.ts';
@@ -25,6 +26,7 @@ async function run(work: {
   let done = false;
   void runPhases(clock, LIMITS, {
     intake: { stop: (limitMs) => step('drain', limitMs, work.drain) } as Intake,
+    plugins: { unload: (limitMs) => step('unload', limitMs, undefined) } as Plugins,
     writers: { drain: (limitMs) => step('flush', limitMs, work.flush) } as Writers,
     system: { shutdown: (limitMs) => step('stop', limitMs, work.stop) } as ActorSystem,
   }).then(() => (done = true));
@@ -39,18 +41,18 @@ async function run(work: {
 describe('the phases of an orderly end', () => {
   it('run one after another, each with its limit, and leave no timer', async () => {
     const { done, calls, phases, clock } = await run({});
-    expect([done, calls, phases]).toEqual([true, ['drain 100', 'flush 200', 'stop 300'], []]);
+    expect([done, calls, phases]).toEqual([true, ['drain 100', 'unload 50', 'flush 150', 'stop 300'], []]);
     expect(clock.pendingCount).toBe(0);
   });
 
   it('one that fails is named, and the next runs', async () => {
     const { done, calls, phases, errors } = await run({ flush: () => Promise.reject(new Error('no answer')) });
-    expect([done, calls.length, phases, errors]).toEqual([true, 3, ['flush'], ['no answer']]);
+    expect([done, calls.length, phases, errors]).toEqual([true, 4, ['flush'], ['no answer']]);
   });
 
   it('one that never ends is given up after its limit and a grace', async () => {
     const { done, calls, phases, clock } = await run({ drain: () => new Promise(() => undefined) });
-    expect([done, calls.length, phases]).toEqual([true, 3, ['drain']]);
+    expect([done, calls.length, phases]).toEqual([true, 4, ['drain']]);
     expect(clock.monotonic()).toBeLessThanOrEqual(LIMITS.drainMs + 1_000 + 200);
   });
 });

@@ -1,0 +1,1 @@
+export { createPluginJournal, type PluginJournalDeps, type PluginJournalOptions } from './behavior.ts';

@@ -1,0 +1,44 @@
+import type { PluginEvent } from '../../src/domain/event.ts';
+import type { SideRow } from '../../src/domain/rows.ts';
+import type { ActorRef } from '../../src/runtime/ref.ts';
+import type { PluginFault } from '../../src/sandbox/port.ts';
+
+type LogRow = Extract<SideRow, { table: 'plugin_log_entries' }>;
+export type LogSource = LogRow['source'];
+export type LogType = LogRow['type'];
+
+/** Whose runs and lines they are. */
+export interface JournaledPlugin {
+  readonly teamId: number;
+  readonly pluginId: number;
+  readonly pluginConfigId: number;
+  /** `posthog_plugin.log_level`; undefined or 0: the default of the process decides (LG-1). */
+  readonly logLevel: number | undefined;
+}
+
+/** One event on which processEvent failed. */
+export interface FailedRun {
+  readonly fault: PluginFault;
+  /** As it went on. */
+  readonly event: PluginEvent;
+}
+
+export type PluginJournalMessage =
+  /** PE-7: what became of the events of one batch. */
+  | {
+      readonly type: 'count-runs';
+      readonly plugin: JournaledPlugin;
+      readonly successes: number;
+      readonly failures: readonly FailedRun[];
+    }
+  /** Lines of one moment, in order. `lostCount`: how many more were not even kept by the sandbox. */
+  | {
+      readonly type: 'log-lines';
+      readonly plugin: JournaledPlugin;
+      readonly source: LogSource;
+      readonly lines: readonly { readonly type: LogType; readonly message: string }[];
+      readonly lostCount: number;
+    }
+  /** Write out what is counted; `replyTo` is told when the row writer has it. */
+  | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> }
+  | { readonly type: 'self:flush-due' };
