@@ -51,7 +51,6 @@ const REASONS = {
     'RELOAD_PLUGIN_JITTER_MAX_MS',
     'PLUGIN_LOAD_SEQUENTIALLY',
   ],
-  'this version of Troupe keeps no log of plugins': ['PLUGINS_DEFAULT_LOG_LEVEL'],
   'the inspector shows who has been at one event for longest, and TROUPE_PLUGIN_DEADLINE_MS ends it': ['PIPELINE_STEP_STALLED_LOG_TIMEOUT'],
   'this version of Troupe has no scheduled jobs': [
     'JOB_QUEUES',
