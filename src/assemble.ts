@@ -5,29 +5,23 @@ import { createClickHouse } from './clickhouse/client.ts';
 import { ensureClickHouseSchema } from './clickhouse/migrate.ts';
 import type { ClickHouse } from './clickhouse/port.ts';
 import type { Closers } from './closers.ts';
-import { kafkaTls } from './config/kafka-tls.ts';
 import { isVerified } from './config/rules.ts';
-import { pemOfTextOrFile } from './config/pem.ts';
+import { pemOf } from './config/pem.ts';
 import type { Config } from './config/schema.ts';
-import { clickHouseTarget, kafkaTarget, postgresTarget, redisTarget } from './contact-targets.ts';
-import { contact, ContactError, explained, type ContactOptions } from './contact.ts';
+import { clickHouseTarget, kafkaTarget, postgresTarget } from './contact-targets.ts';
+import { contact, explained } from './contact.ts';
 import { outputTopics } from './domain/output-topics.ts';
 import { startEmbeddedClickHouse } from './embedded/clickhouse.ts';
 import { openEmbeddedLog } from './embedded/log.ts';
 import { keepEmbeddedPostgres } from './embedded/postgres-kept.ts';
-import { createEmbeddedStateStore } from './embedded/state-store.ts';
 import { createKafkaAdmin } from './kafka/admin.ts';
-import type { KafkaConnection } from './kafka/connection.ts';
 import { createKafkaConsumer } from './kafka/consumer.ts';
 import { tryKafka } from './kafka/first-contact.ts';
 import { ProduceError, type RecordConsumer, type RecordProducer, type TopicAdmin } from './kafka/port.ts';
-import { createKafkajsProducer } from './kafka/producer-kafkajs.ts';
-import type { KafkaProducerOptions } from './kafka/lane-producer.ts';
-import { createKafkaProducer } from './kafka/producer.ts';
 import { createPostgresClient, type PostgresClient } from './postgres/client.ts';
 import { ensureSchema } from './postgres/migrate.ts';
-import { createRedisStateStore } from './redis/client.ts';
-import { tryRedis } from './redis/first-contact.ts';
+import { kafkaConnection, kafkaProducer, requireTopics } from './open-kafka.ts';
+import { openStateStore } from './open-state-store.ts';
 import type { StateStore } from './redis/port.ts';
 import type { Clock, Random } from './runtime/clock.ts';
 import { requireVersion } from './server-versions.ts';
@@ -108,10 +102,6 @@ export async function assemble(deps: AssembleDeps): Promise<Parts> {
   return { ...log, postgres, output, clickhouse: output.type === 'clickhouse' ? output.clickhouse : undefined, stateStore, summary };
 }
 
-const contactOptions = ({ config, clock }: AssembleDeps): ContactOptions => ({ clock, limitMs: config.server.contactTimeoutMs });
-
-const pemOf = (value: string | undefined): string | undefined => (value === undefined ? undefined : pemOfTextOrFile(value));
-
 // ── Kafka, or the embedded log ─────────────────────────────────────────────────────────────────────────────────────────
 
 async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Parts, 'producer' | 'createConsumer' | 'admin'>> {
@@ -133,7 +123,7 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
   const connection = kafkaConnection(config);
   const at = kafka.hosts.join(', ');
   const target = kafkaTarget(config);
-  await contact(target, contactOptions(deps), () => tryKafka(connection));
+  await contact(target, { clock, limitMs: config.server.contactTimeoutMs }, () => tryKafka(connection));
   const admin = createKafkaAdmin({ connection, clock, topicCreationTimeoutMs: kafka.topicCreationTimeoutMs });
   closers.push('the Kafka admin client', () => admin.close());
   const { contactTimeoutMs } = config.server;
@@ -165,52 +155,6 @@ async function openLog(deps: AssembleDeps, summary: string[]): Promise<Pick<Part
         partitionsConsumedConcurrently: 16,
       }),
   };
-}
-
-function kafkaProducer(
-  { config: { kafka }, clock }: AssembleDeps,
-  connection: KafkaConnection,
-  more: Pick<KafkaProducerOptions, 'lingerMs' | 'compression'>,
-): RecordProducer {
-  const options = {
-    connection,
-    clock,
-    maxQueuedBytes: kafka.producerQueueBytes,
-    maxBatchBytes: kafka.producerBatchBytes,
-    ...(kafka.metadataRefreshMs === undefined ? {} : { topicRefreshMs: kafka.metadataRefreshMs }),
-    ...more,
-  };
-  return kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);
-}
-
-function kafkaConnection(config: Config): KafkaConnection {
-  const { kafka } = config;
-  const logsIn = kafka.securityProtocol.startsWith('sasl');
-  return {
-    brokers: kafka.hosts,
-    clientId: kafka.clientId ?? 'troupe',
-    ssl: kafkaTls(kafka, isVerified(config, 'kafka')),
-    logLevel: kafka.clientLogLevel,
-    ...(logsIn
-      ? { sasl: { mechanism: kafka.saslMechanism ?? 'plain', username: kafka.saslUser ?? '', password: kafka.saslPassword ?? '' } }
-      : {}),
-  };
-}
-
-/** Rule K-1: missing topics are created with the broker's defaults; where that is not allowed, the message names them. */
-async function requireTopics(admin: TopicAdmin, wanted: readonly string[]): Promise<void> {
-  let refusal = '';
-  try {
-    await admin.ensureTopics(wanted.map((topic) => ({ topic, partitions: -1 })));
-  } catch (error) {
-    if (!(error instanceof Error && error.name === 'KafkaJSAggregateError')) throw error;
-    refusal = (error as Error & { errors: readonly Error[] }).errors[0]?.message ?? error.message;
-  }
-  const present = await admin.describeTopics(wanted);
-  const missing = wanted.filter((topic) => !present.has(topic));
-  if (missing.length > 0) {
-    throw new Error(`it has no topic ${missing.join(', ')}, and did not let us create it${refusal === '' ? '' : ` (${refusal})`}`);
-  }
 }
 
 /** Output kafka: a producer of its own, and the topics of section 4, which are made like all others (K-1). */
@@ -272,7 +216,7 @@ async function openPostgres(deps: AssembleDeps, summary: string[]): Promise<Post
     random,
   });
   closers.push('the PostgreSQL pool', () => client.close());
-  await contact(target, contactOptions(deps), async () => {
+  await contact(target, { clock, limitMs: config.server.contactTimeoutMs }, async () => {
     const [server] = await client.run<{ version: string }>(
       { name: 'version', text: `SELECT current_setting('server_version') AS version` },
       [],
@@ -321,7 +265,7 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Cl
   });
   closers.push('the ClickHouse client', () => client.close());
   const target = clickHouseTarget({ url, user, database: settings.database });
-  await contact(target, contactOptions(deps), async () => {
+  await contact(target, { clock, limitMs: config.server.contactTimeoutMs }, async () => {
     const [server] = await client.query<{ version: string }>('SELECT version() AS version');
     requireVersion('ClickHouse', server?.version ?? '');
   });
@@ -334,33 +278,4 @@ function clickHouseUrl(host: string, secure: boolean): string {
   if (/^https?:\/\//.test(host)) return host;
   const scheme = secure ? 'https' : 'http';
   return /:\d+$/.test(host) ? `${scheme}://${host}` : `${scheme}://${host}:${secure ? 8443 : 8123}`;
-}
-
-// ── Redis ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-async function openStateStore(deps: AssembleDeps, summary: string[]): Promise<StateStore> {
-  const { config, clock, closers } = deps;
-  if (config.redis.url !== undefined) return openRedis(deps, config.redis.url, summary);
-  const dir = join(resolve(config.server.dataDir), 'state');
-  const store = await createEmbeddedStateStore({ dir, clock });
-  closers.push('the embedded state store', () => store.close());
-  summary.push(`state store embedded, ${dir}`);
-  return store;
-}
-
-/** Redis holds hints: one that is away stops nothing. One that refuses us would refuse for ever, and nobody would notice. */
-async function openRedis({ config, clock, closers }: AssembleDeps, url: string, summary: string[]): Promise<StateStore> {
-  const { timeoutMs, ca } = config.redis;
-  const options = { url, timeoutMs, ca: pemOf(ca), isVerified: isVerified(config, 'redis') };
-  let state = '';
-  try {
-    await contact(redisTarget(url), { clock, limitMs: timeoutMs }, () => tryRedis(options));
-  } catch (error) {
-    if (!(error instanceof ContactError) || !error.passes) throw error;
-    state = `, which does not answer (${error.reason}); going on without it`;
-  }
-  const store = createRedisStateStore(options);
-  closers.push('the Redis client', () => store.close());
-  summary.push(`Redis       at ${URL.parse(url)?.host ?? url}${state}`);
-  return store;
 }

@@ -48,6 +48,14 @@ const SIGNS: readonly Sign[] = [
     headline: 'it wants a client certificate that it knows',
     remedy: 'clientCertificate',
   },
+  // Before the login: PostgreSQL says both in one sentence.
+  {
+    pattern: /no pg_hba\.conf entry .*(no encryption|SSL off)/,
+    kind: 'encryption',
+    headline: 'it lets nobody in from here without encryption',
+    remedy: 'encryption',
+  },
+  { pattern: /does not support SSL connections/, kind: 'encryption', headline: 'it does not speak TLS', remedy: 'encryption' },
   {
     pattern:
       /KafkaJSSASLAuthenticationError|SASL[ \w-]+authentication failed|mechanism is not supported|UNSUPPORTED_SASL_MECHANISM|ILLEGAL_SASL_STATE|\b(28P01|28000|516)\b|WRONGPASS|NOAUTH|invalid username-password pair/,
@@ -57,7 +65,7 @@ const SIGNS: readonly Sign[] = [
   },
   {
     pattern:
-      /\b(ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG|does not support SSL connections)\b|before secure TLS connection|HPE_INVALID|Protocol error, got/,
+      /\b(ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)\b|before secure TLS connection|HPE_INVALID|Protocol error, got/,
     kind: 'cut',
   },
   { pattern: /\b(ECONNRESET|EPIPE)\b|socket hang up|Closed connection|Connection is closed|terminated unexpectedly/, kind: 'cut' },

@@ -15,6 +15,9 @@ export function kafkaTarget({ kafka }: Config): ContactTarget {
     },
     addresses: kafka.hosts.map((host) => addressOf(`tcp://${host}`, 9092)),
     usesTls: kafka.securityProtocol === 'ssl' || kafka.securityProtocol === 'sasl_ssl',
+    ...(kafka.securityProtocol.startsWith('sasl')
+      ? {}
+      : { hangsUp: { headline: 'it hangs up at the first question, as a listener does that wants a login', remedy: 'login' } }),
   };
 }
 

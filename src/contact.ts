@@ -11,6 +11,8 @@ export interface ContactTarget {
   /** Where it listens; none for a unix socket. */
   readonly addresses: readonly Address[];
   readonly usesTls: boolean;
+  /** What it means that it takes connections, speaks as it is spoken to, and hangs up. */
+  readonly hangsUp?: { readonly headline: string; readonly remedy: Remedy };
 }
 
 export interface ContactOptions {
@@ -20,6 +22,8 @@ export interface ContactOptions {
 }
 
 const RETRY_MS = 250;
+/** A server that hangs up may be on its way up or down, though more often it never wants to hear from us: it is asked so often. */
+const HANG_UPS_COUNT = 8;
 
 /** A first contact that failed; its message is meant for an operator. */
 export class ContactError extends Error {
@@ -43,6 +47,7 @@ export class ContactError extends Error {
 export async function contact<T>(target: ContactTarget, { clock, limitMs }: ContactOptions, attempt: () => Promise<T>): Promise<T> {
   const deadline = clock.monotonic() + limitMs;
   let last: Error | undefined;
+  let hangUps = 0;
   for (;;) {
     const outcome = await within(clock, deadline, attempt());
     if (outcome.type === 'done') return outcome.result;
@@ -50,8 +55,9 @@ export async function contact<T>(target: ContactTarget, { clock, limitMs }: Cont
       throw refusal(target, await explain(target, last), last ?? new Error(`it did not answer within ${limitMs} ms`));
     last = outcome.error;
     const diagnosis = await explain(target, last);
-    const isOver = clock.monotonic() + RETRY_MS >= deadline;
-    if (diagnosis.kind !== 'unreachable' || isOver) throw refusal(target, diagnosis, last);
+    if (diagnosis.kind === 'cut') hangUps++;
+    const mayPass = diagnosis.kind === 'unreachable' || (diagnosis.kind === 'cut' && hangUps < HANG_UPS_COUNT);
+    if (!mayPass || clock.monotonic() + RETRY_MS >= deadline) throw refusal(target, diagnosis, last);
     await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
   }
 }
@@ -87,7 +93,7 @@ async function within<T>(clock: Clock, deadline: number, work: Promise<T>): Prom
  * What the error says; where it says no more than that the connection was cut or made no sense, what the listener itself shows:
  * a client that speaks TLS to a plain port, or the other way round, sees exactly that.
  */
-async function explain({ addresses, usesTls }: ContactTarget, error: Error | undefined): Promise<Diagnosis> {
+async function explain({ addresses, usesTls, hangsUp }: ContactTarget, error: Error | undefined): Promise<Diagnosis> {
   const said = error === undefined ? { kind: 'unreachable' as const } : diagnose(error);
   if (said.kind !== 'unknown' && said.kind !== 'cut') return said;
   for (const address of addresses) {
@@ -99,14 +105,14 @@ async function explain({ addresses, usesTls }: ContactTarget, error: Error | und
       return { kind: 'encryption', headline: `the port does not speak TLS, and the settings ask for it`, remedy: 'encryption' };
     }
   }
-  return said.kind === 'cut' ? { kind: 'unreachable' } : said;
+  return said.kind === 'cut' ? { ...said, ...hangsUp } : said;
 }
 
 function refusal({ what, settings }: ContactTarget, { kind, headline, remedy = 'address' }: Diagnosis, error: Error): ContactError {
   const said = error.message.trim().replace(/\.$/, '');
   const reason = headline === undefined ? said : `${headline} (${said})`;
   const message = `${what} cannot be used: ${reason}. Put it right there, or correct ${settings[remedy] ?? settings.address}.`;
-  return new ContactError(message, { reason, passes: kind === 'unreachable', cause: error });
+  return new ContactError(message, { reason, passes: kind === 'unreachable' || kind === 'cut', cause: error });
 }
 
 function asError(thrown: unknown): Error {

@@ -13,6 +13,11 @@ export function pemOfTextOrFile(value: string, readFile: (path: string) => strin
   return value.includes(BEGIN) ? withLineEnds(value) : readFile(value);
 }
 
+/** The same for a setting that may be unset. */
+export function pemOf(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : pemOfTextOrFile(value);
+}
+
 /** What a PEM text holds first; undefined when nothing in it can be read. A key with a passphrase cannot be read. */
 export function kindOfPem(pem: string): 'certificate' | 'key' | undefined {
   if (readCertificate(pem) !== undefined) return 'certificate';

@@ -10,7 +10,7 @@ import { processInfo } from './postgres/process.ts';
 
 /**
  * A PostgreSQL server of our own, for one machine and no setup: real binaries from npm, a data folder, a unix socket
- * and no TCP port.
+ * and no TCP port (unless its settings ask for one).
  *
  * I1  At most one living process of ours uses a data folder (claim.ts); two servers never run on the same data.
  * I2  The server ends when its owner ends, also by kill -9: a guard, a shell that waits for its input to close, tells it
@@ -197,8 +197,8 @@ async function whenReady(server: Server, places: Places, clock: Clock, timeoutMs
 function serverArgs(places: Places, settings: Readonly<Record<string, string>> = {}): string[] {
   const all = {
     ...DEFAULT_SETTINGS,
-    ...settings,
     listen_addresses: '',
+    ...settings,
     unix_socket_directories: places.socketDir,
     unix_socket_permissions: '0700',
   };

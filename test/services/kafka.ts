@@ -7,7 +7,7 @@ import { sweepLeftBehind } from './left-behind.ts';
 import { freePorts } from './ports.ts';
 
 export type { KafkaNode } from './kafka/node.ts';
-export type Listener = 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT';
+export type Listener = 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL';
 
 export interface KafkaClusterOptions {
   /** 1 by default; with 3, topics have three replicas and leaders can be killed. */
@@ -16,9 +16,9 @@ export interface KafkaClusterOptions {
   readonly heapMb?: number;
   /** More lines of server.properties. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>;
-  /** PEM texts; opens the SSL listener. With `clientCa` it asks for client certificates. */
+  /** PEM texts; opens the SSL listener, which with `clientCa` asks for client certificates, and SASL_SSL when there are `users`. */
   readonly tls?: { readonly key: string; readonly cert: string; readonly clientCa?: string };
-  /** Name to password; opens the SASL_PLAINTEXT listener (PLAIN, SCRAM-SHA-256). */
+  /** Name to password; opens the SASL_PLAINTEXT listener (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512). */
   readonly users?: Readonly<Record<string, string>>;
   readonly startTimeoutMs?: number;
 }
@@ -42,7 +42,12 @@ export async function startKafka(options: KafkaClusterOptions = {}): Promise<Kaf
   if (left.length > 0) console.warn(`Ended servers that a killed test left behind: ${left.join(', ')}`);
   const jars = await installKafka();
   const dir = await mkdtemp(join(tmpdir(), 'troupe-kafka-'));
-  const listeners = ['PLAINTEXT', 'CONTROLLER', ...(tls ? ['SSL'] : []), ...(users ? ['SASL_PLAINTEXT'] : [])];
+  const listeners = [
+    'PLAINTEXT',
+    'CONTROLLER',
+    ...(tls ? ['SSL'] : []),
+    ...(users ? ['SASL_PLAINTEXT', ...(tls ? ['SASL_SSL'] : [])] : []),
+  ];
   const ports = await freePorts(count * listeners.length);
   const nodes = Array.from({ length: count }, (_, i) =>
     createKafkaNode({
@@ -101,6 +106,11 @@ function nodeProperties(nodes: readonly KafkaNode[], index: number, dir: string,
 function securityProperties({ tls, users }: KafkaClusterOptions): Properties {
   const plainUsers = Object.entries(users ?? {}).map(([name, password]) => ` user_${name}="${password}"`);
   const module = (name: string, rest = ''): string => `org.apache.kafka.common.security.${name} required${rest};`;
+  const logins = (listener: string): Properties => ({
+    [`listener.name.${listener}.plain.sasl.jaas.config`]: module('plain.PlainLoginModule', plainUsers.join('')),
+    [`listener.name.${listener}.scram-sha-256.sasl.jaas.config`]: module('scram.ScramLoginModule'),
+    [`listener.name.${listener}.scram-sha-512.sasl.jaas.config`]: module('scram.ScramLoginModule'),
+  });
   return {
     ...(tls && {
       'ssl.keystore.type': 'PEM',
@@ -108,15 +118,11 @@ function securityProperties({ tls, users }: KafkaClusterOptions): Properties {
       'ssl.keystore.certificate.chain': oneLine(tls.cert),
     }),
     ...(tls?.clientCa !== undefined && {
-      'ssl.client.auth': 'required',
+      'listener.name.ssl.ssl.client.auth': 'required',
       'ssl.truststore.type': 'PEM',
       'ssl.truststore.certificates': oneLine(tls.clientCa),
     }),
-    ...(users && {
-      'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256',
-      'listener.name.sasl_plaintext.plain.sasl.jaas.config': module('plain.PlainLoginModule', plainUsers.join('')),
-      'listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config': module('scram.ScramLoginModule'),
-    }),
+    ...(users && { 'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512', ...logins('sasl_plaintext'), ...logins('sasl_ssl') }),
   };
 }
 

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Identity } from './certificates.ts';
 import { registerServer, sweepLeftBehind } from './left-behind.ts';
 
 /** Rejects with the reason when this machine has no redis-server. */
@@ -22,7 +23,15 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-export async function startRedis(options: { readonly appendOnly?: boolean; readonly port?: number } = {}): Promise<TestRedis> {
+export interface RedisServerOptions {
+  readonly appendOnly?: boolean;
+  readonly port?: number;
+  /** Speaks TLS on `port`, and nothing else there. */
+  readonly tls?: Identity;
+  readonly password?: string;
+}
+
+export async function startRedis(options: RedisServerOptions = {}): Promise<TestRedis> {
   sweepLeftBehind();
   const dir = await mkdtemp(join(tmpdir(), 'troupe-redis-'));
   const socket = join(dir, 'redis.sock');
@@ -30,8 +39,8 @@ export async function startRedis(options: { readonly appendOnly?: boolean; reado
 
   async function start(): Promise<void> {
     const args = [
-      '--port',
-      String(options.port ?? 0),
+      ...(options.tls === undefined ? ['--port', String(options.port ?? 0)] : tlsArguments(options.port ?? 0, options.tls)),
+      ...(options.password === undefined ? [] : ['--requirepass', options.password]),
       '--bind',
       '127.0.0.1',
       '--unixsocket',
@@ -70,7 +79,7 @@ export async function startRedis(options: { readonly appendOnly?: boolean; reado
 
   await start();
   return {
-    url: options.port === undefined ? socket : `redis://127.0.0.1:${options.port}`,
+    url: options.port === undefined ? socket : `${options.tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${options.port}`,
     start,
     kill: () => end('SIGKILL'),
     async stop() {
@@ -78,6 +87,11 @@ export async function startRedis(options: { readonly appendOnly?: boolean; reado
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+function tlsArguments(port: number, { certFile, keyFile }: Identity): string[] {
+  const files = ['--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-ca-cert-file', certFile];
+  return ['--port', '0', '--tls-port', String(port), ...files, '--tls-auth-clients', 'no'];
 }
 
 function answers(path: string): Promise<boolean> {

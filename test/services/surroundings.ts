@@ -50,7 +50,7 @@ export async function requireSurroundings(): Promise<Availability> {
 }
 
 /** Debian's server where there is one, as most operators run an older major than ours. */
-async function postgresKind(): Promise<PostgresKind> {
+export async function postgresKind(): Promise<PostgresKind> {
   try {
     await probePostgres('debian');
     return 'debian';

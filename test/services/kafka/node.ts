@@ -25,7 +25,7 @@ export interface KafkaNode {
   readonly ports: Readonly<Record<string, number>>;
   readonly logFile: string;
   readonly running: boolean;
-  /** Writes the configuration and an empty log. `users`: SCRAM-SHA-256 names and passwords. */
+  /** Writes the configuration and an empty log. `users`: names and passwords for SCRAM. */
   format(properties: string, users: Readonly<Record<string, string>>): Promise<void>;
   /** Resolves when the broker says that it is up. @throws Error with the end of its log when it does not come up. */
   start(): Promise<void>;
@@ -66,10 +66,9 @@ export function createKafkaNode(options: KafkaNodeOptions): KafkaNode {
     async format(properties, users) {
       await mkdir(dir, { recursive: true });
       await writeFile(config, properties);
-      const scram = Object.entries(users).flatMap(([name, password]) => [
-        '--add-scram',
-        `SCRAM-SHA-256=[name=${name},password=${password}]`,
-      ]);
+      const scram = Object.entries(users).flatMap(([name, password]) =>
+        ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) => ['--add-scram', `${mechanism}=[name=${name},password=${password}]`]),
+      );
       const format = javaArguments('kafka.tools.StorageTool', 'format', '--ignore-formatted', '-t', CLUSTER_ID, '-c', config, ...scram);
       await run('java', format);
     },

@@ -1,0 +1,38 @@
+import { join, resolve } from 'node:path';
+import type { AssembleDeps } from './assemble.ts';
+import { pemOf } from './config/pem.ts';
+import { isVerified } from './config/rules.ts';
+import { redisTarget } from './contact-targets.ts';
+import { contact, ContactError } from './contact.ts';
+import { createEmbeddedStateStore } from './embedded/state-store.ts';
+import { createRedisStateStore } from './redis/client.ts';
+import { tryRedis } from './redis/first-contact.ts';
+import type { StateStore } from './redis/port.ts';
+
+/** Redis, or the embedded state store. Adds the line that says which to `summary`. */
+export async function openStateStore(deps: AssembleDeps, summary: string[]): Promise<StateStore> {
+  const { config, clock, closers } = deps;
+  if (config.redis.url !== undefined) return openRedis(deps, config.redis.url, summary);
+  const dir = join(resolve(config.server.dataDir), 'state');
+  const store = await createEmbeddedStateStore({ dir, clock });
+  closers.push('the embedded state store', () => store.close());
+  summary.push(`state store embedded, ${dir}`);
+  return store;
+}
+
+/** Redis holds hints: one that is away stops nothing. One that refuses us would refuse for ever, and nobody would notice. */
+async function openRedis({ config, clock, closers }: AssembleDeps, url: string, summary: string[]): Promise<StateStore> {
+  const { timeoutMs, ca } = config.redis;
+  const options = { url, timeoutMs, ca: pemOf(ca), isVerified: isVerified(config, 'redis') };
+  let state = '';
+  try {
+    await contact(redisTarget(url), { clock, limitMs: timeoutMs }, () => tryRedis(options));
+  } catch (error) {
+    if (!(error instanceof ContactError) || !error.passes) throw error;
+    state = `, which does not answer (${error.reason}); going on without it`;
+  }
+  const store = createRedisStateStore(options);
+  closers.push('the Redis client', () => store.close());
+  summary.push(`Redis       at ${URL.parse(url)?.host ?? url}${state}`);
+  return store;
+}
