@@ -269,7 +269,9 @@ async function openClickHouse(deps: AssembleDeps, summary: string[]): Promise<Cl
     const [server] = await client.query<{ version: string }>('SELECT version() AS version');
     requireVersion('ClickHouse', server?.version ?? '');
   });
-  await explained(target, () => ensureClickHouseSchema(client, { database: settings.database, migrate: deps.migrate }));
+  // The embedded database is nobody else's: a newer Troupe adds to it what it needs.
+  const migrate = deps.migrate || settings.host === undefined;
+  summary.push(...(await explained(target, () => ensureClickHouseSchema(client, { database: settings.database, migrate }))));
   return { type: 'clickhouse', clickhouse: client };
 }
 

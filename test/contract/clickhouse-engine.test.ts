@@ -1,14 +1,19 @@
 import { describe } from 'vitest';
+import { ensureClickHouseSchema } from '../../src/clickhouse/migrate.ts';
+import { POSTHOG_CLICKHOUSE } from '../kit/posthog-clickhouse.ts';
 import { requireService } from '../services/availability.ts';
 import { probeClickHouse, startClickHouse } from '../services/clickhouse.ts';
 import { describeClickHouse, type StoredEvent } from './clickhouse.ts';
 
 const engine = await requireService('ClickHouse engine', probeClickHouse);
 
-describe.skipIf(!engine.available)('the real engine', () => {
-  describeClickHouse('engine over HTTP', async () => {
-    const server = await startClickHouse();
+/** @param tables our own, or those of a PostHog that were migrated */
+function describeEngine(name: string, tables: 'ours' | 'of a PostHog'): void {
+  describeClickHouse(name, async () => {
+    const server = await startClickHouse({ tables: false });
     const clickhouse = server.client();
+    if (tables === 'of a PostHog') for (const statement of POSTHOG_CLICKHOUSE.values()) await clickhouse.command(statement);
+    await ensureClickHouseSchema(clickhouse, { database: 'default', migrate: tables === 'of a PostHog' });
     return {
       clickhouse,
       events: (topic) =>
@@ -23,4 +28,9 @@ describe.skipIf(!engine.available)('the real engine', () => {
       close: () => server.stop(),
     };
   });
+}
+
+describe.skipIf(!engine.available)('the real engine', () => {
+  describeEngine('engine over HTTP', 'ours');
+  describeEngine('engine over HTTP, on the tables of a PostHog', 'of a PostHog');
 });

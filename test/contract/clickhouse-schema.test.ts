@@ -4,22 +4,12 @@ import type { ClickHouse } from '../../src/clickhouse/port.ts';
 import { CREATE_STATEMENTS } from '../../src/clickhouse/tables.ts';
 import { observe } from '../../src/observe/facts.ts';
 import { eventRow, testSettlement } from '../kit/event-rows.ts';
+import { POSTHOG_CLICKHOUSE } from '../kit/posthog-clickhouse.ts';
 import { requireService } from '../services/availability.ts';
 import { probeClickHouse, startClickHouse, type TestClickHouse } from '../services/clickhouse.ts';
 import { blockOf } from './clickhouse.ts';
 
 const engine = await requireService('ClickHouse engine', probeClickHouse);
-
-/** PostHog's table as spec/ingestion.md 4.1 has it, with one of its materialized columns. */
-const POSTHOG_EVENTS = `CREATE TABLE events (
-  uuid UUID, event VARCHAR, properties VARCHAR CODEC(ZSTD(3)), timestamp DateTime64(6, 'UTC'), team_id Int64,
-  distinct_id VARCHAR, elements_chain VARCHAR, created_at DateTime64(6, 'UTC'), person_id UUID,
-  person_created_at DateTime64(3), person_properties VARCHAR CODEC(ZSTD(3)), group0_properties VARCHAR CODEC(ZSTD(3)),
-  group0_created_at DateTime64(3), person_mode Enum8('full' = 0, 'propertyless' = 1, 'force_upgrade' = 2),
-  \`$group_0\` VARCHAR MATERIALIZED replaceRegexpAll(JSONExtractRaw(properties, '$group_0'), '^"|"$', ''),
-  _timestamp DateTime, _offset UInt64, inserted_at Nullable(DateTime64(6, 'UTC')) DEFAULT now64()
-) ENGINE = ReplacingMergeTree(_timestamp) PARTITION BY toYYYYMM(timestamp)
-ORDER BY (team_id, toDate(timestamp), event, cityHash64(distinct_id), cityHash64(uuid)) SAMPLE BY cityHash64(distinct_id)`;
 
 describe.skipIf(!engine.available)('the tables of ClickHouse', () => {
   let server: TestClickHouse;
@@ -33,48 +23,88 @@ describe.skipIf(!engine.available)('the tables of ClickHouse', () => {
     for (const name of CREATE_STATEMENTS.keys()) await clickhouse.command(`DROP TABLE IF EXISTS ${name} SYNC`);
   });
 
-  const ensure = (migrate = false): Promise<void> => ensureClickHouseSchema(clickhouse, { database: 'default', migrate });
+  const ensure = (migrate = false): Promise<readonly string[]> => ensureClickHouseSchema(clickhouse, { database: 'default', migrate });
 
-  it('are made where they are absent, and pass their own check ever after', async () => {
-    await ensure();
-    await ensure();
+  const complaint = (): Promise<string> =>
+    ensure().then(
+      () => '',
+      (error: Error) => error.message,
+    );
+  const createPostHog = async (): Promise<void> => {
+    for (const statement of POSTHOG_CLICKHOUSE.values()) await clickhouse.command(statement);
+  };
+  /** All that a migration could change. */
+  const everything = (): Promise<readonly { readonly name: string; readonly statement: string }[]> =>
+    clickhouse.query("SELECT name, create_table_query AS statement FROM system.tables WHERE database = 'default' ORDER BY name");
+
+  it('are made in a database that has none, and pass their own check ever after', async () => {
+    expect(await ensure()).toEqual([`ClickHouse: made ${CREATE_STATEMENTS.size} tables in a database that had none of them`]);
+    expect(await ensure()).toEqual([]);
+    expect(await ensure(true)).toEqual([]);
     const names = await clickhouse.query<{ name: string }>("SELECT name FROM system.tables WHERE database = 'default' ORDER BY name");
     expect(names.map(({ name }) => name)).toEqual([...CREATE_STATEMENTS.keys()].sort());
   });
 
-  it('of PostHog lack three columns and some settings: the message names each and its ALTER, and nothing is altered', async () => {
-    await clickhouse.command(POSTHOG_EVENTS);
+  it('of PostHog lack two columns, three settings and a projection: the message names each and its ALTER, and nothing is altered', async () => {
+    await createPostHog();
+    const before = await everything();
     await expect(ensure()).rejects.toMatchObject({ kind: 'misconfigured' });
-    const message = await ensure().then(
-      () => '',
-      (error: Error) => error.message,
-    );
-    expect(message).toContain(
-      'column events._topic is missing. Run: ALTER TABLE events ADD COLUMN IF NOT EXISTS _topic LowCardinality(String)',
-    );
-    expect(message).toContain('ALTER TABLE events ADD COLUMN IF NOT EXISTS _partition UInt64');
-    expect(message).toContain('ALTER TABLE events MODIFY SETTING non_replicated_deduplication_window = 10000');
-    expect(message).not.toContain('_offset UInt64');
-    const columns = await clickhouse.query("SELECT name FROM system.columns WHERE table = 'events' AND name = '_topic'");
-    expect(columns).toEqual([]);
+    const [head, ...lines] = (await complaint()).split('\n');
+    expect(head).toBe('The ClickHouse tables cannot be used (--migrate runs what is named here):');
+    expect(lines).toEqual([
+      '- column events._topic is missing. Run: ALTER TABLE events ADD COLUMN IF NOT EXISTS _topic LowCardinality(String)',
+      '- column events._partition is missing. Run: ALTER TABLE events ADD COLUMN IF NOT EXISTS _partition UInt64',
+      ...['deduplicate_merge_projection_mode', 'lightweight_mutation_projection_mode', 'non_replicated_deduplication_window'].map(
+        (setting) => expect.stringContaining(`ALTER TABLE events MODIFY SETTING ${setting} = `) as unknown,
+      ),
+    ]);
+    expect(await everything()).toEqual(before);
   });
 
-  it('of PostHog are put right by --migrate with their rows kept, and then take blocks and answer from the projection', async () => {
-    await clickhouse.command(POSTHOG_EVENTS);
+  it('of PostHog are put right by --migrate, which says each statement and leaves rows and other tables alone', async () => {
+    await createPostHog();
     await clickhouse.command("INSERT INTO events (uuid, event, team_id, timestamp) VALUES (generateUUIDv4(), 'old', 1, '2026-01-01')");
-    await ensure(true);
-    await ensure();
+    const before = await everything();
+    const lines = await ensure(true);
+    expect(
+      lines.map((line) => line.replace(/^ClickHouse: ran ALTER TABLE events (ADD|MODIFY) (\w+) (IF NOT EXISTS )?(\w+).*/, '$2 $4')),
+    ).toEqual([
+      'COLUMN _topic',
+      'COLUMN _partition',
+      'SETTING deduplicate_merge_projection_mode',
+      'SETTING lightweight_mutation_projection_mode',
+      'SETTING non_replicated_deduplication_window',
+      'PROJECTION _stored_offsets',
+    ]);
+    expect(await ensure(true)).toEqual([]);
+    expect(await ensure()).toEqual([]);
+    const others = (tables: readonly { readonly name: string }[]): unknown => tables.filter(({ name }) => name !== 'events');
+    expect(others(await everything())).toEqual(others(before));
+
     const settlement = testSettlement('migrated');
-    await clickhouse.insert(blockOf(clickhouse, [eventRow(settlement, 3, { properties: '{"$group_0":"acme"}' })]));
+    await clickhouse.insert(blockOf(clickhouse, [eventRow(settlement, 3, { properties: '{"$group_0":"acme","$session_id":"s"}' })]));
     expect(await clickhouse.storedOffsets(settlement, 0)).toEqual([{ from: 3, to: 4 }]);
-    expect(await clickhouse.query('SELECT event, `$group_0` AS g FROM events ORDER BY event')).toEqual([
-      { event: '$pageview', g: 'acme' },
-      { event: 'old', g: '' },
+    expect(await clickhouse.query('SELECT event, `$group_0` AS g, `$session_id` AS s FROM events ORDER BY event')).toEqual([
+      { event: '$pageview', g: 'acme', s: 's' },
+      { event: 'old', g: '', s: '' },
     ]);
     const plan = await clickhouse.query<{ explain: string }>(
       "EXPLAIN SELECT _topic, _partition, _offset FROM events WHERE _topic = 'migrated' AND _partition = 0 AND _offset >= 0 GROUP BY _topic, _partition, _offset",
     );
     expect(plan.map(({ explain }) => explain).join('\n')).toContain('_stored_offsets');
+  });
+
+  it('of PostHog that lack one: it is named, not made, and made by --migrate', async () => {
+    await createPostHog();
+    await ensure(true);
+    for (const name of CREATE_STATEMENTS.keys()) {
+      await clickhouse.command(`RENAME TABLE ${name} TO hidden`);
+      expect(await complaint()).toContain(`- table ${name} does not exist. Run: CREATE TABLE IF NOT EXISTS ${name} (`);
+      await clickhouse.command(`RENAME TABLE hidden TO ${name}`);
+    }
+    await clickhouse.command('DROP TABLE groups SYNC');
+    expect(await ensure(true)).toEqual([expect.stringMatching(/^ClickHouse: ran CREATE TABLE IF NOT EXISTS groups \(/)]);
+    expect(await ensure()).toEqual([]);
   });
 
   it('without the projection can be used, at a cost that is stated', async () => {
