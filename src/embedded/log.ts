@@ -169,6 +169,7 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Embe
         },
         commit: (generation, watermarks) => made?.commit(generation, watermarks) ?? Promise.resolve('stale'),
         sinceHeartbeatMs: () => made?.sinceHeartbeatMs() ?? Infinity,
+        sincePollMs: () => made?.sincePollMs() ?? Infinity,
         pause: (partitions) => made?.pause(partitions),
         resume: (partitions) => made?.resume(partitions),
         async stop() {

@@ -53,6 +53,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     readonly group: KafkajsGroup;
     /** The takeover: resolves when batches may be handed over. */
     ready: Promise<void>;
+    taken: boolean;
     announced: boolean;
     revoking: Promise<void> | undefined;
   }
@@ -65,6 +66,9 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
   /** Partitions not to fetch: set aside by us (C3), or paused by the caller. Both end with the generation. */
   const setAside = new Set<string>();
   const paused = new Set<string>();
+  /** Partitions with a batch that was handed over and is not accepted. */
+  const waiting = new Set<string>();
+  let polledAtMs = -Infinity;
 
   const retry = { ...PATIENT, initialRetryTime: options.firstRetryMs };
   const consumer: Consumer = new kafkajs.Kafka(kafkajsConfig(options.connection, retry)).consumer({
@@ -86,6 +90,9 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
       },
     ],
   });
+  consumer.on(consumer.events.REQUEST, ({ payload: { apiName } }) => {
+    if (apiName === 'Fetch') polledAtMs = clock.monotonic();
+  });
   consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
     if (closing) return;
     state('kafka-consumer-crashed', { message: error.message });
@@ -104,7 +111,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     if (closing) return;
     resumeEverything();
     const membership = createMembership({ group, clock, heartbeatIntervalMs, sessionTimeoutMs, rebalanceTimeoutMs, commitTimeoutMs });
-    const mine: Held = { membership, group, ready: Promise.resolve(), announced: false, revoking: undefined };
+    const mine: Held = { membership, group, ready: Promise.resolve(), taken: false, announced: false, revoking: undefined };
     held = mine;
     state('kafka-generation-changed', { generation: membership.generation, partitions: membership.partitions.length });
     mine.ready = takeOver(mine).catch((error: unknown) => failed(mine, error));
@@ -125,6 +132,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
       memberId: membership.memberId,
       partitions: membership.partitions.map((one) => ({ ...one, committed: committed.get(keyOf(one.topic, one.partition)) })),
     });
+    mine.taken = true;
   }
 
   /** A handler failed: a bug, unless its generation was over, when giving up in this way is as good as any. */
@@ -184,12 +192,14 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     payload.resolveOffset(last.offset); // only where to fetch next; what is committed is the caller's business
     const key = keyOf(topic, partition);
     let accepted = false;
+    waiting.add(key);
     const { generation } = membership;
     const records = batch.messages.map(toRecord);
     const highWatermark = Number(batch.highWatermark);
     const acceptance = attempt(() => to.batch({ topic, partition, generation, highWatermark, records }))
       .then(() => {
         accepted = true;
+        if (!membership.over) waiting.delete(key);
         if (!membership.over && setAside.delete(key) && !paused.has(key)) consumer.resume([{ topic, partitions: [partition] }]);
       })
       .catch((error: unknown) => failed(mine, error));
@@ -212,6 +222,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     }
     setAside.clear();
     paused.clear();
+    waiting.clear();
   }
 
   // ── beginning and end ───────────────────────────────────────────────────────────────────────────────────────────
@@ -271,6 +282,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     start(to) {
       if (handlers !== undefined || closing) return Promise.reject(new Error('a Kafka consumer is started once, and not after stop'));
       handlers = to;
+      polledAtMs = clock.monotonic();
       return begin();
     },
 
@@ -281,6 +293,13 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     },
 
     sinceHeartbeatMs: () => held?.membership.sinceConfirmedMs() ?? Infinity,
+
+    sincePollMs() {
+      const sinceFetchMs = clock.monotonic() - polledAtMs;
+      const membership = held?.membership;
+      if (membership === undefined || membership.over || wantsRecords()) return sinceFetchMs;
+      return Math.min(sinceFetchMs, membership.sinceConfirmedMs());
+    },
 
     pause(partitions) {
       for (const { topic, partition } of ours(partitions)) {
@@ -298,6 +317,13 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
 
     stop: close,
   };
+
+  /** Whether any partition should be fetched now. */
+  function wantsRecords(): boolean {
+    if (held?.taken !== true) return false;
+    const isHeldBack = (key: string): boolean => waiting.has(key) || setAside.has(key) || paused.has(key);
+    return held.membership.partitions.some(({ topic, partition }) => !isHeldBack(keyOf(topic, partition)));
+  }
 
   function ours(partitions: readonly TopicPartition[]): readonly TopicPartition[] {
     const membership = held?.membership;

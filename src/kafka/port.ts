@@ -58,6 +58,12 @@ export interface RecordConsumer {
   commit(generation: number, watermarks: readonly (TopicPartition & { readonly offset: number })[]): Promise<'committed' | 'stale'>;
   /** Milliseconds since a heartbeat was sent that the broker confirmed, Infinity before the first one; zombies are bounded by it (delivery.md 3). */
   sinceHeartbeatMs(): number;
+  /**
+   * Milliseconds since the brokers last answered a fetch, also an empty one (HT-4); since `start` before the first, Infinity before that.
+   * While there is nothing to fetch on purpose (no partitions, a takeover, all of them paused or waiting for their batch to be
+   * accepted), the last confirmed heartbeat counts in its place.
+   */
+  sincePollMs(): number;
   /** Fetches nothing of these partitions until `resume` or the end of the generation, whichever comes first. */
   pause(partitions: readonly TopicPartition[]): void;
   resume(partitions: readonly TopicPartition[]): void;

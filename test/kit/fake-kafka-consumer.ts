@@ -222,6 +222,7 @@ export function createFakeConsumer(options: FakeConsumerOptions): RecordConsumer
       if (session === undefined) return Infinity;
       return clock.monotonic() - Math.min(session.confirmedMs, session.stableMs + Math.max(0, rebalanceTimeoutMs - sessionTimeoutMs));
     },
+    sincePollMs: () => (session === undefined ? Infinity : clock.monotonic() - session.confirmedMs),
     pause(partitions) {
       for (const one of owned(partitions)) if (!paused.has(keyOf(one))) paused.set(keyOf(one), Promise.withResolvers());
     },

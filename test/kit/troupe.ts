@@ -68,6 +68,7 @@ export function handConsumer() {
     commitError: undefined as Error | undefined,
     isStale: false,
     heartbeatMs: 0,
+    pollMs: 0,
     stops: 0,
   };
   const commits: Commit[] = [];
@@ -91,6 +92,7 @@ export function handConsumer() {
       return Promise.resolve('committed');
     },
     sinceHeartbeatMs: () => control.heartbeatMs,
+    sincePollMs: () => control.pollMs,
     pause: (partitions) => void paused.push(...partitions),
     resume: () => undefined,
     async stop() {

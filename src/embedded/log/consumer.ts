@@ -156,6 +156,8 @@ export function createConsumer(options: ConsumerOptions): RecordConsumer {
     },
     // The coordinator lives in this process: membership is confirmed by being alive, and ends with `stop`.
     sinceHeartbeatMs: () => (session === undefined ? Infinity : 0),
+    // Reading is a matter of this process as well: a read that fails crashes the consumer.
+    sincePollMs: () => (session === undefined ? Infinity : 0),
     pause(partitions) {
       for (const where of partitions) paused.add(keyOf(where));
     },

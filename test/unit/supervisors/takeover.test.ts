@@ -41,6 +41,7 @@ async function start(stored: readonly OffsetRange[] = []) {
     },
     commit: () => Promise.resolve('committed'),
     sinceHeartbeatMs: () => 0,
+    sincePollMs: () => 0,
     pause: () => undefined,
     resume: () => undefined,
     stop: () => Promise.resolve(),
