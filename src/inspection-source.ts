@@ -53,7 +53,7 @@ export function createInspectionSource(parts: InspectionParts): InspectionSource
     tree: (childLimitCount) => inspect()?.tree(childLimitCount) ?? { path: '/', actor: undefined, children: [], childCount: 0 },
     actors: (filter) => inspect()?.list(filter) ?? [],
     actor: (path) => inspect()?.one(path),
-    ledgers: () => Promise.resolve([...(parts.troupe()?.tree().intake.ledgers() ?? [])]),
+    ledgers: () => Promise.resolve([...(parts.troupe()?.tree().intakes.ledgers() ?? [])]),
     async person({ teamId: team, distinctId }) {
       const [[found], [row], counts] = await Promise.all([
         parts.persons.load([{ teamId: teamId(team), distinctId }]),
@@ -68,7 +68,7 @@ export function createInspectionSource(parts: InspectionParts): InspectionSource
       const ledger = parts
         .troupe()
         ?.tree()
-        .intake.ledgers()
+        .intakes.ledgers()
         .find((one) => one.topic === parts.inputTopic && one.partition === partition);
       if (found === undefined && actor === undefined) return undefined;
       return {

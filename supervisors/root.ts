@@ -6,7 +6,7 @@
  *     ├── plugins   one per enabled plugin config
  *     ├── people    one per active (team, distinct_id), many thousands
  *     ├── teams     one per active team
- *     └── routers   one per assigned partition; with the consumer, the intake
+ *     └── routers   one per assigned partition; with their consumer, an intake: one per input topic
  *
  * A crash in a writer or a router takes everything with it: what they held can only be given again by Kafka, from the
  * committed watermark, so the tree is built anew and the takeover finds out what is stored. A crash anywhere else stays there.
@@ -25,7 +25,7 @@ import { createPrefetch } from '../actors/person-writer/index.ts';
 import type { Team } from '../src/domain/team.ts';
 import type { DropList } from '../src/domain/token.ts';
 import type { Ledger } from '../src/kafka/ledger.ts';
-import type { RecordConsumer, RecordProducer } from '../src/kafka/port.ts';
+import type { RecordProducer } from '../src/kafka/port.ts';
 import { state as stateFact } from '../src/observe/facts.ts';
 import type { GroupStore, PersonStore, PluginConfigStore, TeamStore } from '../src/postgres/port.ts';
 import type { StateStore } from '../src/redis/port.ts';
@@ -36,9 +36,10 @@ import { createActorSystem, type ActorSystem } from '../src/runtime/system.ts';
 import type { AnyRef } from '../src/runtime/ref.ts';
 import type { Sandbox } from '../src/sandbox/port.ts';
 import { TREE_BACKOFF, TREE_BUDGET } from './budgets.ts';
+import { createIntakes, type Intakes } from './intakes.ts';
 import type { Output } from './output.ts';
 import { startPlugins, type Plugins } from './plugins.ts';
-import { createIntake, type Intake } from './routers.ts';
+import type { IntakeSpec } from './routers.ts';
 import type { TreeSettings } from './settings.ts';
 import { runPhases } from './shutdown.ts';
 import { startTeams, type Teams } from './teams.ts';
@@ -58,8 +59,8 @@ export interface TroupeDeps {
   readonly stateStore: StateStore;
   /** For dead letters, and for records that are forwarded. */
   readonly producer: RecordProducer;
-  /** A consumer of the input topics, not yet started; a new one for each tree. */
-  readonly createConsumer: () => RecordConsumer;
+  /** One for each input topic. */
+  readonly intakes: readonly IntakeSpec[];
   readonly dropList: DropList;
   /** The account of all records, over all partitions there ever were (src/telemetry/account.ts). */
   readonly accounts: { open(topic: string, ledger: Ledger): void; close(ledger: Ledger): void };
@@ -74,7 +75,7 @@ interface Tree {
   readonly writers: Writers;
   readonly plugins: Plugins;
   readonly teams: Teams;
-  readonly intake: Intake;
+  readonly intakes: Intakes;
 }
 
 export interface Troupe {
@@ -86,7 +87,7 @@ export interface Troupe {
   kill(): void;
 }
 
-/** Starts the tree and the intake. @throws what the consumer throws when it cannot subscribe, or what crashed meanwhile. */
+/** Starts the tree and its intakes. @throws what the consumer throws when it cannot subscribe, or what crashed meanwhile. */
 export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
   const { clock, random, settings } = deps;
   const crashesMs: number[] = [];
@@ -116,16 +117,16 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
     const writers = startWriters(
       system,
       { ...deps, persons: prefetch.store },
-      (topic, partition, generation) => intake.owns(topic, partition, generation),
+      (topic, partition, generation) => intakes.owns(topic, partition, generation),
       onEscalate,
     );
     const plugins = startPlugins(system, deps, writers.pluginJournal);
     const teams = startTeams(system, deps, writers, prefetch, (teamId) => plugins.of(teamId));
-    const intake = createIntake(system, deps, deps.createConsumer(), { teams, prefetch }, () => writers, onEscalate);
-    const planted: Tree = { system, writers, plugins, teams, intake };
+    const intakes = createIntakes({ system, deps, below: { teams, prefetch }, writers: () => writers, onEscalate });
+    const planted: Tree = { system, writers, plugins, teams, intakes };
     planting = planted;
     try {
-      await Promise.race([plugins.reload().then(() => intake.start()), early.promise]);
+      await Promise.race([plugins.reload().then(() => intakes.start()), early.promise]);
     } catch (error) {
       await fell(planted);
       throw error;
@@ -140,10 +141,10 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
   }
 
   /** Ends a tree without saving anything. */
-  async function fell({ system, plugins, intake }: Tree): Promise<void> {
+  async function fell({ system, plugins, intakes }: Tree): Promise<void> {
     system.kill();
     plugins.stop();
-    await intake.abandon();
+    await intakes.abandon();
   }
 
   function crashed(which: Tree, ref: AnyRef, error: unknown): void {
@@ -194,7 +195,7 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
       for (const one of planting === undefined ? [tree()] : [tree(), planting]) {
         one.plugins.stop();
         one.system.kill();
-        one.intake.kill();
+        one.intakes.kill();
       }
     },
   };

@@ -1,6 +1,6 @@
 /**
- * Intake: the consumer's side of the tree. One router per assigned partition and generation, started after the takeover,
- * drained at the revoke.
+ * One intake: a consumer group with a topic of its own (docs/adr/0014), and one router per assigned partition and generation, started
+ * after the takeover, drained at the revoke. intakes.ts has all of them.
  *
  *     (none) ──assigned──▶ taking over ──stored offsets known──▶ routing ──revoked──▶ draining ──settled | limit──▶ (none)
  *
@@ -13,7 +13,7 @@
  * I5 A takeover that is still waiting when its generation ends makes no router.
  */
 import type { Prefetch } from '../actors/person-writer/index.ts';
-import { createRouter, createTeamCache } from '../actors/router/index.ts';
+import { createRouter, type OverflowPolicy, type TeamCache } from '../actors/router/index.ts';
 import type { BatchAccepted, RouterMessage } from '../actors/router/messages.ts';
 import type { TopicPartition } from '../src/domain/ids.ts';
 import { createLedger, type Ledger, type LedgerSnapshot } from '../src/kafka/ledger.ts';
@@ -21,7 +21,7 @@ import type { Assignment, RecordBatch, RecordConsumer } from '../src/kafka/port.
 import { state as stateFact } from '../src/observe/facts.ts';
 import { sleep, untilAvailable } from '../src/runtime/patience.ts';
 import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
-import type { ActorSystem } from '../src/runtime/system.ts';
+import type { ActorSystem, ParentRef } from '../src/runtime/system.ts';
 import type { OffsetRange } from '../src/clickhouse/port.ts';
 import { ROUTER_STRATEGY } from './budgets.ts';
 import { isOutputAway, takeOver as askOutput, type TakenOver } from './output.ts';
@@ -29,7 +29,17 @@ import type { TroupeDeps } from './root.ts';
 import type { Teams } from './teams.ts';
 import type { Writers } from './writers.ts';
 
+/** What an intake reads, and how it is known outside. */
+export interface IntakeSpec {
+  /** PostHog's id of the service (spec 1.1), e.g. `analytics-ingestion`: in health checks, log lines and paths. */
+  readonly name: string;
+  /** A consumer of its topic and group, not yet started; a new one for each tree. */
+  readonly createConsumer: () => RecordConsumer;
+  readonly overflow: OverflowPolicy;
+}
+
 export interface Intake {
+  readonly name: string;
   start(): Promise<void>;
   /** Stops fetching, lets in-flight events settle for at most `limitMs`, commits, leaves the group. */
   stop(limitMs: number): Promise<void>;
@@ -42,7 +52,26 @@ export interface Intake {
   ledgers(): readonly (LedgerSnapshot & { readonly highWatermark: number | undefined })[];
   /** Joined, taken over and consuming. */
   ready(): boolean;
+  /** HT-4: the brokers have answered lately. */
+  healthy(): boolean;
   inFlightCount(): number;
+}
+
+/** What routers hand their groups to. */
+export interface Below {
+  readonly teams: Teams;
+  readonly prefetch: Prefetch;
+}
+
+export interface IntakeParts {
+  readonly system: ActorSystem;
+  readonly parent: ParentRef;
+  readonly deps: TroupeDeps;
+  readonly spec: IntakeSpec;
+  readonly teamCache: TeamCache;
+  readonly below: Below;
+  readonly writers: () => Writers;
+  readonly onEscalate: (ref: AnyRef, error: unknown) => void;
 }
 
 interface Route {
@@ -51,7 +80,10 @@ interface Route {
   readonly ledger: Ledger;
   readonly ref: ActorRef<RouterMessage>;
   committed: number;
-  lastTimestampMs: number;
+  /** The last record of each batch that is not below the watermark yet. */
+  readonly batchEnds: { readonly offset: number; readonly timestampMs: number }[];
+  /** Kafka timestamp of the newest record below the watermark, by the ends of batches (B-12). */
+  processedMs: number;
   highWatermark: number | undefined;
   /** Resolves the consumer's wait for the batch in work (I4). */
   release: (() => void) | undefined;
@@ -59,17 +91,10 @@ interface Route {
 
 const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}.${partition}`;
 
-export function createIntake(
-  system: ActorSystem,
-  deps: TroupeDeps,
-  consumer: RecordConsumer,
-  below: { readonly teams: Teams; readonly prefetch: Prefetch },
-  writers: () => Writers,
-  onEscalate: (ref: AnyRef, error: unknown) => void,
-): Intake {
+export function createIntake({ system, parent, deps, spec: of, teamCache, below, writers, onEscalate }: IntakeParts): Intake {
   const { clock, random, settings } = deps;
-  const parent = system.parent('routers');
-  const teamCache = createTeamCache(deps.teams, clock, settings.teamCache);
+  const { name } = of;
+  const consumer = of.createConsumer();
   const routes = new Map<string, Route>();
   let ready = false;
   let abandoned = false;
@@ -123,6 +148,9 @@ export function createIntake(
       tellTeam: (team, message) => below.teams.tellTeam(team, message),
       prefetch: (keys) => below.prefetch.prefetch(keys),
       deadLetter: writers().deadLetter,
+      forwarder: writers().forwarder,
+      redisBuffer: writers().redisBuffer,
+      overflow: of.overflow,
       dropList: deps.dropList,
       replayedBelow: taken.replayedBelow,
       options: settings.router,
@@ -135,7 +163,8 @@ export function createIntake(
       ledger,
       ref,
       committed: watermark,
-      lastTimestampMs: 0,
+      batchEnds: [],
+      processedMs: 0,
       highWatermark: undefined,
       release: undefined,
     });
@@ -149,7 +178,8 @@ export function createIntake(
     const route = routes.get(keyOf(records));
     if (route === undefined || route.generation !== records.generation || abandoned) return;
     route.highWatermark = records.highWatermark;
-    route.lastTimestampMs = records.records.at(-1)?.timestampMs ?? route.lastTimestampMs;
+    const last = records.records.at(-1);
+    if (last !== undefined) route.batchEnds.push({ offset: last.offset, timestampMs: last.timestampMs });
     await new Promise<void>((resolve) => {
       route.release = resolve;
       const replyTo: ActorRef<BatchAccepted> = { path: '/intake', kind: 'intake', tell: () => (resolve(), 'accepted') };
@@ -224,12 +254,16 @@ export function createIntake(
         if (result === 'stale') continue;
       } catch (error) {
         const message = error instanceof Error ? error.message : 'unknown';
-        stateFact('log-written', { level: 'warn', message: 'A commit failed and is tried again.', fields: { generation, error: message } });
+        stateFact('log-written', { level: 'warn', message: 'A commit failed and is tried again.', fields: { intake: name, generation, error: message } });
         continue;
       }
       for (const { route, offset } of moved) {
         route.committed = offset;
-        stateFact('router-watermark-committed', { ...route.partition, offset, messageTimestampMs: route.lastTimestampMs });
+        for (let end = route.batchEnds[0]; end !== undefined && end.offset < offset; end = route.batchEnds[0]) {
+          route.processedMs = end.timestampMs;
+          route.batchEnds.shift();
+        }
+        stateFact('router-watermark-committed', { ...route.partition, offset, messageTimestampMs: route.processedMs });
       }
     }
   }
@@ -240,10 +274,11 @@ export function createIntake(
   }
 
   return {
+    name,
     async start() {
       if (abandoned) return;
       const crashed = (error: Error): void => {
-        if (!abandoned) onEscalate({ path: '/intake', kind: 'intake' }, error);
+        if (!abandoned) onEscalate({ path: `/intake/${name}`, kind: 'intake' }, error);
       };
       await consumer.start({ assigned, batch, revoked, crashed });
     },
@@ -265,7 +300,7 @@ export function createIntake(
       } catch (error) {
         // Its session ends by itself then, and the records come again a little later.
         const message = error instanceof Error ? error.message : 'unknown';
-        stateFact('log-written', { level: 'warn', message: 'The consumer did not leave its group.', fields: { error: message } });
+        stateFact('log-written', { level: 'warn', message: 'The consumer did not leave its group.', fields: { intake: name, error: message } });
       }
     },
     kill() {
@@ -284,10 +319,13 @@ export function createIntake(
     },
     ledgers: () => [...routes.values()].map((route) => ({ ...route.ledger.snapshot(), highWatermark: route.highWatermark })),
     ready: () => ready,
+    healthy: () => consumer.sincePollMs() < HEALTHY_POLL_MS,
     inFlightCount: () => [...routes.values()].reduce((sum, route) => sum + route.ledger.pendingCount(), 0),
   };
 }
 
 const SETTLE_POLL_MS = 20;
+/** HT-4 */
+const HEALTHY_POLL_MS = 60_000;
 
 const countOf = (ranges: readonly OffsetRange[]): number => ranges.reduce((sum, { from, to }) => sum + to - from, 0);

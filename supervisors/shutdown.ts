@@ -1,13 +1,13 @@
 import { state as stateFact } from '../src/observe/facts.ts';
 import type { Clock } from '../src/runtime/clock.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
+import type { Intakes } from './intakes.ts';
 import type { Plugins } from './plugins.ts';
-import type { Intake } from './routers.ts';
 import type { Writers } from './writers.ts';
 
 /** Limits of the phases of an orderly end; their sum stays below the pod's terminationGracePeriodSeconds. */
 export interface ShutdownLimits {
-  /** Intake stops fetching; what is in flight settles; watermarks are committed; the group is left. */
+  /** The intakes stop fetching; what is in flight settles; watermarks are committed; the group is left. */
   readonly drainMs: number;
   /** Plugins end, and writers write out what nobody waits for: warnings, presence, what plugins did and said. */
   readonly flushMs: number;
@@ -16,15 +16,15 @@ export interface ShutdownLimits {
 }
 
 /**
- * stop-intake → drain-routers → unload-plugins, flush-writers → commit → stop-actors. A phase that fails or takes too long is named, and
+ * stop-intakes → drain-routers → unload-plugins, flush-writers → commit → stop-actors. A phase that fails or takes too long is named, and
  * the next one runs: nothing is lost by it, because what is not committed comes again.
  */
 export async function runPhases(
   clock: Clock,
   limits: ShutdownLimits,
-  tree: { readonly system: ActorSystem; readonly writers: Writers; readonly plugins: Plugins; readonly intake: Intake },
+  tree: { readonly system: ActorSystem; readonly writers: Writers; readonly plugins: Plugins; readonly intakes: Intakes },
 ): Promise<void> {
-  await phase(clock, 'drain', limits.drainMs, tree.intake.stop(limits.drainMs));
+  await phase(clock, 'drain', limits.drainMs, tree.intakes.stop(limits.drainMs));
   await phase(clock, 'flush', limits.flushMs, flush(limits.flushMs, tree));
   await phase(clock, 'stop', limits.stopMs, tree.system.shutdown(limits.stopMs));
 }

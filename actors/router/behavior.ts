@@ -15,13 +15,15 @@
  *    at or beyond watermark + gapCount is dispatched. What the router itself sent to the dead letters is in flight too.
  * R5 'batch-accepted' is told once per batch, after its last record was dispatched, parked or settled.
  * R6 An unknown team, a dropped token, an unreadable value cost that record alone.
+ * R7 Records that are too many of their key leave for another topic where the intake's policy says so (overflow.ts); they are in flight
+ *    until Kafka has acknowledged them there.
  */
-import { parseEnvelope } from '../../src/domain/envelope.ts';
 import type { Envelope, EventGroup } from '../../src/domain/event.ts';
 import { offset as toOffset } from '../../src/domain/ids.ts';
-import type { Offset } from '../../src/domain/ids.ts';
+import type { Offset, TeamId } from '../../src/domain/ids.ts';
 import { dropped, type DeadLetterReason, type DropReason, type Settlement } from '../../src/domain/outcome.ts';
 import type { DropList } from '../../src/domain/token.ts';
+import { warning } from '../../src/domain/warnings.ts';
 import type { Team } from '../../src/domain/team.ts';
 import type { Ledger } from '../../src/kafka/ledger.ts';
 import type { KafkaRecord, RecordBatch } from '../../src/kafka/port.ts';
@@ -31,10 +33,14 @@ import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { ActorRef, TellResult } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
+import type { ForwarderMessage } from '../forwarder/messages.ts';
+import type { RedisBufferMessage } from '../redis-buffer/messages.ts';
 import type { TeamMessage } from '../team/messages.ts';
-import { personsOf, resolveTeams, type Arrival } from './arrivals.ts';
+import { admit, type Admission } from './admission.ts';
+import { knownTeamOf, personsOf, resolveTeams, type Arrival } from './arrivals.ts';
 import { createLane, type Lane } from './lane.ts';
 import type { RouterMessage } from './messages.ts';
+import { redirection, type OverflowPolicy } from './overflow.ts';
 import { freshState, type RouterOptions, type RouterState, type WaitReason, type Waiting } from './state.ts';
 import type { TeamCache } from './team-cache.ts';
 import { createTracing } from './tracing.ts';
@@ -48,6 +54,10 @@ export interface RouterDeps {
   readonly prefetch: (keys: readonly PersonKey[]) => Promise<void>;
   readonly deadLetter: ActorRef<DeadLetterMessage>;
   readonly dropList: DropList;
+  readonly forwarder: ActorRef<ForwarderMessage>;
+  /** Takes the warnings of an overflow topic (B-7). */
+  readonly redisBuffer: ActorRef<RedisBufferMessage>;
+  readonly overflow: OverflowPolicy;
   /** Offsets below it may have been worked on by a previous owner. */
   readonly replayedBelow: number;
   readonly options: RouterOptions;
@@ -55,7 +65,7 @@ export interface RouterDeps {
 }
 
 export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMessage> {
-  const { ledger, options } = deps;
+  const { ledger, options, overflow } = deps;
   const { topic, partition } = ledger.settlement;
   const tracing = createTracing(topic, partition, options.traceSampleRatio);
 
@@ -87,7 +97,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       }
       const slice = take(state, waiting);
       if (slice.length === 0 && waiting.position < waiting.batch.records.length) break; // R4: wait for credit
-      const arrivals = admit(state, slice, ctx);
+      const arrivals = admitted(state, slice, ctx);
       if (!(await resolveTeams(arrivals, { ...deps, trustTeamId: options.trustTeamId, clock: ctx.clock, random: ctx.random }))) continue; // revoked meanwhile
       await deps.prefetch(personsOf(arrivals));
       if (!ledger.settlement.active) continue;
@@ -168,24 +178,26 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     }
   }
 
-  /** R6: unreadable values and dropped tokens end here. */
-  function admit(state: RouterState, slice: readonly KafkaRecord[], ctx: ActorContext<RouterMessage>): Arrival[] {
-    const arrivals: Arrival[] = [];
-    for (const record of slice) {
-      const parsed = parseEnvelope(record.value);
-      if (!parsed.ok) {
-        deadLetter(state, record, parsed.reason, parsed.detail, ctx);
-        continue;
-      }
-      const { envelope } = parsed;
-      const reason = deps.dropList.reasonFor(envelope);
-      if (reason !== undefined) {
-        drop(envelope, toOffset(record.offset), reason);
-        continue;
-      }
-      arrivals.push({ record, envelope, team: undefined });
+  /** R6, R7: what ends here, or goes elsewhere, without a team having been looked up. */
+  function admitted(state: RouterState, slice: readonly KafkaRecord[], ctx: ActorContext<RouterMessage>): Arrival[] {
+    const admission = admit(slice, { dropList: deps.dropList, overflow, trustTeamId: options.trustTeamId });
+    for (const { record, failure } of admission.unreadable) deadLetter(state, record, failure.reason, failure.detail, ctx);
+    for (const { record, envelope, reason } of admission.dropped) drop(envelope, toOffset(record.offset), reason);
+    redirect(state, admission, ctx);
+    return admission.arrivals;
+  }
+
+  /** B-4 */
+  function redirect(state: RouterState, { aside, overflowed }: Admission, ctx: ActorContext<RouterMessage>): void {
+    if (overflow.type !== 'redirect' || aside.length === 0) return;
+    for (const { envelope, count } of overflowed.values()) {
+      const teamId = knownTeamOf(envelope, deps.teams, options.trustTeamId)?.id;
+      stateFact('router-keys-overflowed', { topic, teamId, records: count });
     }
-    return arrivals;
+    state.inFlightCount += aside.length; // R7
+    const told = deps.forwarder.tell(redirection(overflow, aside, ownSettlement(state, ctx)));
+    // 'stopped' is a tree that is being torn down: the records come again.
+    if (told === 'full') throw new Error('the mailbox of the forwarder is full although it is sized for all credit');
   }
 
   function deadLetter(
@@ -271,7 +283,16 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
         trace: tracing.traceOf(record, envelope, ctx),
       });
     }
-    for (const [lane, groups] of byLane) send(state, lane, [...groups.values()], ctx);
+    for (const [lane, groups] of byLane) {
+      if (overflow.type === 'warn') for (const { teamId, distinctId } of groups.values()) warnOfOverflow(teamId, distinctId, ctx);
+      send(state, lane, [...groups.values()], ctx);
+    }
+  }
+
+  /** B-7. A warning that is lost (the buffer is bounded) costs no event. */
+  function warnOfOverflow(teamId: TeamId, overflowDistinctId: string, ctx: ActorContext<RouterMessage>): void {
+    const { type, details, debounceKey, alwaysSend } = warning('ingestion_capacity_overflow', { overflowDistinctId });
+    deps.redisBuffer.tell({ type: 'warn', warning: { teamId, type, details, debounceKey, alwaysSend, atMs: ctx.clock.now() } });
   }
 
   function drop(envelope: Envelope, offset: Offset, reason: DropReason): void {

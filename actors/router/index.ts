@@ -1,3 +1,4 @@
 export { createRouter, type RouterDeps } from './behavior.ts';
+export { KEEP, type OverflowPolicy } from './overflow.ts';
 export type { RouterOptions } from './state.ts';
 export { createTeamCache, type TeamCache } from './team-cache.ts';

@@ -1,17 +1,20 @@
 import type { Envelope } from './event.ts';
 
 /**
- * Drop lists by token (T-1, B-2): parsed once from configuration, asked once per record before anything is looked up.
+ * Drop lists by token: parsed once from configuration, asked once per record before anything is looked up. Two questions, because the
+ * overflow limiter stands between them: a blocked token spends no tokens of a bucket, a disallowed id does.
  */
 export interface DropList {
-  /** Why this record is to be dropped unparsed; undefined when it is not. A record without a token is asked by its team id. */
-  reasonFor(envelope: Pick<Envelope, 'token' | 'teamId' | 'distinctId'>): 'blocked_token' | 'disallowed' | undefined;
+  /** B-2: dropped `blocked_token`. */
+  blocks(envelope: Pick<Envelope, 'token'>): boolean;
+  /** T-1: dropped `disallowed`. A record without a token is asked by its team id. */
+  disallows(envelope: Pick<Envelope, 'token' | 'teamId' | 'distinctId'>): boolean;
   /** Entries without a colon where `key:distinct_id` was expected: they can match nothing, so say so at start. */
   readonly malformed: readonly string[];
 }
 
 /** A list that lets everything through. */
-export const EMPTY_DROP_LIST: DropList = { reasonFor: () => undefined, malformed: [] };
+export const EMPTY_DROP_LIST: DropList = { blocks: () => false, disallows: () => false, malformed: [] };
 
 /**
  * Reads DROP_EVENTS_BY_TOKEN and DROP_EVENTS_BY_TOKEN_DISTINCT_ID: comma lists, blanks around entries ignored. An entry
@@ -22,12 +25,12 @@ export function parseDropList(settings: { readonly byToken: string; readonly byT
   const { distinctIds, malformed } = parsePairs(settings.byTokenDistinctId);
   return {
     malformed,
-    reasonFor({ token, teamId, distinctId }) {
-      if (token !== undefined && tokens.has(token)) return 'blocked_token';
-      if (distinctIds.size === 0) return undefined;
+    blocks: ({ token }) => token !== undefined && tokens.has(token),
+    disallows({ token, teamId, distinctId }) {
+      if (distinctIds.size === 0) return false;
       const key = token ?? (teamId === undefined ? undefined : String(teamId));
       const ids = key === undefined ? undefined : distinctIds.get(key);
-      return ids !== undefined && (ids === 'all' || ids.has(distinctId)) ? 'disallowed' : undefined;
+      return ids !== undefined && (ids === 'all' || ids.has(distinctId));
     },
   };
 }

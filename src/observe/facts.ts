@@ -58,6 +58,8 @@ export interface Facts {
     readonly waiting: boolean;
     readonly reason: 'credit' | 'full' | 'gap';
   };
+  /** Records of a team's keys that have no tokens left and go to the overflow topic; undefined: the team is not known here (yet). */
+  'router-keys-overflowed': { readonly topic: string; readonly teamId: number | undefined; readonly records: number };
   'person-flushed': {
     readonly created: number;
     readonly updated: number;

@@ -81,6 +81,11 @@ const MAPPING: Mapping = {
     message: 'GeoIP database refused.',
     fields: { source, error: message, keepsOld },
   }),
+  'router-keys-overflowed': ({ topic, teamId, records }) => ({
+    level: 'debug',
+    message: 'Records are too many of their key and go to the overflow topic.',
+    fields: { topic, teamId, records },
+  }),
   'forwarder-produced': ({ topic, redirected, copied }) => ({
     level: 'debug',
     message: 'Records were forwarded to another topic.',

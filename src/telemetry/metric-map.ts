@@ -111,6 +111,11 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
 
   const deadLettered = counter('troupe_dead_letter_produced_total', 'Records written to the dead-letter topic.', 'reason');
   const overflowing = counter('ingestion_overflowing_messages_total', 'Records set aside, acknowledged in the overflow topic.');
+  const keyOverflowed = counter(
+    'ingestion_partition_key_overflowed',
+    'Records found here to be too many of their key, by the team that the key belongs to.',
+    'partition_key',
+  );
   const copied = counter('troupe_forwarder_copied_total', 'Records copied to another topic, acknowledged there.', 'topic_name');
   const warnings = counter('troupe_warning_raised_total', 'Ingestion warnings.', 'type', 'debounced');
   const produced = counter('kafka_producer_messages_written_total', 'Records acknowledged by all in-sync replicas.', 'topic_name');
@@ -168,6 +173,9 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
       waiting.set({ topic, partition }, waits_ ? 1 : 0);
       if (waits_) waits.inc({ topic, reason });
     },
+    'router-keys-overflowed': ({ teamId, records }) =>
+      // PostHog's label is the token where there is no team id; a token belongs in no metric, and clients could make any number of them.
+      keyOverflowed.inc({ partition_key: teamId === undefined ? 'unknown' : String(teamId) }, records),
     'person-flushed'({ created, updated, merged, conflicts, durationMs }) {
       personsWritten.inc({ change: 'created' }, created);
       personsWritten.inc({ change: 'updated' }, updated);

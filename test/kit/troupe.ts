@@ -1,3 +1,4 @@
+import { KEEP } from '../../actors/router/index.ts';
 import type { PluginSource, Sandbox } from '../../src/sandbox/port.ts';
 import { EMPTY_DROP_LIST } from '../../src/domain/token.ts';
 import type { TopicPartition } from '../../src/domain/ids.ts';
@@ -191,6 +192,11 @@ export function troupeParts(
   const sandbox = namingSandbox();
   const accounts = createAccounts();
   const fatal: Error[] = [];
+  const createConsumer = (): RecordConsumer => {
+    const one = made.next();
+    consumers.push(one);
+    return one.consumer;
+  };
   const deps: TroupeDeps = {
     clock,
     random: seededRandom(1),
@@ -204,11 +210,7 @@ export function troupeParts(
     sandbox,
     stateStore: EMPTY_STATE,
     producer,
-    createConsumer() {
-      const one = made.next();
-      consumers.push(one);
-      return one.consumer;
-    },
+    intakes: [{ name: 'main', createConsumer, overflow: KEEP }],
     dropList: EMPTY_DROP_LIST,
     accounts,
     settings: { ...TREE_SETTINGS, ...fates.settings },

@@ -50,10 +50,13 @@ const withPersons = (deps: TroupeDeps, change: (persons: PersonStore) => Partial
 });
 const withConsumer = (deps: TroupeDeps, change: (consumer: RecordConsumer) => Partial<RecordConsumer>): TroupeDeps => ({
   ...deps,
-  createConsumer: () => {
-    const consumer = deps.createConsumer();
-    return { ...consumer, ...change(consumer) };
-  },
+  intakes: deps.intakes.map((spec) => ({
+    ...spec,
+    createConsumer: () => {
+      const consumer = spec.createConsumer();
+      return { ...consumer, ...change(consumer) };
+    },
+  })),
 });
 /** The ledger that each router, lane and supervisor of the process works with is made in the tree; its handle is reached where it is opened. */
 const withLedger = (deps: TroupeDeps, change: (ledger: Ledger) => void): TroupeDeps => ({

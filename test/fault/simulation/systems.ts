@@ -1,4 +1,5 @@
 /** The outside of all processes of a seed, and each process's ports to it. */
+import { KEEP } from '../../../actors/router/index.ts';
 import { EMPTY_DROP_LIST } from '../../../src/domain/token.ts';
 import { ClickHouseError, type ClickHouse } from '../../../src/clickhouse/port.ts';
 import { TEAM_DEFAULTS, type Team } from '../../../src/domain/team.ts';
@@ -64,6 +65,19 @@ export function createSystems(network: Network, workload: Workload): Systems {
 /** Everything a process takes from outside, over its host's links. */
 export function portsOf(host: Host, systems: Systems, network: Network, accounts: Accounts, onFatal: (error: Error) => void): TroupeDeps {
   let memberCount = 0;
+  const createConsumer = () =>
+    systems.kafka.consumer({
+      groupId: GROUP,
+      topics: [TOPIC],
+      memberId: `${host.name}-${++memberCount}`,
+      clock: host.clock,
+      link: host.link('kafka'),
+      heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
+      sessionTimeoutMs: SESSION_TIMEOUT_MS,
+      handlerLimitMs: REBALANCE_TIMEOUT_MS,
+      maxBatchCount: () => 1 + network.random.below(30),
+      redeliver: { random: network.random, ratio: 0.05, upToCount: 8 },
+    });
   const postgresAway = (): Error => new PostgresError('unavailable', 'the connection was cut');
   return {
     clock: host.clock,
@@ -76,19 +90,7 @@ export function portsOf(host: Host, systems: Systems, network: Network, accounts
     sandbox: sandboxOf(host),
     stateStore: stateStoreOf(host, systems.debounced),
     producer: systems.kafka.producer({ link: host.link('producer') }),
-    createConsumer: () =>
-      systems.kafka.consumer({
-        groupId: GROUP,
-        topics: [TOPIC],
-        memberId: `${host.name}-${++memberCount}`,
-        clock: host.clock,
-        link: host.link('kafka'),
-        heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
-        sessionTimeoutMs: SESSION_TIMEOUT_MS,
-        handlerLimitMs: REBALANCE_TIMEOUT_MS,
-        maxBatchCount: () => 1 + network.random.below(30),
-        redeliver: { random: network.random, ratio: 0.05, upToCount: 8 },
-      }),
+    intakes: [{ name: 'main', createConsumer, overflow: KEEP }],
     dropList: EMPTY_DROP_LIST,
     accounts,
     settings: SETTINGS,

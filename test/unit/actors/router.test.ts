@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts';
-import { createRouter, createTeamCache, type RouterOptions } from '../../../actors/router/index.ts';
+import type { ForwarderMessage } from '../../../actors/forwarder/messages.ts';
+import type { RedisBufferMessage } from '../../../actors/redis-buffer/messages.ts';
+import { createRouter, createTeamCache, KEEP, type OverflowPolicy, type RouterOptions } from '../../../actors/router/index.ts';
 import type { BatchAccepted } from '../../../actors/router/messages.ts';
 import type { TeamMessage } from '../../../actors/team/messages.ts';
 import type { PendingEvent } from '../../../src/domain/event.ts';
@@ -23,6 +25,7 @@ interface SetUp extends Partial<RouterOptions> {
   readonly teams?: readonly Team[];
   readonly store?: TeamStore;
   readonly drop?: { readonly byToken?: string; readonly byTokenDistinctId?: string };
+  readonly overflow?: OverflowPolicy;
   readonly replayedBelow?: number;
   readonly stored?: readonly { readonly from: number; readonly to: number }[];
   readonly cacheCount?: number;
@@ -36,6 +39,8 @@ function setUp(parts: SetUp = {}) {
   const ledger = createLedger({ topic: 'events', partition: 0, generation: 1, watermark: 0, capacityCount: parts.ledgerCount ?? 4_096 });
   ledger.seedSettled(parts.stored ?? []);
   const deadLetter = probe<DeadLetterMessage>('dead-letter');
+  const forwarder = probe<ForwarderMessage>('forwarder');
+  const redisBuffer = probe<RedisBufferMessage>('redis-buffer');
   const accepted = probe<BatchAccepted>('accepted');
   const dispatched: PendingEvent[] = [];
   const told: TeamMessage[] = [];
@@ -52,6 +57,9 @@ function setUp(parts: SetUp = {}) {
     },
     prefetch: () => Promise.resolve(),
     deadLetter,
+    forwarder,
+    redisBuffer,
+    overflow: parts.overflow ?? KEEP,
     dropList: parseDropList({ byToken: parts.drop?.byToken ?? '', byTokenDistinctId: parts.drop?.byTokenDistinctId ?? '' }),
     replayedBelow: parts.replayedBelow ?? 0,
     options: {
@@ -75,6 +83,8 @@ function setUp(parts: SetUp = {}) {
     clock,
     ledger,
     deadLetter,
+    forwarder,
+    redisBuffer,
     accepted,
     dispatched,
     told,

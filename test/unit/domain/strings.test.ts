@@ -45,12 +45,13 @@ describe('drop lists', () => {
     ['T-1: but not for one that is there', { token: 'ok', teamId: 7, distinctId: 'd1' }, undefined],
     ['T-1: no key, no drop', { token: undefined, teamId: undefined, distinctId: 'd1' }, undefined],
   ])('%s', (_, record, reason) => {
-    expect(list.reasonFor(record)).toBe(reason);
+    expect([list.blocks(record), list.disallows(record)]).toEqual([reason === 'blocked_token', reason === 'disallowed']);
   });
 
   test('entries that can match nothing are named', () => {
     expect(list.malformed).toEqual(['nocolon', ':x']);
-    expect(EMPTY_DROP_LIST.reasonFor({ token: 'bad', teamId: 1, distinctId: 'x' })).toBeUndefined();
+    const record = { token: 'bad', teamId: 1, distinctId: 'x' };
+    expect([EMPTY_DROP_LIST.blocks(record), EMPTY_DROP_LIST.disallows(record)]).toEqual([false, false]);
   });
 });
 

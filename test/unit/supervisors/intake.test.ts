@@ -13,7 +13,7 @@ describe('a record on its way', () => {
     const { start, consumer, pass, offsets, account } = open();
     const troupe = await start();
     await consumer().assign(7, only(0));
-    expect(troupe.tree().intake.ready()).toBe(true);
+    expect(troupe.tree().intakes.ready()).toBe(true);
     const accepted = consumer().hand(records(0, 9));
     await pass(500);
     await accepted;
@@ -45,7 +45,7 @@ describe('I1: the takeover', () => {
     const assigned = consumer().assign(1, only(0, 0));
     expect(await isDone(assigned, 100)).toBe(false);
     expect(asked).toEqual(['killInserts', 'storedOffsets']);
-    expect(troupe.tree().intake.ready()).toBe(false);
+    expect(troupe.tree().intakes.ready()).toBe(false);
     answer.open();
     expect(await isDone(assigned, 50)).toBe(true);
     void consumer().hand(records(0, 3));
@@ -65,7 +65,7 @@ describe('I1: the takeover', () => {
     await start();
     const assigned = consumer().assign(1, only(0));
     expect(await isDone(assigned, 10_000)).toBe(false);
-    expect(troupe().tree().intake.ledgers()).toEqual([]);
+    expect(troupe().tree().intakes.ledgers()).toEqual([]);
     away = false;
     expect(await isDone(assigned, 3_000)).toBe(true);
   });
@@ -155,7 +155,7 @@ describe('I3: the revoke', () => {
     await pass(500);
     expect(consumer().commits).toEqual([]);
     expect(account()).toMatchObject({ read: 3, abandoned: 3, inFlight: 0, outcomes: [] });
-    expect(troupe().tree().intake.ledgers()).toEqual([]);
+    expect(troupe().tree().intakes.ledgers()).toEqual([]);
   });
 
   it('then the next generation skips what was stored after all, and has the rest', async () => {
@@ -178,10 +178,10 @@ describe('I3: the revoke', () => {
   it('owns: only the generation in force, and only while the heartbeat is fresh', async () => {
     const { start, consumer, pass, troupe } = open();
     await start();
-    const owns = (generation: number): boolean => troupe().tree().intake.owns('events', 0, generation);
+    const owns = (generation: number): boolean => troupe().tree().intakes.owns('events', 0, generation);
     expect(owns(1)).toBe(false);
     await consumer().assign(1, only(0));
-    expect([owns(1), owns(2), troupe().tree().intake.owns('events', 1, 1)]).toEqual([true, false, false]);
+    expect([owns(1), owns(2), troupe().tree().intakes.owns('events', 1, 1)]).toEqual([true, false, false]);
     consumer().control.heartbeatMs = 5_000;
     expect(owns(1)).toBe(false);
     consumer().control.heartbeatMs = 4_999;
@@ -232,9 +232,9 @@ describe('I4: a batch is accepted or its partition was revoked', () => {
     expect(await isDone(accepted, 100)).toBe(true);
     const second = consumer().hand(records(3, 2_000));
     expect(await isDone(second, 100)).toBe(false);
-    const { intake, system } = troupe().tree();
+    const { intakes, system } = troupe().tree();
     system.kill();
-    await intake.abandon();
+    await intakes.abandon();
     expect(await isDone(second)).toBe(true);
     stored.open();
   });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createTeamCache, KEEP } from '../../../actors/router/index.ts';
 import { createIntake } from '../../../supervisors/routers.ts';
 import type { TroupeDeps } from '../../../supervisors/root.ts';
 import type { Teams } from '../../../supervisors/teams.ts';
@@ -64,16 +65,18 @@ async function start(stored: readonly OffsetRange[] = []) {
   };
   const writers: Pick<Writers, 'deadLetter'> = { deadLetter: probe<DeadLetterMessage>() };
   const prefetch: Pick<Prefetch, 'prefetch'> = { prefetch: () => Promise.resolve() };
-  const intake = createIntake(
+  const intake = createIntake({
     system,
-    deps as TroupeDeps,
-    consumer,
-    { teams: teams as Teams, prefetch: prefetch as Prefetch },
-    () => writers as Writers,
-    (_ref, error) => {
+    parent: system.parent('routers'),
+    deps: deps as TroupeDeps,
+    spec: { name: 'main', createConsumer: () => consumer, overflow: KEEP },
+    teamCache: createTeamCache(deps.teams as TroupeDeps['teams'], clock, SETTINGS.teamCache),
+    below: { teams: teams as Teams, prefetch: prefetch as Prefetch },
+    writers: () => writers as Writers,
+    onEscalate: (_ref, error) => {
       throw error;
     },
-  );
+  });
   await intake.start();
   if (handlers === undefined) throw new Error('the consumer was not started');
   const to = handlers;

@@ -1,0 +1,66 @@
+import { createTeamCache } from '../actors/router/index.ts';
+import type { LedgerSnapshot } from '../src/kafka/ledger.ts';
+import type { AnyRef } from '../src/runtime/ref.ts';
+import type { ActorSystem } from '../src/runtime/system.ts';
+import type { TroupeDeps } from './root.ts';
+import { createIntake, type Below } from './routers.ts';
+import type { Writers } from './writers.ts';
+
+/**
+ * All intakes of a tree, as one: each input topic has a consumer group of its own (docs/adr/0014), so that a rebalance, a backlog or a
+ * pause of one topic holds up no other; what they have in common is the team cache, the tree they feed, and its fall.
+ */
+export interface Intakes {
+  /** @throws what the first consumer throws that cannot subscribe. The others are ended by `abandon`. */
+  start(): Promise<void>;
+  /** Each: stops fetching, lets in-flight events settle for at most `limitMs`, commits, leaves its group. @throws when one could not. */
+  stop(limitMs: number): Promise<void>;
+  /** As a crash: nothing is drained or committed; the consumers leave so that the records come again. Never rejects. */
+  abandon(): Promise<void>;
+  /** As kill -9: not even the groups are left. */
+  kill(): void;
+  /** False when this process may have lost the partition without knowing it yet. */
+  owns(topic: string, partition: number, generation: number): boolean;
+  ledgers(): readonly (LedgerSnapshot & { readonly highWatermark: number | undefined })[];
+  /** All are joined, taken over and consuming. */
+  ready(): boolean;
+  /** One by one, by PostHog's id of the service (HT-1). */
+  services(): readonly { readonly name: string; readonly ready: boolean; readonly healthy: boolean }[];
+  inFlightCount(): number;
+}
+
+export interface IntakesParts {
+  readonly system: ActorSystem;
+  readonly deps: TroupeDeps;
+  readonly below: Below;
+  readonly writers: () => Writers;
+  readonly onEscalate: (ref: AnyRef, error: unknown) => void;
+}
+
+export function createIntakes(parts: IntakesParts): Intakes {
+  const { system, deps } = parts;
+  const parent = system.parent('routers');
+  const teamCache = createTeamCache(deps.teams, deps.clock, deps.settings.teamCache);
+  const all = deps.intakes.map((spec) => createIntake({ ...parts, parent, spec, teamCache }));
+  const each = async (what: (intake: (typeof all)[number]) => Promise<void>): Promise<void> => void (await Promise.all(all.map(what)));
+
+  return {
+    start: () => each((intake) => intake.start()),
+    async stop(limitMs) {
+      // One that fails must not leave the others half-way.
+      const ends = await Promise.allSettled(all.map((intake) => intake.stop(limitMs)));
+      const failed = ends.find((end) => end.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+    },
+    abandon: () => each((intake) => intake.abandon()),
+    kill() {
+      for (const intake of all) intake.kill();
+    },
+    // Topics are disjoint, so at most one of them has the partition.
+    owns: (topic, partition, generation) => all.some((intake) => intake.owns(topic, partition, generation)),
+    ledgers: () => all.flatMap((intake) => intake.ledgers()),
+    ready: () => all.every((intake) => intake.ready()),
+    services: () => all.map((intake) => ({ name: intake.name, ready: intake.ready(), healthy: intake.healthy() })),
+    inFlightCount: () => all.reduce((sum, intake) => sum + intake.inFlightCount(), 0),
+  };
+}
