@@ -9,19 +9,19 @@ import { createRedisStateStore } from './redis/client.ts';
 import { tryRedis } from './redis/first-contact.ts';
 import type { StateStore } from './redis/port.ts';
 
-/** Redis, or the embedded state store. Adds the line that says which to `summary`. */
-export async function openStateStore(deps: AssembleDeps, summary: string[]): Promise<StateStore> {
+/** Redis, or the embedded state store. Says which. */
+export async function openStateStore(deps: AssembleDeps): Promise<StateStore> {
   const { config, clock, closers } = deps;
-  if (config.redis.url !== undefined) return openRedis(deps, config.redis.url, summary);
+  if (config.redis.url !== undefined) return openRedis(deps, config.redis.url);
   const dir = join(resolve(config.server.dataDir), 'state');
   const store = await createEmbeddedStateStore({ dir, clock });
   closers.push('the embedded state store', () => store.close());
-  summary.push(`state store embedded, ${dir}`);
+  deps.say(`state store embedded, ${dir}`);
   return store;
 }
 
 /** Redis holds hints: one that is away stops nothing. One that refuses us would refuse for ever, and nobody would notice. */
-async function openRedis({ config, clock, closers }: AssembleDeps, url: string, summary: string[]): Promise<StateStore> {
+async function openRedis({ config, clock, closers, say }: AssembleDeps, url: string): Promise<StateStore> {
   const { timeoutMs, ca } = config.redis;
   const options = { url, timeoutMs, ca: pemOf(ca), isVerified: isVerified(config, 'redis') };
   let state = '';
@@ -33,6 +33,6 @@ async function openRedis({ config, clock, closers }: AssembleDeps, url: string, 
   }
   const store = createRedisStateStore(options);
   closers.push('the Redis client', () => store.close());
-  summary.push(`Redis       at ${URL.parse(url)?.host ?? url}${state}`);
+  say(`Redis       at ${URL.parse(url)?.host ?? url}${state}`);
   return store;
 }

@@ -1,6 +1,6 @@
 import type { TreeSettings } from '../supervisors/settings.ts';
-import { topicsOf } from './assemble.ts';
 import type { Config } from './config/schema.ts';
+import { topicsOf } from './topics.ts';
 
 /** The numbers of the tree, from the settings in force. What has no setting stands here with its reason. */
 export function treeSettings(config: Config): TreeSettings {

@@ -254,7 +254,11 @@ export function createIntake({ system, parent, deps, spec: of, teamCache, below,
         if (result === 'stale') continue;
       } catch (error) {
         const message = error instanceof Error ? error.message : 'unknown';
-        stateFact('log-written', { level: 'warn', message: 'A commit failed and is tried again.', fields: { intake: name, generation, error: message } });
+        stateFact('log-written', {
+          level: 'warn',
+          message: 'A commit failed and is tried again.',
+          fields: { intake: name, generation, error: message },
+        });
         continue;
       }
       for (const { route, offset } of moved) {
@@ -300,7 +304,11 @@ export function createIntake({ system, parent, deps, spec: of, teamCache, below,
       } catch (error) {
         // Its session ends by itself then, and the records come again a little later.
         const message = error instanceof Error ? error.message : 'unknown';
-        stateFact('log-written', { level: 'warn', message: 'The consumer did not leave its group.', fields: { intake: name, error: message } });
+        stateFact('log-written', {
+          level: 'warn',
+          message: 'The consumer did not leave its group.',
+          fields: { intake: name, error: message },
+        });
       }
     },
     kill() {

@@ -20,7 +20,7 @@
  */
 import type { Envelope, EventGroup } from '../../src/domain/event.ts';
 import { offset as toOffset } from '../../src/domain/ids.ts';
-import type { Offset, TeamId } from '../../src/domain/ids.ts';
+import type { Offset } from '../../src/domain/ids.ts';
 import { dropped, type DeadLetterReason, type DropReason, type Settlement } from '../../src/domain/outcome.ts';
 import type { DropList } from '../../src/domain/token.ts';
 import { warning } from '../../src/domain/warnings.ts';
@@ -284,15 +284,17 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       });
     }
     for (const [lane, groups] of byLane) {
-      if (overflow.type === 'warn') for (const { teamId, distinctId } of groups.values()) warnOfOverflow(teamId, distinctId, ctx);
+      if (overflow.type === 'warn') for (const group of groups.values()) warnOfOverflow(group, overflow.per, ctx);
       send(state, lane, [...groups.values()], ctx);
     }
   }
 
   /** B-7. A warning that is lost (the buffer is bounded) costs no event. */
-  function warnOfOverflow(teamId: TeamId, overflowDistinctId: string, ctx: ActorContext<RouterMessage>): void {
-    const { type, details, debounceKey, alwaysSend } = warning('ingestion_capacity_overflow', { overflowDistinctId });
-    deps.redisBuffer.tell({ type: 'warn', warning: { teamId, type, details, debounceKey, alwaysSend, atMs: ctx.clock.now() } });
+  function warnOfOverflow({ teamId, distinctId, events }: EventGroup, per: 'group' | 'event', ctx: ActorContext<RouterMessage>): void {
+    const { type, details, debounceKey, alwaysSend } = warning('ingestion_capacity_overflow', { overflowDistinctId: distinctId });
+    const atMs = ctx.clock.now();
+    for (let count = per === 'group' ? 1 : events.length; count > 0; count--)
+      deps.redisBuffer.tell({ type: 'warn', warning: { teamId, type, details, debounceKey, alwaysSend, atMs } });
   }
 
   function drop(envelope: Envelope, offset: Offset, reason: DropReason): void {

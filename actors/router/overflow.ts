@@ -12,8 +12,8 @@ export type OverflowPolicy =
   | { readonly type: 'keep' }
   /** Records beyond the limit go to another topic, with their key or without (B-1, B-3, B-4). The limiter is the process's. */
   | { readonly type: 'redirect'; readonly topic: string; readonly key: 'original' | 'none'; readonly limiter: OverflowLimiter }
-  /** This is that other topic: the team is told whose events came this way (B-7). */
-  | { readonly type: 'warn' };
+  /** This is that other topic: the team is told whose events came this way, for each group of events or for each event (B-7). */
+  | { readonly type: 'warn'; readonly per: 'group' | 'event' };
 
 export const KEEP: OverflowPolicy = { type: 'keep' };
 
@@ -29,7 +29,8 @@ export function partitionKeyOf(envelope: Envelope, trustTeamId: boolean): string
 }
 
 /** B-3 */
-export const limiterKeyOf = (envelope: Envelope, trustTeamId: boolean): string => `${partitionKeyOf(envelope, trustTeamId)}:${envelope.distinctId}`;
+export const limiterKeyOf = (envelope: Envelope, trustTeamId: boolean): string =>
+  `${partitionKeyOf(envelope, trustTeamId)}:${envelope.distinctId}`;
 
 /** B-4: the same value and headers; the key as the policy says. */
 export function redirection(
@@ -37,15 +38,13 @@ export function redirection(
   records: readonly KafkaRecord[],
   settlement: Settlement,
 ): ForwarderMessage {
-  const redirected = records.map(
-    (record): RedirectedRecord => ({
-      settlement,
-      offset: toOffset(record.offset),
-      key: key === 'original' ? record.key : null,
-      value: record.value ?? Buffer.alloc(0),
-      headers: record.headers,
-      timestampMs: record.timestampMs,
-    }),
-  );
+  const redirected = records.map((record): RedirectedRecord => ({
+    settlement,
+    offset: toOffset(record.offset),
+    key: key === 'original' ? record.key : null,
+    value: record.value ?? Buffer.alloc(0),
+    headers: record.headers,
+    timestampMs: record.timestampMs,
+  }));
   return { type: 'redirect', topic, records: redirected };
 }

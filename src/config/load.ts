@@ -3,9 +3,10 @@ import { hostname } from 'node:os';
 import { closest } from './closest.ts';
 import { ADDRESS_PARTS, composeAddresses } from './compose-addresses.ts';
 import { kafkaTlsNotices } from './kafka-tls.ts';
+import { capabilitiesOf, type Mode } from './modes.ts';
 import { parseSetting } from './parse-setting.ts';
 import { kindOfPem, pemOfTextOrFile } from './pem.ts';
-import { RULES, SERVERS, type Problem } from './rules.ts';
+import { neededServers, RULES, type Problem } from './rules.ts';
 import { ALL_SETTINGS, type Config, type SectionName } from './schema.ts';
 import type { Setting, SettingValue } from './setting.ts';
 import { reasonWithoutEffect } from './without-effect.ts';
@@ -143,6 +144,7 @@ function derive(sections: Record<string, Record<string, SettingValue>>, origins:
   fill('kafka', 'clientId', 'KAFKA_CLIENT_ID', () => hostName);
   fill('kafka', 'rebalanceTimeoutMs', 'KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS', () => 2 * Number(sections['kafka']?.['sessionTimeoutMs']));
   fill('plugins', 'deadlineMs', 'TROUPE_PLUGIN_DEADLINE_MS', () => 1_000 * Number(sections['plugins']?.['taskTimeoutS']));
+  fill('capture', 'enabled', 'TROUPE_CAPTURE_ENABLED', () => capabilitiesOf(sections['server']?.['mode'] as Mode).capture);
   fill('server', 'ordinal', 'TROUPE_ORDINAL', () => {
     const number = /-(\d+)$/.exec(hostName)?.[1];
     return sections['server']?.['replicas'] === undefined || number === undefined ? undefined : Number(number);
@@ -184,14 +186,14 @@ function missingServers(config: Config): Problem[] {
   if (config.embedded.inProduction) return [];
   const isProduction = config.server.environment === 'production';
   const readsKafka = config.kafka.hosts.length > 0;
-  return SERVERS.filter(({ name, isSet }) => !isSet(config) && (isProduction || (readsKafka && name !== 'REDIS_URL'))).map(
-    ({ name, parts, system }) => ({
+  return neededServers(config)
+    .filter(({ name, isSet }) => !isSet(config) && (isProduction || (readsKafka && name !== 'REDIS_URL')))
+    .map(({ name, parts, system }) => ({
       name,
       value: undefined,
       allowed: `the address of ${system}, because ${isProduction ? 'NODE_ENV is production' : 'KAFKA_HOSTS names a real Kafka'}`,
       todo: `set it${parts === undefined ? '' : `, or ${parts}`}; TROUPE_EMBEDDED_IN_PRODUCTION=true runs an embedded ${system} on purpose`,
-    }),
-  );
+    }));
 }
 
 /** Certificate authorities that are neither a text nor a readable file of certificates. */
@@ -235,12 +237,12 @@ function noticesOf(config: Config, env: Env, origins: ReadonlyMap<string, Origin
       `TROUPE_TLS_UNVERIFIED: certificates of ${config.server.tlsUnverified.join(', ')} are not verified; anybody on the way can read and change what is sent.`,
     );
   }
-  if (!ingests(config))
-    notices.push(
-      `PLUGIN_SERVER_MODE=${config.server.mode} has nothing to run in this version: this process serves health and metrics only.`,
-    );
-  const embedded = SERVERS.filter(({ isSet }) => !isSet(config));
-  if (embedded.length > 0 && embedded.length < SERVERS.length) {
+  const { missing } = capabilitiesOf(config.server.mode, config.server.pipeline);
+  if (missing.length > 0)
+    notices.push(`PLUGIN_SERVER_MODE=${config.server.mode} runs what this version has; it does not have: ${missing.join(', ')}.`);
+  const needed = neededServers(config);
+  const embedded = needed.filter(({ isSet }) => !isSet(config));
+  if (embedded.length > 0 && embedded.length < needed.length) {
     notices.push(
       `${embedded.map(({ name }) => name).join(', ')} not set: ${embedded.map(({ system }) => system).join(', ')} embedded in ${config.server.dataDir}.`,
     );
@@ -258,11 +260,4 @@ function outputNotices({ output }: Config, isSet: (name: string) => boolean): st
   }
   const unused = namesOf((section, key) => section === 'output' && key !== 'kind');
   return unused.length === 0 ? [] : [`${unused.join(', ')} without effect: TROUPE_OUTPUT is clickhouse, and no output topics are written.`];
-}
-
-/** Whether this process reads events, by its mode. The other modes of PostHog run parts that Troupe does not have yet. */
-export function ingests({ server: { mode } }: Config): boolean {
-  return (
-    mode === 'null' || mode === 'ingestion' || mode === 'analytics-ingestion' || mode === 'events-ingestion' || mode === 'functional-tests'
-  );
 }

@@ -83,7 +83,7 @@ export function allowedOf(setting: Setting): string {
 
 function todoOf(setting: Setting): string {
   if (setting.kind === 'integer' || setting.kind === 'number') {
-    const isMeasure = !['count', 'ratio', 'port'].includes(setting.unit);
+    const isMeasure = !['count', 'ratio', 'per s', 'port'].includes(setting.unit);
     return isMeasure ? `write the number alone: it is in ${setting.unit}` : 'write the number alone';
   }
   return setting.default === undefined ? 'correct it, or leave it out' : `correct it, or leave it out for ${String(setting.default)}`;

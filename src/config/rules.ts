@@ -1,4 +1,5 @@
 import { kafkaTlsProblem } from './kafka-tls.ts';
+import { capabilitiesOf, MODES, runsNothing } from './modes.ts';
 import type { Config } from './schema.ts';
 
 /** A value that cannot be used, told so that it can be put right without reading the source. */
@@ -140,7 +141,7 @@ export const RULES: readonly Rule[] = [
         ['HTTP_SERVER_PORT', server.httpPort],
         ['TROUPE_INSPECT_PORT', server.inspectPort],
         ['INTERNAL_MMDB_SERVER_PORT', geoip.port],
-        ...(capture.enabled ? [['TROUPE_CAPTURE_PORT', capture.port] as const] : []),
+        ...(capture.enabled === true ? [['TROUPE_CAPTURE_PORT', capture.port] as const] : []),
       ];
       const shared = ports.filter(([, port], index) => port !== 0 && ports.some(([, other], at) => at !== index && other === port));
       if (shared.length === 0) return undefined;
@@ -148,6 +149,40 @@ export const RULES: readonly Rule[] = [
         name: shared.map(([name]) => name).join(' + '),
         value: String(shared[0]?.[1]),
         allowed: 'different ports, or 0',
+        todo: 'change one of them',
+      };
+    },
+  },
+  {
+    prose: 'something of what PLUGIN_SERVER_MODE asks for is built: an idle process would pass for a healthy one',
+    check({ server: { mode, pipeline } }) {
+      const capabilities = capabilitiesOf(mode, pipeline);
+      if (!runsNothing(capabilities)) return undefined;
+      const useful = MODES.filter((one) => !runsNothing(capabilitiesOf(one)));
+      return {
+        name: 'PLUGIN_SERVER_MODE',
+        value: mode,
+        allowed: useful.join(', '),
+        todo: `this version of Troupe does not have ${capabilities.missing.join(', ')}: leave that to PostHog's plugin-server, or choose another mode`,
+      };
+    },
+  },
+  {
+    prose: 'PLUGIN_SERVER_MODE=capture comes with KAFKA_HOSTS: nobody else could read what it took',
+    check({ server: { mode }, kafka }) {
+      if (mode !== 'capture' || kafka.hosts.length > 0) return undefined;
+      return { name: 'KAFKA_HOSTS', value: undefined, allowed: 'brokers, needed with PLUGIN_SERVER_MODE=capture', todo: 'set it' };
+    },
+  },
+  {
+    prose: 'KAFKA_CONSUMPTION_TOPIC, KAFKA_CONSUMPTION_OVERFLOW_TOPIC and INGESTION_CONSUMER_DLQ_TOPIC are different topics',
+    check({ kafka }) {
+      const names = [kafka.topic, kafka.overflowTopic, kafka.deadLetterTopic];
+      if (new Set(names).size === names.length) return undefined;
+      return {
+        name: 'KAFKA_CONSUMPTION_TOPIC + KAFKA_CONSUMPTION_OVERFLOW_TOPIC + INGESTION_CONSUMER_DLQ_TOPIC',
+        value: names.join(', '),
+        allowed: 'different topics: a record set aside, or given up, must not come back as new',
         todo: 'change one of them',
       };
     },
@@ -211,7 +246,7 @@ export const RULES: readonly Rule[] = [
 ];
 
 /** Variables that name a real server; unset, the embedded one is used. `parts`: what may be set in their place. */
-export const SERVERS = [
+const SERVERS = [
   { name: 'KAFKA_HOSTS', parts: undefined, system: 'Kafka', isSet: ({ kafka }: Config) => kafka.hosts.length > 0 },
   {
     name: 'CLICKHOUSE_HOST',
@@ -232,3 +267,8 @@ export const SERVERS = [
     isSet: ({ redis }: Config) => redis.url !== undefined,
   },
 ] as const;
+
+/** Those that a process of this mode talks to. */
+export function neededServers(config: Config): readonly (typeof SERVERS)[number][] {
+  return capabilitiesOf(config.server.mode).intakes.length > 0 ? SERVERS : SERVERS.filter(({ system }) => system === 'Kafka');
+}

@@ -1,8 +1,11 @@
+import { MODES, PIPELINES } from './modes.ts';
 import {
   boolean,
   choice,
   integer,
   list,
+  number,
+  optionalBoolean,
   optionalChoice,
   optionalInteger,
   optionalText,
@@ -16,27 +19,6 @@ import {
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-/** PostHog's modes (spec/ingestion.md 9.1), and `async`, which its README names. 'null' is how PostHog writes "everything". */
-export const MODES = [
-  'null',
-  'ingestion',
-  'analytics-ingestion',
-  'ingestion-overflow',
-  'ingestion-historical',
-  'events-ingestion',
-  'recordings-blob-ingestion',
-  'recordings-blob-ingestion-overflow',
-  'async',
-  'async-onevent',
-  'async-webhooks',
-  'jobs',
-  'scheduler',
-  'cdp-processed-events',
-  'cdp-function-callbacks',
-  'cdp-cyclotron-worker',
-  'functional-tests',
-] as const;
-
 /**
  * THE table of settings: sections of rows, in the order of docs/configuration.md. The shape of {@link Config} is derived from it,
  * so adding a setting is adding a row. Rules over several rows are in rules.ts; PostHog variables that have nothing to
@@ -45,7 +27,11 @@ export const MODES = [
 export const SCHEMA = {
   server: {
     mode: choice('PLUGIN_SERVER_MODE', MODES, 'null', {
-      prose: 'What this process runs, by the names of PostHog. `null` is everything that exists.',
+      prose:
+        'What this process runs, by the names of PostHog: `null` everything that is built, `ingestion` the main topic, `ingestion-overflow`, `ingestion-historical` and `events-ingestion` the others, `capture` the HTTP service alone. A mode of which nothing is built is refused.',
+    }),
+    pipeline: optionalChoice('PLUGIN_SERVER_EVENTS_INGESTION_PIPELINE', PIPELINES, {
+      prose: 'Of the three topics of `events-ingestion`, the one that this process reads. Unset: all.',
     }),
     environment: text('NODE_ENV', '', {
       prose:
@@ -87,8 +73,9 @@ export const SCHEMA = {
   },
 
   capture: {
-    enabled: boolean('TROUPE_CAPTURE_ENABLED', true, {
+    enabled: optionalBoolean('TROUPE_CAPTURE_ENABLED', {
       prose: "Serve PostHog's capture endpoints in this process. Switch off where PostHog's own capture feeds Kafka.",
+      derived: 'true in the modes null, functional-tests and capture',
     }),
     host: text('TROUPE_CAPTURE_HOST', '0.0.0.0', { prose: 'Address the capture server listens on.' }),
     port: integer('TROUPE_CAPTURE_PORT', 'port', 8010, { prose: 'Port of the capture server. 0 takes a free one.' }),
@@ -146,13 +133,15 @@ export const SCHEMA = {
       prose: 'Topic the events are read from, and capture writes to. KAFKA_PREFIX is put before it.',
     }),
     overflowTopic: text('KAFKA_CONSUMPTION_OVERFLOW_TOPIC', 'events_plugin_ingestion_overflow', {
-      prose: 'Topic for events that are set aside. KAFKA_PREFIX is put before it.',
+      prose:
+        'Topic for events of keys that have too many (INGESTION_OVERFLOW_ENABLED); it is read again, by a group of its own. KAFKA_PREFIX is put before it.',
     }),
     deadLetterTopic: text('INGESTION_CONSUMER_DLQ_TOPIC', 'events_plugin_ingestion_dlq', {
       prose: 'Topic for records that cannot be ingested, with the reason in a header. KAFKA_PREFIX is put before it.',
     }),
     groupId: text('INGESTION_CONSUMER_GROUP_ID', 'clickhouse-ingestion', {
-      prose: "Consumer group; PostHog's own, so that Troupe goes on where PostHog stopped. KAFKA_PREFIX is put before it.",
+      prose:
+        "Consumer group of KAFKA_CONSUMPTION_TOPIC; PostHog's own, so that Troupe goes on where PostHog stopped. The groups of the other topics are PostHog's as well (docs/adr/0014). KAFKA_PREFIX is put before each.",
     }),
     maxBytes: integer('KAFKA_CONSUMPTION_MAX_BYTES', 'bytes', 10 * MiB, {
       prose: 'Most that one fetch brings from all partitions of a broker.',
@@ -319,6 +308,24 @@ export const SCHEMA = {
     dropByToken: list('DROP_EVENTS_BY_TOKEN', { prose: 'Tokens whose events are dropped.' }),
     dropByTokenDistinctId: list('DROP_EVENTS_BY_TOKEN_DISTINCT_ID', {
       prose: '`token:distinct_id` pairs, or `token`, whose events are dropped.',
+    }),
+    overflowEnabled: boolean('INGESTION_OVERFLOW_ENABLED', false, {
+      prose:
+        'Send events of a (token, distinct_id) that has too many to KAFKA_CONSUMPTION_OVERFLOW_TOPIC, so that they do not hold up their partition. Without it TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT bounds what a hot key takes.',
+    }),
+    overflowKeepsKeys: boolean('INGESTION_OVERFLOW_PRESERVE_PARTITION_LOCALITY', false, {
+      prose:
+        'Events keep their key in the overflow topic: a hot key stays in order there, in one partition. Off: they are spread over all partitions, and only those of one partition keep their order.',
+    }),
+    overflowByDistinctId: boolean('INGESTION_OVERFLOW_BATCH_BY_DISTINCT_ID', false, {
+      prose:
+        'The overflow topic warns its team once for the events of a distinct_id that are read together, instead of once for each; a warning is shown once an hour either way. The events of a distinct_id are processed in order in both cases, which PostHog does only with this.',
+    }),
+    overflowBucketCount: integer('EVENT_OVERFLOW_BUCKET_CAPACITY', 'count', 1_000, {
+      prose: 'Events that a (token, distinct_id) may have at once before it overflows.',
+    }),
+    overflowReplenishPerS: number('EVENT_OVERFLOW_BUCKET_REPLENISH_RATE', 'per s', 1, {
+      prose: 'Events a second that it may have for ever, by the timestamps of the Kafka records.',
     }),
     trustTeamId: boolean('TROUPE_TRUST_TEAM_ID', false, {
       prose: 'Believe a `team_id` in the envelope without its token. Only where nobody but your own capture can write the topic.',

@@ -1,7 +1,7 @@
 /**
  * What a setting is, as data. `schema.ts` is the table of them; load.ts, describe.ts and docs/configuration.md only read it.
  */
-export type Unit = 'ms' | 's' | 'bytes' | 'MiB' | 'count' | 'ratio' | 'port';
+export type Unit = 'ms' | 's' | 'bytes' | 'MiB' | 'count' | 'ratio' | 'per s' | 'port';
 
 interface Common {
   /** Name of the environment variable. PostHog's where PostHog has one (spec/ingestion.md 8), else TROUPE_<ROOM>_<NAME>_<UNIT>. */
@@ -26,7 +26,7 @@ export interface NumberSetting extends Common {
 }
 export interface BooleanSetting extends Common {
   readonly kind: 'boolean';
-  readonly default: boolean;
+  readonly default: boolean | undefined;
 }
 export interface TextSetting extends Common {
   readonly kind: 'text';
@@ -71,8 +71,16 @@ export function optionalInteger(name: string, unit: Unit, about: Prose & Bounds)
 export function ratio(name: string, value: number, about: Prose): Typed<number, NumberSetting> {
   return { kind: 'number', name, unit: 'ratio', default: value, min: 0, max: 1, ...about };
 }
+/** A number from 0, whole or not. */
+export function number(name: string, unit: Unit, value: number, about: Prose & Bounds): Typed<number, NumberSetting> {
+  return { kind: 'number', name, unit, default: value, min: 0, max: Number.MAX_SAFE_INTEGER, ...about };
+}
 export function boolean(name: string, value: boolean, about: Prose): Typed<boolean, BooleanSetting> {
   return { kind: 'boolean', name, default: value, ...about };
+}
+/** A switch that may stay unset, because another setting then decides. */
+export function optionalBoolean(name: string, about: Prose): Typed<boolean | undefined, BooleanSetting> {
+  return { kind: 'boolean', name, default: undefined, ...about };
 }
 export function text(name: string, value: string, about: Prose): Typed<string, TextSetting> {
   return { kind: 'text', name, default: value, ...about };

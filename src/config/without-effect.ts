@@ -14,14 +14,6 @@ const REASONS = {
     'PISCINA_USE_ATOMICS',
     'PISCINA_ATOMICS_TIMEOUT',
   ],
-  'TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT bounds a hot key without another topic': [
-    'INGESTION_OVERFLOW_ENABLED',
-    'INGESTION_OVERFLOW_PRESERVE_PARTITION_LOCALITY',
-    'INGESTION_OVERFLOW_BATCH_BY_DISTINCT_ID',
-    'EVENT_OVERFLOW_BUCKET_CAPACITY',
-    'EVENT_OVERFLOW_BUCKET_REPLENISH_RATE',
-  ],
-  'one process reads all topics of ingestion': ['PLUGIN_SERVER_EVENTS_INGESTION_PIPELINE'],
   'the consumer keeps its membership by a timer, whatever the events take': ['KAFKA_CONSUMPTION_MAX_POLL_INTERVAL_MS'],
   'a router takes what a fetch brings; KAFKA_CONSUMPTION_MAX_BYTES_PER_PARTITION bounds it': [
     'INGESTION_BATCH_SIZE',

@@ -333,6 +333,7 @@ describe.skipIf(!surroundings.available || !openssl.available)('TLS and logins',
         closers,
         onLost: () => undefined,
         migrate: false,
+        say: () => undefined,
       }).then(
         () => 'it was accepted',
         (error: unknown) => error,

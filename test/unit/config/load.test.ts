@@ -2,14 +2,17 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeConfig } from '../../../src/config/describe.ts';
-import { ConfigError, ingests, loadConfig, type Env, type LoadOptions } from '../../../src/config/load.ts';
+import { ConfigError, loadConfig, type Env, type LoadOptions } from '../../../src/config/load.ts';
 import type { Problem } from '../../../src/config/rules.ts';
+import { MODES } from '../../../src/config/modes.ts';
 import { ALL_SETTINGS } from '../../../src/config/schema.ts';
-import { topicsOf } from '../../../src/assemble.ts';
+import { topicsOf } from '../../../src/topics.ts';
 import { CERTIFICATE, KEY } from './certificate.ts';
 import { reasonWithoutEffect } from '../../../src/config/without-effect.ts';
 
 const root = join(import.meta.dirname, '../../..');
+/** A mode of which everything is built, so that nothing is said of it. */
+const MAIN_ONLY = { PLUGIN_SERVER_MODE: 'ingestion' };
 const options: LoadOptions = { hostName: 'troupe-2' };
 
 function problemsOf(env: Env, more: LoadOptions = {}): readonly Problem[] {
@@ -66,7 +69,7 @@ describe('loading the settings', () => {
     expect(config.kafka.hosts).toEqual([]);
     expect(config.postgres.url).toBeUndefined();
     expect(config.telemetry.sampleRatio).toBe(0.01);
-    expect(notices).toEqual([]);
+    expect(notices).toHaveLength(1); // what PLUGIN_SERVER_MODE=null has not yet
   });
 
   it.each(['y', 'YES', 't', 'True', 'on', '1'])('reads %s as true, as PostHog does', (word) => {
@@ -251,7 +254,7 @@ describe('values that follow from others', () => {
       TROUPE_EMBEDDED_IN_PRODUCTION: 'yes',
     };
     const topics = topicsOf(loadConfig(env, options).config);
-    expect(topics.input).toBe(expected);
+    expect(topics.main).toBe(expected);
     const suffix = expected.slice('pre_clickhouse'.length);
     const all = [topics.historical, topics.warnings, topics.heatmaps, topics.exceptions, topics.overflow, topics.deadLetter];
     expect(all.filter((name) => !name.startsWith('pre_') || name.endsWith('_test') !== (suffix === '_test'))).toEqual([]);
@@ -321,23 +324,58 @@ describe('rules between settings', () => {
 
 describe('notices', () => {
   it('names each variable of PostHog that is set and has no effect', () => {
-    expect(loadConfig({ WORKER_CONCURRENCY: '4', SENTRY_DSN: '' }, options).notices).toEqual([
+    expect(loadConfig({ ...MAIN_ONLY, WORKER_CONCURRENCY: '4', SENTRY_DSN: '' }, options).notices).toEqual([
       'WORKER_CONCURRENCY has no effect: the actors make the concurrency.',
     ]);
   });
 
   it('says which servers are embedded when only some are', () => {
-    expect(loadConfig({ DATABASE_URL: 'postgres://x/y' }, options).notices).toEqual([
+    expect(loadConfig({ ...MAIN_ONLY, DATABASE_URL: 'postgres://x/y' }, options).notices).toEqual([
       'KAFKA_HOSTS, CLICKHOUSE_HOST, REDIS_URL not set: Kafka, ClickHouse, Redis embedded in .troupe.',
     ]);
   });
 
-  it('accepts every mode of PostHog and says when there is nothing to run for it', () => {
-    const jobs = loadConfig({ PLUGIN_SERVER_MODE: 'jobs' }, options);
-    expect(ingests(jobs.config)).toBe(false);
-    expect(jobs.notices.join()).toContain('nothing to run');
-    expect(ingests(loadConfig({ PLUGIN_SERVER_MODE: 'analytics-ingestion' }, options).config)).toBe(true);
+  it('9.1: knows the modes of PostHog, runs those of which something is built, and refuses to idle in the others', () => {
+    const env = { KAFKA_HOSTS: 'k:9092' };
+    const refused = MODES.filter((mode) => problemsOf({ ...env, PLUGIN_SERVER_MODE: mode }).length > 0);
+    expect(refused).toEqual(MODES.filter((mode) => /^(async|jobs|scheduler|recordings|cdp)/.test(mode)));
+    expect(problemsOf({ PLUGIN_SERVER_MODE: 'async' })).toMatchObject([
+      { name: 'PLUGIN_SERVER_MODE', value: 'async', todo: expect.stringContaining('plugin jobs, scheduled plugin tasks') as string },
+    ]);
     expect(() => loadConfig({ PLUGIN_SERVER_MODE: 'ingest' }, options)).toThrow('Invalid PLUGIN_SERVER_MODE ingest');
+  });
+
+  it('9.1: says once what a mode has that is not built', () => {
+    const notices = (mode: string): readonly string[] => loadConfig({ PLUGIN_SERVER_MODE: mode }, options).notices;
+    expect(notices('null').join()).toContain('session replay');
+    expect(notices('functional-tests')).toHaveLength(1);
+    expect(notices('ingestion')).toEqual([]);
+  });
+
+  it('9.1: an events pipeline that PostHog does not know stops the start', () => {
+    expect(problemsOf({ PLUGIN_SERVER_EVENTS_INGESTION_PIPELINE: 'replay' })).toMatchObject([
+      { name: 'PLUGIN_SERVER_EVENTS_INGESTION_PIPELINE', allowed: 'ingestion_warnings, heatmaps, exceptions' },
+    ]);
+  });
+
+  it('serves capture where the mode says so, unless TROUPE_CAPTURE_ENABLED says otherwise', () => {
+    const enabled = (env: Env): unknown => loadConfig({ KAFKA_HOSTS: 'k:9092', ...env }, options).config.capture.enabled;
+    const serving = ['null', 'functional-tests', 'capture', 'ingestion', 'events-ingestion'].filter((mode) =>
+      enabled({ PLUGIN_SERVER_MODE: mode }),
+    );
+    expect(serving).toEqual(['null', 'functional-tests', 'capture']);
+    expect(enabled({ TROUPE_CAPTURE_ENABLED: 'false' })).toBe(false);
+    expect(enabled({ PLUGIN_SERVER_MODE: 'ingestion', TROUPE_CAPTURE_ENABLED: 'true' })).toBe(true);
+  });
+
+  it('a process that only captures needs Kafka, and no other server, also in production', () => {
+    const env = { PLUGIN_SERVER_MODE: 'capture', NODE_ENV: 'production' };
+    expect(problemsOf(env).map(({ name }) => name)).toContain('KAFKA_HOSTS');
+    expect(problemsOf({ ...env, KAFKA_HOSTS: 'k:9092' })).toEqual([]);
+  });
+
+  it('topics that would feed each other are refused', () => {
+    expect(problemsOf({ KAFKA_CONSUMPTION_OVERFLOW_TOPIC: 'events_plugin_ingestion' })).toHaveLength(1);
   });
 });
 

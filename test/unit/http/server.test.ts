@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Listening } from '../../../src/http/listen.ts';
+import { createProfiler } from '../../../src/http/profile.ts';
 import { createOperationsHandler, type OperationsOptions } from '../../../src/http/server.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { ask, listenOn } from './kit.ts';
@@ -9,7 +10,14 @@ describe('the operations server', () => {
   afterEach(() => Promise.all(open.splice(0).map((server) => server.close(0))));
 
   async function serve(options: Partial<OperationsOptions> = {}): Promise<number> {
-    const handle = createOperationsHandler({ health: {}, ready: {}, metrics: () => Promise.resolve(''), clock: systemClock, ...options });
+    const handle = createOperationsHandler({
+      health: {},
+      ready: {},
+      metrics: () => Promise.resolve(''),
+      profiler: createProfiler({ clock: systemClock }),
+      clock: systemClock,
+      ...options,
+    });
     const server = await listenOn(handle);
     open.push(server);
     return server.port;
@@ -54,6 +62,7 @@ describe('the operations server', () => {
   test('anything else is a 404 or a 405', async () => {
     const port = await serve();
     expect((await ask(port, '/')).status).toBe(404);
+    expect((await ask(port, '//')).status).toBe(404);
     expect((await ask(port, '/_health', { method: 'POST' })).status).toBe(405);
   });
 

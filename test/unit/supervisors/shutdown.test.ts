@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { observe, type Facts } from '../../../src/observe/facts.ts';
 import type { ActorSystem } from '../../../src/runtime/system.ts';
+import type { Intakes } from '../../../supervisors/intakes.ts';
 import type { Plugins } from '../../../supervisors/plugins.ts';
-import type { Intake } from '../../../supervisors/routers.ts';
 import { runPhases } from '../../../supervisors/shutdown.ts';
 import type { Writers } from '../../../supervisors/writers.ts';
 import { manualClock } from '../../kit/clock.ts';
@@ -25,7 +25,7 @@ async function run(work: {
   };
   let done = false;
   void runPhases(clock, LIMITS, {
-    intake: { stop: (limitMs) => step('drain', limitMs, work.drain) } as Intake,
+    intakes: { stop: (limitMs) => step('drain', limitMs, work.drain) } as Intakes,
     plugins: { unload: (limitMs) => step('unload', limitMs, undefined) } as Plugins,
     writers: { drain: (limitMs) => step('flush', limitMs, work.flush) } as Writers,
     system: { shutdown: (limitMs) => step('stop', limitMs, work.stop) } as ActorSystem,

@@ -1,0 +1,48 @@
+import { createCapture } from './capture/service.ts';
+import type { Closers } from './closers.ts';
+import type { Config } from './config/schema.ts';
+import { listen } from './http/listen.ts';
+import type { RecordProducer } from './kafka/port.ts';
+import type { Clock, Random } from './runtime/clock.ts';
+import { topicsOf } from './topics.ts';
+
+export interface CaptureParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly closers: Closers;
+  readonly producer: RecordProducer;
+}
+
+/** PostHog's capture endpoints. Resolves with their address. */
+export async function openCapture({ config, clock, random, closers, producer }: CaptureParts): Promise<string> {
+  const topics = topicsOf(config);
+  const capture = createCapture({
+    producer,
+    topics: {
+      main: topics.main,
+      historical: topics.historical,
+      clientWarnings: topics.warnings,
+      heatmaps: topics.heatmaps,
+      exceptions: topics.exceptions,
+    },
+    clock,
+    random,
+    limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
+    sampleRatio: config.telemetry.otlpEndpoint === undefined ? 0 : config.telemetry.sampleRatio,
+  });
+  const server = await listen({
+    handle: capture.handle,
+    host: config.capture.host,
+    port: config.capture.port,
+    clock,
+    name: 'the capture server',
+    hostSetting: 'TROUPE_CAPTURE_HOST',
+    portSetting: 'TROUPE_CAPTURE_PORT',
+  });
+  closers.push('the capture server', async () => {
+    capture.beginDrain();
+    await server.close(config.shutdown.intakeMs);
+  });
+  return `http://127.0.0.1:${server.port}`;
+}

@@ -1,0 +1,75 @@
+import { capabilitiesOf, type IntakeName } from './config/modes.ts';
+import type { Config } from './config/schema.ts';
+
+/** Names of spec/ingestion.md 1.1, as they are in Kafka. */
+export interface Topics {
+  readonly main: string;
+  readonly overflow: string;
+  readonly historical: string;
+  readonly warnings: string;
+  readonly heatmaps: string;
+  readonly exceptions: string;
+  readonly deadLetter: string;
+}
+
+/** Rule 1.1: behind every topic name in the test environment. */
+export const topicSuffix = ({ server }: Config): string => (/^test/i.test(server.environment) ? '_test' : '');
+
+export const topicName = (config: Config, name: string): string => `${config.kafka.prefix}${name}${topicSuffix(config)}`;
+
+export function topicsOf(config: Config): Topics {
+  const named = (name: string): string => topicName(config, name);
+  return {
+    main: named(config.kafka.topic),
+    overflow: named(config.kafka.overflowTopic),
+    historical: named('events_plugin_ingestion_historical'),
+    warnings: named('client_iwarnings_ingestion'),
+    heatmaps: named('heatmaps_ingestion'),
+    exceptions: named('exceptions_ingestion'),
+    deadLetter: named(config.kafka.deadLetterTopic),
+  };
+}
+
+/** One input topic: who reads it, and the id of that service in health checks. */
+export interface IntakeIdentity {
+  readonly service: string;
+  readonly topic: string;
+  readonly groupId: string;
+}
+
+/** The table of spec/ingestion.md 1.1: groups are PostHog's, so that each topic goes on where PostHog stopped. */
+export function intakeIdentity(config: Config, intake: IntakeName): IntakeIdentity {
+  const topics = topicsOf(config);
+  const of = (service: string, topic: string, group: string): IntakeIdentity => ({
+    service,
+    topic,
+    groupId: `${config.kafka.prefix}${group}`,
+  });
+  switch (intake) {
+    case 'main':
+      return of('analytics-ingestion', topics.main, config.kafka.groupId);
+    case 'overflow':
+      return of('analytics-ingestion-overflow', topics.overflow, 'clickhouse-ingestion-overflow');
+    case 'historical':
+      return of('analytics-ingestion-historical', topics.historical, 'clickhouse-ingestion-historical');
+    case 'ingestion_warnings':
+      return of('events-ingestion-pipeline-ingestion_warnings', topics.warnings, 'client_iwarnings_ingestion');
+    case 'heatmaps':
+      return of('events-ingestion-pipeline-heatmaps', topics.heatmaps, 'heatmaps_ingestion');
+    case 'exceptions':
+      return of('events-ingestion-pipeline-exceptions', topics.exceptions, 'exceptions_ingestion');
+  }
+}
+
+/** Every topic that a process with these settings reads or writes: made at start where it is missing (K-1). */
+export function neededTopics(config: Config): readonly string[] {
+  const topics = topicsOf(config);
+  const { intakes } = capabilitiesOf(config.server.mode, config.server.pipeline);
+  const needed = new Set(intakes.map((intake) => intakeIdentity(config, intake).topic));
+  if (intakes.length > 0) needed.add(topics.deadLetter);
+  if (intakes.includes('main') && config.ingestion.overflowEnabled) needed.add(topics.overflow);
+  if (config.capture.enabled === true) {
+    for (const topic of [topics.main, topics.historical, topics.warnings, topics.heatmaps, topics.exceptions]) needed.add(topic);
+  }
+  return [...needed];
+}
