@@ -336,7 +336,7 @@ describe('notices', () => {
   });
 
   it('9.1: knows the modes of PostHog, runs those of which something is built, and refuses to idle in the others', () => {
-    const env = { KAFKA_HOSTS: 'k:9092' };
+    const env = { KAFKA_HOSTS: 'k:9092', TROUPE_EMBEDDED_IN_PRODUCTION: 'yes' };
     const refused = MODES.filter((mode) => problemsOf({ ...env, PLUGIN_SERVER_MODE: mode }).length > 0);
     expect(refused).toEqual(MODES.filter((mode) => /^(async|jobs|scheduler|recordings|cdp)/.test(mode)));
     expect(problemsOf({ PLUGIN_SERVER_MODE: 'async' })).toMatchObject([
@@ -359,7 +359,8 @@ describe('notices', () => {
   });
 
   it('serves capture where the mode says so, unless TROUPE_CAPTURE_ENABLED says otherwise', () => {
-    const enabled = (env: Env): unknown => loadConfig({ KAFKA_HOSTS: 'k:9092', ...env }, options).config.capture.enabled;
+    const enabled = (env: Env): unknown =>
+      loadConfig({ KAFKA_HOSTS: 'k:9092', TROUPE_EMBEDDED_IN_PRODUCTION: 'yes', ...env }, options).config.capture.enabled;
     const serving = ['null', 'functional-tests', 'capture', 'ingestion', 'events-ingestion'].filter((mode) =>
       enabled({ PLUGIN_SERVER_MODE: mode }),
     );

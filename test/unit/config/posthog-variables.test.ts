@@ -68,7 +68,10 @@ describe('section 8: each variable of PostHog', () => {
 
   it('that has no effect stops nothing and gives one line that says why', () => {
     const without = SECTION_8.filter((name) => reasonWithoutEffect(name) !== undefined);
-    const { notices } = loadConfig(Object.fromEntries(without.map((name) => [name, 'something'])));
+    const { notices } = loadConfig({
+      PLUGIN_SERVER_MODE: 'ingestion', // of which everything is built, so that nothing is said of it
+      ...Object.fromEntries(without.map((name) => [name, 'something'])),
+    });
     expect(notices.map((notice) => notice.split(' ', 1)[0])).toEqual([...without].sort());
     expect(notices.filter((notice) => !/^\S+ has no effect: .{10,}\.$/.test(notice))).toEqual([]);
   });
