@@ -82,7 +82,7 @@ async function openPostgres(deps: AssembleDeps): Promise<PostgresClient> {
   } else {
     deps.say(target.what.replace(' ', '  '));
   }
-  const client = createPostgresClient({
+  const options = {
     connectionString,
     connectionsCount: config.postgres.poolCount,
     // An index over a large table takes as long as it takes.
@@ -91,7 +91,9 @@ async function openPostgres(deps: AssembleDeps): Promise<PostgresClient> {
     isVerified: isVerified(config, 'postgres'),
     clock,
     random,
-  });
+  };
+  // It reads `sslmode` and the files that the address names: what is wrong there is told like the rest.
+  const client = await explained(target, () => new Promise<PostgresClient>((made) => made(createPostgresClient(options))));
   closers.push('the PostgreSQL pool', () => client.close());
   await contact(target, { clock, limitMs: config.server.contactTimeoutMs }, async () => {
     const [server] = await client.run<{ version: string }>(

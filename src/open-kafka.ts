@@ -30,7 +30,7 @@ export function kafkaConnection(config: Config): KafkaConnection {
   const { kafka } = config;
   const logsIn = kafka.securityProtocol.startsWith('sasl');
   return {
-    brokers: kafka.hosts,
+    brokers: kafka.hosts.map((host) => (/:\d+$/.test(host) ? host : `${host}:9092`)),
     clientId: kafka.clientId ?? 'troupe',
     ssl: kafkaTls(kafka, isVerified(config, 'kafka')),
     logLevel: kafka.clientLogLevel,

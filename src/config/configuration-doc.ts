@@ -26,6 +26,10 @@ Settings are environment variables. PostHog's names are kept where PostHog has o
       '; ',
     )}. \`INGESTION_REDIS_HOST\` goes before \`POSTHOG_REDIS_HOST\`, and both before \`REDIS_URL\`; the others fill what is not set.
 
+| section | settings |
+|---|---|
+${sections.map((section) => `| [${section}](#${section}) | ${SECTION_PROSE[section]} ${namesOf(section)} |`).join('\n')}
+
 ${sections.map(sectionDoc).join('\n')}
 ## Rules between settings
 
@@ -46,6 +50,12 @@ function sectionDoc(section: SectionName): string {
   return `## ${section}\n\n${SECTION_PROSE[section]}\n\n${rows.join('\n')}`;
 }
 
+function namesOf(section: SectionName): string {
+  return ALL_SETTINGS.filter((row) => row.section === section)
+    .map(({ setting: { name } }) => `[\`${name}\`](#${name.toLowerCase()})`)
+    .join(', ');
+}
+
 function settingDoc(setting: Setting): string {
   const facts = [`default: ${code(defaultOf(setting))}`, `allowed: ${allowedOf(setting)}`, ...(setting.secret === true ? ['secret'] : [])];
   const costs = [
@@ -55,4 +65,5 @@ function settingDoc(setting: Setting): string {
   return [`### \`${setting.name}\``, '', setting.prose, '', `- ${facts.join('; ')}`, ...costs, ''].join('\n');
 }
 
-const code = (text: string): string => (/^[\w./:,-]+( (ms|s|bytes|MiB))?$/.test(text) && text !== 'unset' ? `\`${text}\`` : text);
+const code = (text: string): string =>
+  /^[\w./:,-]+( (ms|s|bytes|MiB))?( \(\d+ MiB\))?$/.test(text) && text !== 'unset' ? `\`${text}\`` : text;

@@ -29,6 +29,9 @@ export function isVerified({ server }: Config, system: TlsSystem): boolean {
   return !server.tlsUnverified.includes(system);
 }
 
+/** A name, an IPv4 address or an IPv6 address in brackets, with or without a port. */
+const HOST = /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i;
+
 const ms = (value: number): string => `${value} ms`;
 
 /** A rule `smaller <= greater` (or `<` when `strictly`) between two sums of settings. */
@@ -210,6 +213,23 @@ export const RULES: readonly Rule[] = [
       ].flatMap(([name, value]) => (value === undefined ? [name] : []));
       if (missing.length === 0) return undefined;
       return { name: missing.join(' + '), value: undefined, allowed: `needed with ${kafka.securityProtocol}`, todo: 'set what is missing' };
+    },
+  },
+  {
+    prose: 'KAFKA_HOSTS are names or addresses with or without a port, and CLICKHOUSE_HOST is one, or an http:// or https:// address',
+    check({ kafka, clickhouse }) {
+      const wrong = kafka.hosts.find((host) => !HOST.test(host));
+      if (wrong !== undefined)
+        return { name: 'KAFKA_HOSTS', value: wrong, isUnreadable: true, allowed: 'host:port,host:port', todo: 'correct it' };
+      const { host } = clickhouse;
+      if (host === undefined || HOST.test(host) || (/^https?:/.test(host) && URL.canParse(host))) return undefined;
+      return {
+        name: 'CLICKHOUSE_HOST',
+        value: host,
+        isUnreadable: true,
+        allowed: 'host, host:port, or an http:// or https:// address',
+        todo: 'correct it',
+      };
     },
   },
   {

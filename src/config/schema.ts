@@ -35,7 +35,7 @@ export const SCHEMA = {
     }),
     environment: text('NODE_ENV', '', {
       prose:
-        'Begins with `test`, in any case: every topic name ends in `_test` (spec 1.1). `production`: a server address that is missing stops the start.',
+        'Environment this process runs in. One that begins with `test`, in any case, puts `_test` behind every topic name (spec 1.1); `production` refuses a start with a server address missing.',
     }),
     contactTimeoutMs: integer('TROUPE_CONTACT_TIMEOUT_MS', 'ms', 15_000, {
       prose: 'How long each outside system may take to answer for the first time. Past it the start ends with what was seen there.',
@@ -89,7 +89,8 @@ export const SCHEMA = {
 
   kafka: {
     hosts: list('KAFKA_HOSTS', {
-      prose: 'Brokers, as `host:port,host:port`. Unset: an embedded log in TROUPE_DATA_DIR takes the place of Kafka.',
+      prose:
+        'Brokers, as `host:port,host:port`; the port is 9092 where none is given. Unset: an embedded log in TROUPE_DATA_DIR takes the place of Kafka.',
     }),
     prefix: text('KAFKA_PREFIX', '', { prose: 'Put before every topic name and consumer group (spec 1.1).' }),
     clientId: optionalText('KAFKA_CLIENT_ID', { prose: 'How this process names itself to the brokers.', derived: 'host name' }),

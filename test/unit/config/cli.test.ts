@@ -23,8 +23,10 @@ describe('the command line', () => {
     },
   );
 
-  it('--help names every setting', () => {
+  it('--help names every setting, in lines that fit on a screen', () => {
     const help = helpText();
+    expect(help.split('\n').filter((line) => line.length > 140)).toEqual([]);
+    expect(help).toMatch(/^ {2}HTTP_SERVER_PORT +Port of .* \[6738\]$/m);
     expect(ALL_SETTINGS.filter(({ setting }) => !help.includes(setting.name))).toEqual([]);
   });
 });

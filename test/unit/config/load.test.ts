@@ -195,6 +195,26 @@ describe('secrets', () => {
   });
 });
 
+describe('--config-check', () => {
+  it('shows each setting with its value, its unit and where it came from, and marks what is set', () => {
+    const env = { TASK_TIMEOUT: '5', POSTHOG_REDIS_HOST: 'cache', CLICKHOUSE_PASSWORD_FILE: '/run/ch', CLICKHOUSE_PASSWORD: '' };
+    const loaded = loadConfig(env, { ...options, overrides: ['LOG_LEVEL=warn'], readFile: () => 'hunter2' });
+    const lines = new Map(
+      describeConfig(loaded)
+        .split('\n')
+        .map((line) => [/^[* ] (\w+)/.exec(line)?.[1], line.replaceAll(/ +/g, ' ')]),
+    );
+    expect(lines.get('TASK_TIMEOUT')).toBe('* TASK_TIMEOUT 5 s [environment; default: 30 s]');
+    expect(lines.get('LOG_LEVEL')).toBe('* LOG_LEVEL warn [command line; default: info]');
+    expect(lines.get('REDIS_URL')).toBe('* REDIS_URL redis://cache:6379 [from POSTHOG_REDIS_HOST]');
+    expect(lines.get('CLICKHOUSE_PASSWORD')).toBe('* CLICKHOUSE_PASSWORD ****** [file /run/ch]');
+    expect(lines.get('KAFKA_CLIENT_ID')).toBe(' KAFKA_CLIENT_ID troupe-2 [from host name]');
+    expect(lines.get('TROUPE_PLUGIN_DEADLINE_MS')).toBe(' TROUPE_PLUGIN_DEADLINE_MS 5000 ms [from TASK_TIMEOUT]');
+    expect(lines.get('KAFKA_HOSTS')).toBe(' KAFKA_HOSTS (unset) [default]');
+    expect(ALL_SETTINGS.filter(({ setting }) => !lines.has(setting.name))).toEqual([]);
+  });
+});
+
 describe('values that follow from others', () => {
   it("puts DATABASE_URL together from PostHog's parts, encoding what needs it, and says of which", () => {
     const env = { POSTHOG_DB_NAME: 'ph', POSTHOG_DB_USER: 'a@b', POSTHOG_DB_PASSWORD: 'p/w', POSTHOG_POSTGRES_HOST: 'db' };
@@ -284,6 +304,8 @@ describe('rules between settings', () => {
     ['an ordinal is not below the replicas', { TROUPE_ORDINAL: '3', TROUPE_REPLICAS: '3' }],
     ['an ordinal stands without replicas', { TROUPE_ORDINAL: '0' }],
     ['two heartbeats do not fit into the margin', { TROUPE_KAFKA_HEARTBEAT_INTERVAL_MS: '5001' }],
+    ['a broker is no address', { KAFKA_HOSTS: 'tcp://a:1', TROUPE_EMBEDDED_IN_PRODUCTION: 'y' }],
+    ['ClickHouse is no address', { CLICKHOUSE_HOST: 'a b' }],
     ['SASL is on without a user', { KAFKA_SECURITY_PROTOCOL: 'sasl_ssl' }],
     ['a client certificate has no key', { KAFKA_CLIENT_CERT_B64: 'x' }],
   ])('refuses when %s', (_, env) => {
