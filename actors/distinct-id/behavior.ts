@@ -167,7 +167,7 @@ function apply(
     case 'persons-loaded':
       return loaded(work, expected as readonly string[], answer);
     case 'person-written':
-      return written(work, expected as LocalPerson, answer.person, ctx);
+      return written(work, expected as LocalPerson, answer, ctx);
     case 'person-merged':
       return merged(shared, work, expected as Item, answer, ctx);
     case 'group-types-resolved':

@@ -21,6 +21,7 @@ import { announce } from './rows.ts';
 import type { Item, LocalPerson, Work } from './state.ts';
 
 type PersonsLoaded = Extract<PersonWriterAnswer, { readonly type: 'persons-loaded' }>;
+type PersonWritten = Extract<PersonWriterAnswer, { readonly type: 'person-written' }>;
 type PersonMerged = Extract<PersonWriterAnswer, { readonly type: 'person-merged' }>;
 
 /** Folds item after item; stops, and answers true, where something has to be loaded, written or merged first. */
@@ -92,29 +93,14 @@ export function loaded(work: Work, distinctIds: readonly string[], { found }: Pe
 
 /** Gives the item its person: the event's own update applied, or, personless, whoever has the id. */
 function fold(work: Work, item: Item, local: LocalPerson): void {
-  const { event } = item;
-  const teamId = work.message.team.id;
-  if (item.mode === 'personless') {
-    // Q-2, Q-3: a person that exists lends its id; nothing is written.
-    item.person = local.current ?? {
-      rowId: '0',
-      id: personUuid(teamId, event.distinct_id),
-      teamId,
-      createdAtMs: SYNTHETIC_PERSON_CREATED_AT_MS,
-      properties: {},
-      isIdentified: false,
-      version: 0,
-    };
-    item.forceUpgrade = local.current !== undefined && isForceUpgrade(item.timestampMs, local.current.createdAtMs);
-    return;
-  }
-  const update = personUpdateOf(event);
+  if (item.mode === 'personless') return lend(work, item, local.current);
+  const update = personUpdateOf(item.event);
   if (local.current === undefined) {
     local.current = newPerson({
-      teamId,
-      distinctId: event.distinct_id,
+      teamId: work.message.team.id,
+      distinctId: item.event.distinct_id,
       createdAtMs: item.timestampMs,
-      eventUuid: event.uuid,
+      eventUuid: item.event.uuid,
       update,
       isIdentified: false,
     }).person;
@@ -129,6 +115,31 @@ function fold(work: Work, item: Item, local: LocalPerson): void {
     local.updates.push(update);
   }
   item.person = local.current;
+}
+
+/** Q-2, Q-3: a person that exists lends its id to a personless event; nothing is written. */
+function lend(work: Work, item: Item, person: Person | undefined): void {
+  const teamId = work.message.team.id;
+  item.person = person ?? {
+    rowId: '0',
+    id: personUuid(teamId, item.event.distinct_id),
+    teamId,
+    createdAtMs: SYNTHETIC_PERSON_CREATED_AT_MS,
+    properties: {},
+    isIdentified: false,
+    version: 0,
+  };
+  item.forceUpgrade = person !== undefined && isForceUpgrade(item.timestampMs, person.createdAtMs);
+}
+
+/** Somebody was faster: the events took effect on `foldedOn`, perhaps of another person, and their rows show that (3.8, M-7). */
+function foldAgain(work: Work, items: readonly Item[], local: LocalPerson, foldedOn: Person): void {
+  let current = foldedOn;
+  for (const item of items) {
+    if (item.ended || item.event.distinct_id !== local.distinctId) continue;
+    if (item.mode === 'personless') lend(work, item, current);
+    else item.person = current = foldPerson(current, personUpdateOf(item.event)).person;
+  }
 }
 
 /** Sends what is folded and dirty. True: wait for it to be durable. */
@@ -159,15 +170,9 @@ function write(shared: Shared, work: Work, ctx: Ctx): boolean {
 }
 
 /** The person is durable: what is folded from here on has it as its base. */
-export function written(work: Work, local: LocalPerson, person: Person, ctx: Ctx): void {
+export function written(work: Work, local: LocalPerson, { person, foldedOn }: PersonWritten, ctx: Ctx): void {
   const segment = work.items.slice(work.segmentStart, work.position);
-  const folded = local.current;
-  if (folded !== undefined && (folded.id !== person.id || folded.createdAtMs !== person.createdAtMs)) {
-    // The person was merged away while we wrote, or somebody else made it first: the events belong to the one that is (M-7).
-    for (const item of segment) {
-      if (item.person?.id === folded.id) item.person = { ...item.person, id: person.id, createdAtMs: person.createdAtMs };
-    }
-  }
+  if (foldedOn !== undefined) foldAgain(work, segment, local, foldedOn);
   // Only a birth tells ClickHouse the mapping too; a replayed one may never have got there (`announce` in rows.ts).
   if (local.base === undefined) local.announced = true;
   local.base = person;

@@ -187,7 +187,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
       command,
       standing: () => standingOf(settlement),
       answer: (answer) => {
-        if (answer.type === 'written') replyTo.tell({ type: 'person-written', ticket, person: answer.person });
+        if (answer.type === 'written') replyTo.tell({ type: 'person-written', ticket, person: answer.person, foldedOn: answer.foldedOn });
         else if (answer.type === 'refused') replyTo.tell({ type: 'person-refused', ticket, detail: answer.detail });
         else replyTo.tell({ type: 'person-abandoned', ticket });
       },

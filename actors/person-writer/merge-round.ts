@@ -271,7 +271,9 @@ function newborn(
     update,
     isIdentified,
   });
-  const { person, propertiesLastUpdatedAt, propertiesLastOperation } = born;
+  const { propertiesLastUpdatedAt, propertiesLastOperation } = born;
+  // P-13: on a person that the merge has made the event's update is applied all the same, which is where $unset takes effect.
+  const person = ids.length === 2 ? foldPerson(born.person, update).person : born.person;
   return {
     teamId,
     id: person.id,

@@ -96,8 +96,16 @@ export interface LoadedPerson {
 /** Exactly one answer for each command, carrying its ticket. */
 export type PersonWriterAnswer =
   | { readonly type: 'persons-loaded'; readonly ticket: number; readonly found: readonly (LoadedPerson | undefined)[] }
-  /** Durable in PostgreSQL, and its side rows told to the row writer. */
-  | { readonly type: 'person-written'; readonly ticket: number; readonly person: Person }
+  /**
+   * Durable in PostgreSQL, and its side rows told to the row writer. `foldedOn`: the person that the updates were folded on,
+   * when somebody had been faster and it is not the command's base any more.
+   */
+  | {
+      readonly type: 'person-written';
+      readonly ticket: number;
+      readonly person: Person;
+      readonly foldedOn: Person | undefined;
+    }
   | { readonly type: 'person-merged'; readonly ticket: number; readonly person: Person; readonly warning: MergeWarning | undefined }
   | { readonly type: 'group-types-resolved'; readonly ticket: number; readonly indexes: ReadonlyMap<string, number | undefined> }
   | { readonly type: 'group-upserted'; readonly ticket: number }

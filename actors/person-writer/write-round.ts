@@ -12,8 +12,10 @@
  * W4 Each request gets exactly one answer.
  * W5 A repeat after a lost answer changes nothing twice: it meets 'exists' or 'conflict' and refolds to no change. ClickHouse is
  *    told of person and mapping all the same, because the answer that was lost would have said so.
+ * W6 Who hears 'written' hears also what its updates were folded on, when that is not what it had folded them on itself: its events'
+ *    rows show the person as they found it when they took effect (3.8).
  */
-import { foldPerson, newPerson } from '../../src/domain/person-fold.ts';
+import { foldPerson, foldPersonUpdates, newPerson } from '../../src/domain/person-fold.ts';
 import type { PersonUpdate } from '../../src/domain/person-fold.ts';
 import type { Person } from '../../src/domain/person.ts';
 import type { SideRow } from '../../src/domain/rows.ts';
@@ -28,7 +30,7 @@ export interface WriteRequest {
   readonly standing: () => Standing;
   readonly answer: (
     answer:
-      | { readonly type: 'written'; readonly person: Person }
+      | { readonly type: 'written'; readonly person: Person; readonly foldedOn: Person | undefined }
       | { readonly type: 'refused'; readonly detail: string }
       | { readonly type: 'abandoned' },
   ) => void;
@@ -194,7 +196,14 @@ function birthOf(unit: Unit): NewPerson {
 function settle(deps: RoundDeps, unit: Unit, person: Person, rows: readonly SideRow[]): void {
   const all = [...rows, ...unit.mappings];
   if (all.length > 0) deps.sideRows(all);
-  for (const request of unit.requests) request.answer({ type: 'written', person });
+  let before = unit.base;
+  for (const request of unit.requests) {
+    const { base, updates } = request.command;
+    // W6. A birth has one request: an actor waits for its answer, and nobody else writes for its distinct_id.
+    const isAsKnown = before === unit.base && before?.rowId === base?.rowId && before?.version === base?.version;
+    request.answer({ type: 'written', person, foldedOn: isAsKnown ? undefined : before });
+    if (before !== undefined && unit.requests.length > 1) before = foldPersonUpdates(before, updates).person;
+  }
 }
 
 /** W2 */

@@ -66,11 +66,17 @@ export interface FakePersonDatabase {
   readonly mappings: Map<string, MappingRow>;
   /** By `team:distinct id`; the value is is_merged. */
   readonly personless: Map<string, boolean>;
+  /** posthog_cohortpeople and posthog_featureflaghashkeyoverride, which others write and merges move (M-3). */
+  readonly cohortPeople: { readonly cohortId: number; rowId: string }[];
+  /** By row id of the person, then by flag: its hash key. */
+  readonly flagOverrides: Map<string, Map<string, string>>;
   nextRowId: number;
+  /** Told after each call that was applied, before its answer leaves: a commit, if it changed anything. */
+  onApplied?: () => void;
 }
 
 export function createFakePersonDatabase(): FakePersonDatabase {
-  return { persons: new Map(), mappings: new Map(), personless: new Map(), nextRowId: 1 };
+  return { persons: new Map(), mappings: new Map(), personless: new Map(), cohortPeople: [], flagOverrides: new Map(), nextRowId: 1 };
 }
 
 /** A PersonStore in memory. Passes the contract suite of the real one. */
@@ -79,6 +85,7 @@ export function createFakePersonStore(database = createFakePersonDatabase(), fat
     const call = { operation, input };
     await fate.arrive?.(call);
     const answer = apply(input);
+    database.onApplied?.();
     await fate.answer?.(call);
     return answer;
   }
@@ -204,7 +211,8 @@ function addDistinctId(database: FakePersonDatabase, { rowId, teamId }: Person, 
   return { type: 'added', version };
 }
 
-function merge({ persons, mappings }: FakePersonDatabase, { into, from, properties, createdAtMs, teamId }: MergeCommand): MergeResult {
+function merge(database: FakePersonDatabase, { into, from, properties, createdAtMs, teamId }: MergeCommand): MergeResult {
+  const { persons, mappings } = database;
   const [survivor, source] = [persons.get(into.rowId), persons.get(from.rowId)];
   if (survivor === undefined || source === undefined || survivor === source) return { type: 'conflict' };
   if (survivor.teamId !== teamId || source.teamId !== teamId) return { type: 'conflict' };
@@ -215,6 +223,10 @@ function merge({ persons, mappings }: FakePersonDatabase, { into, from, properti
     mapping.rowId = into.rowId;
     mapping.version += 1;
   }
+  for (const row of database.cohortPeople) if (row.rowId === from.rowId) row.rowId = into.rowId;
+  const flags = new Map([...(database.flagOverrides.get(from.rowId) ?? []), ...(database.flagOverrides.get(into.rowId) ?? [])]);
+  if (flags.size > 0) database.flagOverrides.set(into.rowId, flags);
+  database.flagOverrides.delete(from.rowId);
   persons.delete(from.rowId);
   const version = Math.max(into.version, from.version) + 1;
   Object.assign(survivor, { createdAtMs, properties: jsonbText(properties), isIdentified: true, version });

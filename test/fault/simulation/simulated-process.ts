@@ -29,7 +29,13 @@ export const STUMBLE = 'stumbled on purpose';
 /** Wraps the deps of every process: where a bug is planted. */
 export type Plant = (deps: TroupeDeps) => TroupeDeps;
 
-export function startProcess(name: string, network: Network, systems: Systems, checks: Checks, plant: Plant | undefined): SimulatedProcess {
+export function startProcess(
+  name: string,
+  network: Network,
+  systems: Systems,
+  checks: Pick<Checks, 'report'>,
+  plant: Plant | undefined,
+): SimulatedProcess {
   let troupe: Troupe | undefined;
   let isStopping = false;
   let isStopped = false;

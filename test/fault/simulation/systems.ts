@@ -48,7 +48,7 @@ export interface Systems {
   readonly debounced: Set<string>;
 }
 
-export function createSystems(network: Network, workload: Workload): Systems {
+export function createSystems(network: Network, workload: Pick<Workload, 'teams'>): Systems {
   const kafka = createFakeKafka({ clock: network.clock, sessionTimeoutMs: SESSION_TIMEOUT_MS, rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS });
   kafka.createTopic(TOPIC, PARTITIONS_COUNT);
   kafka.createTopic(DEAD_LETTERS, 1);
