@@ -24,7 +24,15 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
-      { test: { name: 'fault', include: ['test/fault/**/*.test.ts', 'test/model/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 180_000, fileParallelism: false } },
+      {
+        test: {
+          name: 'fault',
+          include: ['test/fault/**/*.test.ts', 'test/model/**/*.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

@@ -328,6 +328,7 @@ export function linearise(history: History): Analysis {
         if (shown === undefined) continue;
         for (const read of reads) note(read.entry, read.shown, read.at);
         note(entry, shown, at);
+        counts.reads += reads.length;
         counts.applied++;
         found.runs.splice(place, 0, { queue, from: index, to: index + 1, linkOnly: false, reads: [], shown: [shown] });
         queue.next = index + 1;
