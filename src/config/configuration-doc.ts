@@ -17,6 +17,7 @@ Settings are environment variables. PostHog's names are kept where PostHog has o
 
 - \`--set NAME=value\` on the command line wins over the environment. Of a secret, \`<NAME>_FILE\` may name a file that holds it.
 - An empty value is an unset one. Numbers are read as PostHog reads them (\`30\`, \`1.0\`, \`1e6\`) and true is \`y\`, \`yes\`, \`t\`, \`true\`, \`on\` or \`1\`, in any case. What PostHog guesses at is refused: it reads \`30s\` as 30 and \`ture\` as false.
+- In PostHog's environments \`test\` and \`dev\` some defaults differ: by the beginning of \`NODE_ENV\`, or where that says neither, a true \`DEBUG\` means \`dev\`.
 - A value that is not understood, an unknown \`TROUPE_*\` name or a broken rule stops the start, with everything that is wrong in one message.
 - \`node src/main.ts --config-check\` prints the settings in force and where each came from, with secrets masked.
 - Where no server is named (\`KAFKA_HOSTS\`, \`CLICKHOUSE_HOST\`, \`DATABASE_URL\`, \`REDIS_URL\`), an embedded one stands in. With \`NODE_ENV=production\`, and for ClickHouse and PostgreSQL beside a real Kafka, that needs \`TROUPE_EMBEDDED_IN_PRODUCTION=true\`.
@@ -57,7 +58,9 @@ function namesOf(section: SectionName): string {
 }
 
 function settingDoc(setting: Setting): string {
-  const facts = [`default: ${code(defaultOf(setting))}`, `allowed: ${allowedOf(setting)}`, ...(setting.secret === true ? ['secret'] : [])];
+  const elsewhere = Object.entries(setting.byEnvironment ?? {}).map(([environment, value]) => `${code(value)} in ${environment}`);
+  const usual = [code(defaultOf(setting)), ...elsewhere].join(', ');
+  const facts = [`default: ${usual}`, `allowed: ${allowedOf(setting)}`, ...(setting.secret === true ? ['secret'] : [])];
   const costs = [
     ...(setting.raise === undefined ? [] : [`- Raising: ${setting.raise}`]),
     ...(setting.lower === undefined ? [] : [`- Lowering: ${setting.lower}`]),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { closest } from './closest.ts';
 import { ADDRESS_PARTS, composeAddresses } from './compose-addresses.ts';
+import { environmentOf } from './environment.ts';
 import { kafkaTlsNotices } from './kafka-tls.ts';
 import { capabilitiesOf, type Mode } from './modes.ts';
 import { parseSetting } from './parse-setting.ts';
@@ -99,8 +100,11 @@ function readGiven(
     given.set(name, value);
     origins.set(name, origin);
   };
+  const nodeEnv = overrides.findLast((pair) => pair.startsWith('NODE_ENV='))?.slice('NODE_ENV='.length) ?? env['NODE_ENV'];
+  const environment = environmentOf(nodeEnv, env['DEBUG']);
   for (const { setting } of ALL_SETTINGS) {
     const { name } = setting;
+    if (environment !== 'production') take(name, setting.byEnvironment?.[environment], 'from NODE_ENV');
     const path = env[`${name}_FILE`];
     if (setting.secret === true && path !== undefined && path !== '') {
       try {

@@ -57,6 +57,7 @@ export const SCHEMA = {
     }),
     inspectPort: integer('TROUPE_INSPECT_PORT', 'port', 6739, { prose: 'Port of the actor inspector. 0 takes a free one.' }),
     logLevel: choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info', {
+      byEnvironment: { test: 'warn' },
       prose: 'The least severe log line that is written.',
       raise: 'Towards `error`: less to read, and less to find a cause with.',
       lower: 'Towards `debug`: a line for each batch.',
@@ -122,6 +123,7 @@ export const SCHEMA = {
       prose: 'The least severe remark of the Kafka client that becomes a log line, if LOG_LEVEL lets it. Upper case is understood.',
     }),
     topicCreationTimeoutMs: integer('KAFKA_TOPIC_CREATION_TIMEOUT_MS', 'ms', 5_000, {
+      byEnvironment: { dev: '30000' },
       prose: 'How long the brokers may take to create a topic that is missing at the start.',
       min: 100,
     }),
@@ -397,15 +399,18 @@ export const SCHEMA = {
       max: 4_096,
     }),
     logLevel: integer('PLUGINS_DEFAULT_LOG_LEVEL', 'count', 1, {
+      byEnvironment: { test: '0' },
       prose:
         'Which lines of plugins become rows of `plugin_log_entries`, where the plugin itself says nothing else: 0 all, 1 all but DEBUG, 2 INFO and above, 3 WARN and ERROR, 4 ERROR. Tools that wait for `Plugin loaded` need 0.',
       max: 4,
     }),
     metricsFlushMs: integer('APP_METRICS_FLUSH_FREQUENCY_MS', 'ms', 20_000, {
+      byEnvironment: { test: '5' },
       prose: 'How often the runs of plugins, counted, become rows of `app_metrics`. A crash loses those that have not.',
       min: 5,
     }),
     metricsKeysCount: integer('APP_METRICS_FLUSH_MAX_QUEUE_SIZE', 'count', 1_000, {
+      byEnvironment: { test: '5' },
       prose: 'They become rows earlier when there are more than so many plugin configs and errors among them.',
       min: 1,
       max: 100_000,
@@ -414,6 +419,7 @@ export const SCHEMA = {
 
   geoip: {
     disabled: boolean('DISABLE_MMDB', false, {
+      byEnvironment: { test: 'true' },
       prose: 'Do not look up places of IP addresses: `meta.geoip` tells plugins that there is no database.',
     }),
     file: optionalText('TROUPE_MMDB_FILE', {

@@ -1,3 +1,5 @@
+import type { Environment } from './environment.ts';
+
 /**
  * What a setting is, as data. `schema.ts` is the table of them; load.ts, describe.ts and docs/configuration.md only read it.
  */
@@ -15,6 +17,8 @@ interface Common {
   readonly secret?: boolean;
   /** Shown instead of the default when it is worked out from other settings. */
   readonly derived?: string;
+  /** The default in PostHog's other environments, as text; see environment.ts. */
+  readonly byEnvironment?: Readonly<Partial<Record<Exclude<Environment, 'production'>, string>>>;
 }
 
 export interface NumberSetting extends Common {

@@ -216,6 +216,20 @@ describe('--config-check', () => {
 });
 
 describe('values that follow from others', () => {
+  it.each<[string, Env, string, number, boolean]>([
+    ['test', { NODE_ENV: 'Testing' }, 'warn', 5_000, true],
+    ['dev', { NODE_ENV: 'development' }, 'info', 30_000, false],
+    ['dev, by DEBUG', { DEBUG: '1' }, 'info', 30_000, false],
+    ['production', { NODE_ENV: 'staging', DEBUG: '0' }, 'info', 5_000, false],
+  ])('1.1: in the environment %s the defaults are those of PostHog there', (_, env, logLevel, topicCreationTimeoutMs, isDisabled) => {
+    const { config, origins } = loadConfig(env, options);
+    expect(config.server.logLevel).toBe(logLevel);
+    expect(config.kafka.topicCreationTimeoutMs).toBe(topicCreationTimeoutMs);
+    expect(config.geoip.disabled).toBe(isDisabled);
+    expect(origins.get('DISABLE_MMDB')).toBe(isDisabled ? 'from NODE_ENV' : 'default');
+    expect(loadConfig({ ...env, LOG_LEVEL: 'error' }, options).config.server.logLevel).toBe('error');
+  });
+
   it("puts DATABASE_URL together from PostHog's parts, encoding what needs it, and says of which", () => {
     const env = { POSTHOG_DB_NAME: 'ph', POSTHOG_DB_USER: 'a@b', POSTHOG_DB_PASSWORD: 'p/w', POSTHOG_POSTGRES_HOST: 'db' };
     const { config, origins } = loadConfig(env, options);
