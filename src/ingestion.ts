@@ -13,6 +13,7 @@ import { createInspectionSource } from './inspection-source.ts';
 import { startLagWatch } from './lag-watch.ts';
 import { openGeoIp } from './open-geoip.ts';
 import type { Log } from './open-log.ts';
+import { createDefinitionStore } from './postgres/definition-store.ts';
 import { createGroupStore } from './postgres/group-store.ts';
 import { localPluginReader } from './postgres/local-plugins.ts';
 import { createPersonStore } from './postgres/person-store.ts';
@@ -86,6 +87,7 @@ export async function prepareIngestion(options: IngestionOptions): Promise<Inges
     random,
     output: stores.output,
     persons,
+    ...(config.ingestion.skipDefinitions ? {} : { definitions: createDefinitionStore(stores.postgres) }),
     groups: createGroupStore(stores.postgres, { clock }),
     teams,
     pluginConfigs: createPluginConfigStore(stores.postgres, { readLocalPlugin: localPluginReader(config.plugins.baseDir) }),

@@ -27,6 +27,8 @@ export interface Intakes {
   /** One by one, by PostHog's id of the service (HT-1). */
   services(): readonly { readonly name: string; readonly ready: boolean; readonly healthy: boolean }[];
   inFlightCount(): number;
+  /** F-1: PostgreSQL has it that these teams have had an event. */
+  noteIngested(teamIds: readonly number[]): void;
 }
 
 export interface IntakesParts {
@@ -61,6 +63,7 @@ export function createIntakes(parts: IntakesParts): Intakes {
     ledgers: () => all.flatMap((intake) => intake.ledgers()),
     ready: () => all.every((intake) => intake.ready()),
     services: () => all.map((intake) => ({ name: intake.name, ready: intake.ready(), healthy: intake.healthy() })),
+    noteIngested: (teamIds) => teamCache.noteIngested(teamIds),
     inFlightCount: () => all.reduce((sum, intake) => sum + intake.inFlightCount(), 0),
   };
 }

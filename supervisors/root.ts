@@ -2,7 +2,7 @@
  * THE TREE. Children in start order; each needs only those above it, and they stop in the reverse order.
  *
  *     root (rest-for-one)
- *     ├── writers   dead-letter, forwarder, clickhouse-writer or kafka-writer, plugin-journal, redis-buffer, person-writer
+ *     ├── writers   dead-letter, forwarder, clickhouse-writer or kafka-writer, plugin-journal, redis-buffer, person-writer, definition-writer
  *     ├── plugins   one per enabled plugin config
  *     ├── people    one per active (team, distinct_id), many thousands
  *     ├── teams     one per active team
@@ -27,7 +27,7 @@ import type { DropList } from '../src/domain/token.ts';
 import type { Ledger } from '../src/kafka/ledger.ts';
 import type { RecordProducer } from '../src/kafka/port.ts';
 import { state as stateFact } from '../src/observe/facts.ts';
-import type { GroupStore, PersonStore, PluginConfigStore, TeamStore } from '../src/postgres/port.ts';
+import type { DefinitionStore, GroupStore, PersonStore, PluginConfigStore, TeamStore } from '../src/postgres/port.ts';
 import type { StateStore } from '../src/redis/port.ts';
 import type { Clock, Random } from '../src/runtime/clock.ts';
 import { sleep } from '../src/runtime/patience.ts';
@@ -54,6 +54,8 @@ export interface TroupeDeps {
   readonly persons: PersonStore;
   readonly groups: GroupStore;
   readonly teams: TeamStore;
+  /** Undefined: names of events and properties are not kept, nor a team's first event (SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP). */
+  readonly definitions?: DefinitionStore;
   readonly pluginConfigs: PluginConfigStore;
   readonly sandbox: Sandbox;
   readonly stateStore: StateStore;
@@ -119,6 +121,7 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
       { ...deps, persons: prefetch.store },
       (topic, partition, generation) => intakes.owns(topic, partition, generation),
       onEscalate,
+      (teamIds) => intakes.noteIngested(teamIds),
     );
     const plugins = startPlugins(system, deps, writers.pluginJournal);
     const teams = startTeams(system, deps, writers, prefetch, (teamId) => plugins.of(teamId));

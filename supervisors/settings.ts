@@ -20,6 +20,7 @@ export interface TreeSettings {
   readonly kafkaWriter: { readonly maxRowsCount: number; readonly maxBytes: number; readonly maxAgeMs: number };
   readonly personWriter: { readonly flushRowsCount: number; readonly lingerMs: number; readonly personlessCacheCount: number };
   readonly redisBuffer: { readonly flushEveryMs: number; readonly maxPendingCount: number };
+  readonly definitions: { readonly knownCount: number; readonly flushEveryMs: number; readonly maxPendingCount: number };
   readonly deadLetter: { readonly topic: string };
   readonly pluginJournal: PluginJournalOptions;
   readonly plugins: { readonly deadlineMs: number; readonly batchCount: number; readonly lingerMs: number; readonly reloadEveryMs: number };

@@ -40,6 +40,7 @@ export function startTeams(
     rowWriter: writers.rowWriter,
     deadLetter: writers.deadLetter,
     redisBuffer: writers.redisBuffer,
+    definitions: writers.definitions,
     options: { mailboxCapacityCount: settings.people.mailboxCount },
     strategy: DISTINCT_ID_STRATEGY,
   });

@@ -1,3 +1,5 @@
+import { createDefinitionWriter } from '../actors/definition-writer/index.ts';
+import type { DefinitionSink } from '../actors/definition-writer/messages.ts';
 import { createDeadLetter } from '../actors/dead-letter/index.ts';
 import type { DeadLetterMessage } from '../actors/dead-letter/messages.ts';
 import { createForwarder } from '../actors/forwarder/index.ts';
@@ -9,7 +11,8 @@ import type { RedisBufferMessage, Warning } from '../actors/redis-buffer/message
 import type { RowWriterMessage } from '../actors/row-writer/messages.ts';
 import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
-import { WRITER_STRATEGY } from './budgets.ts';
+import { KnownDefinitions } from '../src/domain/known-definitions.ts';
+import { DEFINITION_WRITER_STRATEGY, WRITER_STRATEGY } from './budgets.ts';
 import { startRowWriter } from './output.ts';
 import { startPluginJournal, type PluginJournal } from './plugin-journal.ts';
 import type { TroupeDeps } from './root.ts';
@@ -21,6 +24,8 @@ export interface Writers {
   readonly pluginJournal: PluginJournal;
   readonly redisBuffer: ActorRef<RedisBufferMessage>;
   readonly personWriter: ActorRef<PersonWriterMessage>;
+  /** Undefined where no names are kept (SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP). */
+  readonly definitions: DefinitionSink | undefined;
   /** Resolves when nothing is left to write, in the order in which one feeds the other. */
   drain(limitMs: number): Promise<void>;
 }
@@ -31,6 +36,7 @@ export function startWriters(
   deps: TroupeDeps,
   mayWrite: (topic: string, partition: number, generation: number) => boolean,
   onEscalate: (ref: AnyRef, error: unknown) => void,
+  ingested: (teamIds: readonly number[]) => void,
 ): Writers {
   const { clock, settings } = deps;
   const parent = system.parent('writers');
@@ -78,6 +84,23 @@ export function startWriters(
     onEscalate,
   );
 
+  const definitions = startDefinitions();
+
+  function startDefinitions(): DefinitionSink | undefined {
+    if (deps.definitions === undefined) return undefined;
+    const { knownCount, ...options } = settings.definitions;
+    const known = new KnownDefinitions(knownCount);
+    const spec = createDefinitionWriter({
+      store: deps.definitions,
+      clock,
+      forget: () => known.clear(),
+      ingested,
+      options: { ...options, mailboxCapacityCount },
+      strategy: DEFINITION_WRITER_STRATEGY,
+    });
+    return { known, writer: system.spawn(spec, 'definition-writer', parent, onEscalate) };
+  }
+
   return {
     deadLetter,
     forwarder,
@@ -85,6 +108,7 @@ export function startWriters(
     pluginJournal,
     redisBuffer,
     personWriter,
+    definitions,
     async drain(limitMs) {
       const deadline = clock.monotonic() + limitMs;
       const left = (): number => Math.max(1, deadline - clock.monotonic());
@@ -97,6 +121,8 @@ export function startWriters(
       await drain(rowWriter);
       await drain(forwarder);
       await drain(deadLetter);
+      // Last: nobody needs it, so it may have what time is left.
+      if (definitions !== undefined) await drain(definitions.writer);
     },
   };
 }

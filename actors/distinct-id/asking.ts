@@ -4,6 +4,7 @@ import type { ActorContext } from '../../src/runtime/actor.ts';
 import type { ActorRef, TellResult } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { RowWriterMessage } from '../row-writer/messages.ts';
+import type { DefinitionSink } from '../definition-writer/messages.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 import type { PersonWriterMessage } from '../person-writer/messages.ts';
 import type { PrefetchedPersons } from '../person-writer/messages.ts';
@@ -20,6 +21,8 @@ export interface DistinctIdDeps {
   readonly rowWriter: ActorRef<RowWriterMessage>;
   readonly deadLetter: ActorRef<DeadLetterMessage>;
   readonly redisBuffer: ActorRef<RedisBufferMessage>;
+  /** Undefined: names of events are not kept. */
+  readonly definitions?: DefinitionSink | undefined;
   readonly options: { readonly mailboxCapacityCount: number };
   readonly strategy: Strategy;
 }

@@ -9,6 +9,7 @@ import { buildEventRow } from '../../src/domain/row.ts';
 import type { EventRow, SideRow } from '../../src/domain/rows.ts';
 import { distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
 import { taken, traceStage, type Ctx, type Shared } from './asking.ts';
+import { noteNames } from './definitions.ts';
 import { guard } from './ends.ts';
 import { heatmapRowsOf } from './heatmap.ts';
 import type { Item, Work } from './state.ts';
@@ -17,15 +18,22 @@ import type { Item, Work } from './state.ts';
 export function tellRows(shared: Shared, work: Work, ctx: Ctx): void {
   const rows: EventRow[] = [];
   const sideRows: SideRow[] = [];
+  /** The item of each row. */
+  const stored: Item[] = [];
   for (const item of work.items) {
     if (item.ended) continue;
-    guard(shared, item.pending, 'row', () => rows.push(rowOf(work, item, sideRows, shared, ctx)), item);
+    const make = (): void => {
+      rows.push(rowOf(work, item, sideRows, shared, ctx));
+      stored.push(item);
+    };
+    guard(shared, item.pending, 'row', make, item);
   }
   announce(shared, work);
   if (sideRows.length > 0) taken(shared.deps.rowWriter.tell({ type: 'store-side-rows', rows: sideRows }), 'the row writer');
   if (rows.length > 0) taken(shared.deps.rowWriter.tell({ type: 'store-events', rows }), 'the row writer');
   // From here on they are the writer's: a crash of what comes next must not bury them as well (D3).
   for (const item of work.items) item.ended = true;
+  noteNames(shared, work, stored, rows);
   traceStage(work, work.items, 'distinct-id', ctx, work.startedMs);
 }
 

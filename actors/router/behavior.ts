@@ -317,6 +317,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       });
       state.lanes.set(team.id, lane);
     }
+    lane.team = team;
     return lane;
   }
 

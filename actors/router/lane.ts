@@ -14,7 +14,8 @@ import type { Team } from '../../src/domain/team.ts';
  * L4 A distinct_id with nothing in flight and nothing parked takes no memory.
  */
 export interface Lane {
-  readonly team: Team;
+  /** As it was looked up last: what is dispatched goes by the team's settings of now (T-5). */
+  team: Team;
   readonly inFlightCount: number;
   readonly parkedCount: number;
   /** What the events of this distinct_id are settled through. Ask right before `offer`: an idle one is forgotten (L4). */

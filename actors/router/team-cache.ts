@@ -18,6 +18,8 @@ export interface TeamCache {
   byId(id: number): Team | null | undefined;
   /** Loads these; null in the answer: there is no such team. @throws PostgresError */
   resolve(tokens: readonly string[], ids: readonly number[]): Promise<ResolvedTeams>;
+  /** F-1: these teams have had an event; what is kept of them says so from now on. */
+  noteIngested(ids: readonly number[]): void;
 }
 
 export interface ResolvedTeams {
@@ -55,7 +57,17 @@ export function createTeamCache(
     map.set(key, { team, untilMs: clock.monotonic() + ttlMs });
   }
 
+  function patch<Key>(map: Map<Key, Entry>, key: Key): void {
+    const entry = map.get(key);
+    if (entry?.team) map.set(key, { ...entry, team: { ...entry.team, ingestedEvent: true } });
+  }
+
   return {
+    noteIngested(teamIds) {
+      const wanted = new Set(teamIds);
+      for (const id of wanted) patch(ids, id);
+      for (const [token, { team }] of tokens) if (team && wanted.has(team.id)) patch(tokens, token);
+    },
     byToken: (token) => read(tokens, token),
     byId: (id) => read(ids, id),
     async resolve(wantedTokens, wantedIds) {

@@ -333,6 +333,16 @@ export const SCHEMA = {
     trustTeamId: boolean('TROUPE_TRUST_TEAM_ID', false, {
       prose: 'Believe a `team_id` in the envelope without its token. Only where nobody but your own capture can write the topic.',
     }),
+    skipDefinitions: boolean('SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP', false, {
+      prose:
+        "Do not keep the names of events and properties (PostHog's menus), nor note a team's first event. Set it where PostHog's own property-defs service runs on the same tables.",
+    }),
+    eventPropertyLruSize: integer('EVENT_PROPERTY_LRU_SIZE', 'count', 10_000, {
+      prose: 'Names of events and properties that are known to be written, and not written again.',
+      raise: 'About 100 bytes each.',
+      lower: 'Names are written again and again; each time changes nothing and costs a statement.',
+      min: 100,
+    }),
   },
 
   router: {

@@ -25,7 +25,6 @@ const REASONS = {
     'KAFKA_PRODUCER_MAX_QUEUE_SIZE',
   ],
   'KAFKA_PRODUCER_LINGER_MS says how long a record waits for others': ['KAFKA_FLUSH_FREQUENCY_MS'],
-  'this version of Troupe keeps no lists of event and property names': ['SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP', 'EVENT_PROPERTY_LRU_SIZE'],
   'health is read from the consumer itself': ['KAFKA_HEALTHCHECK_SECONDS', 'HEALTHCHECK_MAX_STALE_SECONDS', 'STALENESS_RESTART_SECONDS'],
   'rows go to ClickHouse directly, not through output topics': ['EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC'],
   'rows are sent as RowBinary, which needs no schema file on the server': [

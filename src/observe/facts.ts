@@ -68,6 +68,16 @@ export interface Facts {
     readonly durationMs: number;
   };
   'person-loaded': { readonly keys: number; readonly durationMs: number };
+  /** Names of events and properties were written; `firstTeams` had their first event (F-1). */
+  'definitions-written': {
+    readonly events: number;
+    readonly properties: number;
+    readonly eventProperties: number;
+    readonly firstTeams: number;
+    readonly durationMs: number;
+  };
+  /** Names that were given up. No event is the worse for it (D-8). */
+  'definitions-lost': { readonly count: number; readonly reason: string; readonly detail: string };
   'postgres-connection-lost': { readonly message: string };
   /** A deadlock or a serialization failure; the transaction is run again. */
   'postgres-transaction-retried': { readonly statement: string; readonly attempt: number };

@@ -1,3 +1,4 @@
+import type { Definitions } from '../domain/definitions.ts';
 import type { Json } from '../domain/event.ts';
 import type { PersonId, TeamId } from '../domain/ids.ts';
 import type { Person } from '../domain/person.ts';
@@ -118,6 +119,14 @@ export interface TeamStore {
   /** In the order of the tokens; undefined where no team has it. */
   byToken(tokens: readonly string[]): Promise<readonly (Team | undefined)[]>;
   byId(ids: readonly number[]): Promise<readonly (Team | undefined)[]>;
+}
+
+/** Names of events and properties, and a team's first event (spec/ingestion.md 2.9, 2.10). Both calls are safe to repeat. All throw PostgresError. */
+export interface DefinitionStore {
+  /** D-2, D-3: one statement for each of the three tables. Names of teams that are gone are passed over. */
+  write(definitions: Definitions): Promise<void>;
+  /** F-1: `ingested_event` of these teams becomes true. */
+  markIngested(teamIds: readonly number[]): Promise<void>;
 }
 
 /** An enabled plugin of a team (posthog_pluginconfig + posthog_plugin + posthog_pluginsourcefile; V-1..V-3). */

@@ -41,6 +41,17 @@ const MAPPING: Mapping = {
   }),
   'person-flushed': (fact) => ({ level: 'debug', message: 'Persons flushed.', fields: fact }),
   'person-loaded': (fact) => ({ level: 'debug', message: 'Persons loaded.', fields: fact }),
+  // PostHog Inc. would be told of the first one; Troupe tells nobody outside.
+  'definitions-written': (fact) =>
+    fact.firstTeams > 0
+      ? { level: 'info', message: 'The first event of a team has come.', fields: { teams: fact.firstTeams } }
+      : { level: 'debug', message: 'Names of events and properties written.', fields: fact },
+  'definitions-lost': ({ count, reason, detail }) => ({
+    level: reason === 'full' || reason === 'unavailable' ? 'warn' : 'error',
+    message: 'Names of events and properties were not written.',
+    fields: { count, reason, error: detail },
+    repeatKey: reason,
+  }),
   'postgres-connection-lost': ({ message }) => ({ level: 'warn', message: 'PostgreSQL connection lost.', fields: { error: message } }),
   'postgres-transaction-retried': (fact) => ({
     level: 'info',

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Summary, type Registry } from 'prom-client';
 import { observe, type FactName, type Facts } from '../observe/facts.ts';
 
 /** Seconds, from a cached read to a stuck sink. */
@@ -140,6 +140,15 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const invalidTimestamps = counter('invalid_timestamp_total', 'Timestamps that were set right (TS-9).', 'type');
   const elements = counter('events_pipeline_elements_or_elements_chain_total', 'Events with elements, by their form (E-1).', 'type');
 
+  const definitionsMs = new Summary({
+    name: 'update_event_names_and_properties_ms',
+    help: 'Time of one write of names of events and properties.',
+    percentiles: [0.5, 0.9, 0.95, 0.99],
+    registers,
+  });
+  const definitionsWritten = counter('troupe_definition_written_total', 'Names that may be new and were written.', 'of');
+  const definitionsLost = counter('troupe_definition_lost_total', 'Names that were given up.', 'reason');
+
   const mapping: Mapping = {
     'event-findings-counted'({ counts }) {
       setsOutside.inc(counts['set-outside-person-event'] ?? 0);
@@ -188,6 +197,13 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
       personsLoaded.inc(keys);
       loadSeconds.observe(durationMs / 1_000);
     },
+    'definitions-written'({ events, properties, eventProperties, durationMs }) {
+      definitionsMs.observe(durationMs);
+      definitionsWritten.inc({ of: 'event' }, events);
+      definitionsWritten.inc({ of: 'property' }, properties);
+      definitionsWritten.inc({ of: 'event-property' }, eventProperties);
+    },
+    'definitions-lost': ({ count, reason }) => definitionsLost.inc({ reason }, count),
     'postgres-connection-lost': () => connectionsLost.inc(),
     'postgres-transaction-retried': ({ statement }) => transactionsRetried.inc({ statement }),
     'clickhouse-block-stored'({ table, rows, bytes, durationMs }) {

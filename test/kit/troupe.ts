@@ -40,6 +40,7 @@ export const TREE_SETTINGS: TreeSettings = {
   clickhouseWriter: { maxRowsCount: 100, maxBytes: 1_000_000, maxAgeMs: 20 },
   kafkaWriter: { maxRowsCount: 100, maxBytes: 1_000_000, maxAgeMs: 20 },
   personWriter: { flushRowsCount: 100, lingerMs: 2, personlessCacheCount: 100 },
+  definitions: { knownCount: 1_000, flushEveryMs: 50, maxPendingCount: 1_000 },
   redisBuffer: { flushEveryMs: 50, maxPendingCount: 100 },
   deadLetter: { topic: 'dead-letters' },
   pluginJournal: {

@@ -29,6 +29,7 @@ export const SETTINGS: TreeSettings = {
   clickhouseWriter: { maxRowsCount: 10, maxBytes: 1_000_000, maxAgeMs: 60 },
   kafkaWriter: { maxRowsCount: 10, maxBytes: 100_000, maxAgeMs: 30 },
   personWriter: { flushRowsCount: 6, lingerMs: 5, personlessCacheCount: 3 },
+  definitions: { knownCount: 1_000, flushEveryMs: 50, maxPendingCount: 1_000 },
   redisBuffer: { flushEveryMs: 200, maxPendingCount: 20 },
   deadLetter: { topic: DEAD_LETTERS },
   pluginJournal: {

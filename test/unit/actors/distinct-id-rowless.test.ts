@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import type { DefinitionWriterMessage } from '../../../actors/definition-writer/messages.ts';
+import { KnownDefinitions } from '../../../src/domain/known-definitions.ts';
 import { dropped } from '../../../src/domain/outcome.ts';
 import { observe } from '../../../src/observe/facts.ts';
-import { testSystem } from '../../kit/actors.ts';
+import { probe, testSystem } from '../../kit/actors.ts';
 import { NOW_MS, uuidAt } from '../../kit/pipeline.ts';
 import { distinctIdKit, propertiesOf } from './distinct-id.kit.ts';
 
@@ -101,5 +103,55 @@ describe('findings', () => {
     const rows = await run([{ properties: { $set: { a: 1 } } }, { properties: { $process_person_profile: true } }]);
     expect(rows.map(({ personMode }) => personMode)).toEqual(['propertyless', 'propertyless']);
     expect(database.persons.size).toBe(0);
+  });
+});
+
+describe('names of events and properties', () => {
+  function sink() {
+    const writer = probe<DefinitionWriterMessage>('definition-writer');
+    const seen = () => writer.messages.flatMap((message) => (message.type === 'definitions-seen' ? [message.definitions] : []));
+    return { definitions: { known: new KnownDefinitions(1_000), writer }, writer, seen };
+  }
+
+  it('D-2, D-4: of stored events new names are told once, with the index of a group type', async () => {
+    const { definitions, seen } = sink();
+    const { run } = distinctIdKit(open(), { definitions });
+    const events = [
+      { event: 'buy', properties: { price: 5, $set: { plan: 'x' } } },
+      { event: '$groupidentify', properties: { $group_type: 'company', $group_key: 'k', $group_set: { seats: 3 } } },
+    ];
+    await run(events);
+    await run(events);
+    expect(seen()).toHaveLength(1);
+    expect(seen()[0]?.events.map(({ name }) => name)).toEqual(['buy', '$groupidentify']);
+    expect(
+      seen()[0]?.properties.map(({ parent, groupTypeIndex, name, propertyType }) => [parent, groupTypeIndex, name, propertyType]),
+    ).toEqual([
+      [1, undefined, 'price', 'Numeric'],
+      [2, undefined, 'plan', 'String'],
+      [3, 0, 'seats', 'Numeric'],
+    ]);
+  });
+
+  it('D-1: events without a row name nothing', async () => {
+    const { definitions, writer } = sink();
+    const { run } = distinctIdKit(open(), { definitions });
+    await run([{ event: '$$heatmap', properties: { a: 1 } }, { outer: { uuid: 'none' } }]);
+    expect(writer.messages).toEqual([]);
+  });
+
+  it('F-1: the first event of a team is told, and not of a team that has events', async () => {
+    const { definitions, writer } = sink();
+    await distinctIdKit(open(), { definitions, team: { ingestedEvent: false } }).run([{ properties: { a: 1 } }]);
+    expect(writer.messages[0]).toEqual({ type: 'first-event-seen', teamId: 1 });
+    const other = sink();
+    await distinctIdKit(open(), { definitions: other.definitions }).run([{}]);
+    expect(other.writer.messages.map(({ type }) => type)).toEqual(['definitions-seen']);
+  });
+
+  it('D-8: a writer that is gone, or full, costs no event', async () => {
+    const { definitions, writer } = sink();
+    writer.answer('full');
+    expect(await distinctIdKit(open(), { definitions }).run([{}, {}])).toHaveLength(2);
   });
 });

@@ -4,6 +4,7 @@ import { createPersonWriter } from '../../../actors/person-writer/index.ts';
 import type { PersonWriterAnswer, PersonWriterMessage, PrefetchedPersons } from '../../../actors/person-writer/messages.ts';
 import type { PluginAnswer, PluginMessage } from '../../../actors/plugin/messages.ts';
 import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
+import type { DefinitionSink } from '../../../actors/definition-writer/messages.ts';
 import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts';
 import type { RedisBufferMessage } from '../../../actors/redis-buffer/messages.ts';
 import type { EventGroup, Json, PluginEvent } from '../../../src/domain/event.ts';
@@ -28,6 +29,7 @@ export function distinctIdKit(
   { system, clock }: { readonly system: ActorSystem; readonly clock: ManualClock },
   parts: {
     readonly fate?: PersonStoreFate;
+    readonly definitions?: DefinitionSink;
     readonly personWriter?: ActorRef<PersonWriterMessage>;
     readonly prefetched?: PrefetchedPersons;
     readonly team?: Partial<Team>;
@@ -56,6 +58,7 @@ export function distinctIdKit(
     rowWriter: clickhouse,
     deadLetter,
     redisBuffer,
+    definitions: parts.definitions,
     options: { mailboxCapacityCount: 100 },
     strategy: restarting({ quarantineMs: 60_000 }),
   });

@@ -245,6 +245,33 @@ describe('teams', () => {
     expect(asked).toEqual([['token-1', 'nobody'], ['token-1']]);
   });
 
+  it('T-5: what is dispatched goes by the team as it was looked up last, also on a partition that has known it for long', async () => {
+    let anonymizeIps = false;
+    const store: TeamStore = {
+      byToken: (tokens) => Promise.resolve(tokens.map(() => aTeam(1, { anonymizeIps }))),
+      byId: () => Promise.resolve([]),
+    };
+    const { hand, told, system, clock } = setUp({ store, tokenTtlMs: 1_000 });
+    await hand([aRecord(0)]);
+    anonymizeIps = true;
+    await hand([aRecord(1)]);
+    await pass(system, clock, 1_000);
+    await hand([aRecord(2)]);
+    expect(told.map((message) => message.type === 'groups' && message.team.anonymizeIps)).toEqual([false, false, true]);
+  });
+
+  it('F-1: a team that had its first event is known to have had it, before its entry ends', async () => {
+    const { clock } = open();
+    const cache = createTeamCache(createFakeTeamStore([aTeam(1, { ingestedEvent: false })]), clock, {
+      tokenTtlMs: 1_000,
+      idTtlMs: 1_000,
+      capacityCount: 10,
+    });
+    await cache.resolve(['token-1', 'nobody'], [1]);
+    cache.noteIngested([1, 2]);
+    expect([cache.byToken('token-1')?.ingestedEvent, cache.byId(1)?.ingestedEvent, cache.byToken('nobody')]).toEqual([true, true, null]);
+  });
+
   it('C3: a team whose time ends while another is looked up is not taken for unknown', async () => {
     const waits = gate();
     const store: TeamStore = {

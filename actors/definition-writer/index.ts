@@ -1,0 +1,1 @@
+export { createDefinitionWriter, type DefinitionWriterDeps } from './behavior.ts';
