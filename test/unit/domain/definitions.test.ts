@@ -10,7 +10,7 @@ function collector(capacityCount = 10_000) {
   const known = new KnownDefinitions(capacityCount);
   return {
     known,
-    see(event: string, properties: Json, parts: { readonly teamId?: number; readonly nowMs?: number } = {}): Definitions {
+    see: (event: string, properties: Json, parts: { readonly teamId?: number; readonly nowMs?: number } = {}): Definitions => {
       const into = noDefinitions();
       const groupTypeIndex = (type: string): number | undefined => ({ company: 0, project: 3 })[type];
       known.collect({ teamId: parts.teamId ?? 1, event, properties, groupTypeIndex }, parts.nowMs ?? NOW_MS, into);
