@@ -7,6 +7,7 @@ import type { KafkaProducerOptions } from './kafka/lane-producer.ts';
 import type { RecordProducer, TopicAdmin } from './kafka/port.ts';
 import { createKafkajsProducer } from './kafka/producer-kafkajs.ts';
 import { createKafkaProducer } from './kafka/producer.ts';
+import { statingProducer } from './kafka/stating-producer.ts';
 
 /** The producer that the settings choose. */
 export function kafkaProducer(
@@ -22,7 +23,7 @@ export function kafkaProducer(
     ...(kafka.metadataRefreshMs === undefined ? {} : { topicRefreshMs: kafka.metadataRefreshMs }),
     ...more,
   };
-  return kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options);
+  return statingProducer(kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options));
 }
 
 /** How the settings say Kafka is reached. */

@@ -8,6 +8,7 @@ import { createKafkaAdmin } from './kafka/admin.ts';
 import { createKafkaConsumer } from './kafka/consumer.ts';
 import { tryKafka } from './kafka/first-contact.ts';
 import type { RecordConsumer, RecordProducer, TopicAdmin } from './kafka/port.ts';
+import { statingProducer } from './kafka/stating-producer.ts';
 import { kafkaConnection, kafkaProducer, requireTopics } from './open-kafka.ts';
 import { neededTopics, topicsOf, type IntakeIdentity } from './topics.ts';
 
@@ -36,7 +37,11 @@ async function openEmbedded({ config, clock, closers, say }: LogDeps): Promise<L
   // All of them, whatever the mode: the directory outlives it.
   await admin.ensureTopics(Object.values<string>({ ...topicsOf(config) }).map((topic) => ({ topic, partitions })));
   say(`log         embedded, ${dir}`);
-  return { producer: log.producer(), admin, createConsumer: ({ topic, groupId }) => log.consumer({ groupId, topics: [topic] }) };
+  return {
+    producer: statingProducer(log.producer()),
+    admin,
+    createConsumer: ({ topic, groupId }) => log.consumer({ groupId, topics: [topic] }),
+  };
 }
 
 async function openKafka({ config, clock, closers, say }: LogDeps): Promise<Log> {

@@ -140,6 +140,7 @@ export async function startTroupe(deps: TroupeDeps): Promise<Troupe> {
     isGrown = true;
     standing = planted;
     replanting = undefined;
+    stateFact('tree-planted', { atMs: clock.monotonic() });
     if (isEnding) await fell(planted); // T4
   }
 

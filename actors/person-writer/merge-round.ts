@@ -16,6 +16,7 @@ import type { PersonUpdate } from '../../src/domain/person-fold.ts';
 import { personUuid } from '../../src/domain/uuid.ts';
 import type { Person } from '../../src/domain/person.ts';
 import type { SideRow } from '../../src/domain/rows.ts';
+import { state as stateFact } from '../../src/observe/facts.ts';
 import type { FoundPerson, NewPerson } from '../../src/postgres/port.ts';
 import type { MergeEventCommand, MergeWarning } from './messages.ts';
 import { untilAvailable } from '../../src/runtime/patience.ts';
@@ -338,6 +339,7 @@ async function mergePersons(
     ),
   );
   if (result === undefined) throw new Error('one merge has one result');
+  stateFact('person-merge-ended', { result: result.type });
   if (result.type === 'refused') return request.answer(result);
   if (result.type === 'conflict') {
     again.push(request);

@@ -40,7 +40,8 @@ import { admit, type Admission } from './admission.ts';
 import { knownTeamOf, personsOf, resolveTeams, type Arrival } from './arrivals.ts';
 import { createLane, type Lane } from './lane.ts';
 import type { RouterMessage } from './messages.ts';
-import { redirection, type OverflowPolicy } from './overflow.ts';
+import { overflowModeOf, redirection, type OverflowPolicy } from './overflow.ts';
+import { sizesOf } from './sizes.ts';
 import { freshState, type RouterOptions, type RouterState, type WaitReason, type Waiting } from './state.ts';
 import type { TeamCache } from './team-cache.ts';
 import { createTracing } from './tracing.ts';
@@ -67,13 +68,14 @@ export interface RouterDeps {
 export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMessage> {
   const { ledger, options, overflow } = deps;
   const { topic, partition } = ledger.settlement;
+  const overflowMode = overflowModeOf(overflow);
   const tracing = createTracing(topic, partition, options.traceSampleRatio);
 
   function receive(state: RouterState, message: RouterMessage, ctx: ActorContext<RouterMessage>): RouterState | Promise<RouterState> {
     switch (message.type) {
       case 'batch': {
         if (state.waiting !== undefined) throw new Error('a partition hands over one batch at a time');
-        state.waiting = { batch: message.batch, replyTo: message.replyTo, position: 0 };
+        state.waiting = { batch: message.batch, replyTo: message.replyTo, sinceMs: ctx.clock.monotonic(), position: 0 };
         reportRead(message.batch);
         return work(state, ctx);
       }
@@ -92,7 +94,7 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     for (let { waiting } = state; waiting !== undefined; { waiting } = state) {
       if (!ledger.settlement.active) {
         // Revoked: what is left comes again to the new owner.
-        finish(state, waiting);
+        finish(state, waiting, ctx);
         break;
       }
       const slice = take(state, waiting);
@@ -102,13 +104,15 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       await deps.prefetch(personsOf(arrivals));
       if (!ledger.settlement.active) continue;
       dispatch(state, arrivals, ctx);
-      if (waiting.position >= waiting.batch.records.length) finish(state, waiting);
+      if (waiting.position >= waiting.batch.records.length) finish(state, waiting, ctx);
     }
     return state;
   }
 
-  function finish(state: RouterState, waiting: Waiting): void {
+  function finish(state: RouterState, waiting: Waiting, ctx: ActorContext<RouterMessage>): void {
     state.waiting = undefined;
+    const durationMs = ctx.clock.monotonic() - waiting.sinceMs;
+    stateFact('router-batch-taken', { topic, records: waiting.batch.records.length, durationMs });
     waiting.replyTo.tell({ type: 'batch-accepted' }); // R5
   }
 
@@ -283,10 +287,14 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
         trace: tracing.traceOf(record, envelope, ctx),
       });
     }
+    let [events, groupCount, groupsAtOnce] = [0, 0, 0];
     for (const [lane, groups] of byLane) {
+      groupCount += groups.size;
+      for (const group of groups.values()) events += group.events.length;
       if (overflow.type === 'warn') for (const group of groups.values()) warnOfOverflow(group, overflow.per, ctx);
-      send(state, lane, [...groups.values()], ctx);
+      groupsAtOnce += send(state, lane, [...groups.values()], ctx);
     }
+    if (events > 0) stateFact('router-slice-dispatched', { topic, events, groups: groupCount, groupsAtOnce, overflowMode });
   }
 
   /** B-7. A warning that is lost (the buffer is bounded) costs no event. */
@@ -321,12 +329,13 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     return lane;
   }
 
-  /** Hands on what the team's share allows; the lane parks the rest (L2, L3). */
-  function send(state: RouterState, lane: Lane, groups: readonly EventGroup[], ctx: ActorContext<RouterMessage>): void {
+  /** Hands on what the team's share allows, and answers how many groups; the lane parks the rest (L2, L3). */
+  function send(state: RouterState, lane: Lane, groups: readonly EventGroup[], ctx: ActorContext<RouterMessage>): number {
     const parkedBefore = lane.parkedCount;
     const leaving = lane.offer(groups);
     state.parkedCount += lane.parkedCount - parkedBefore;
     dispatchGroups(state, lane, leaving, ctx);
+    return leaving.length;
   }
 
   function unpark(state: RouterState, ctx: ActorContext<RouterMessage>): void {
@@ -362,9 +371,10 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
 
   function reportRead(batch: RecordBatch): void {
     const last = batch.records.at(-1);
-    const bytes = batch.records.reduce((sum, record) => sum + (record.value?.length ?? 0), 0);
+    const { bytes, counts } = sizesOf(batch.records);
     const lag = last === undefined ? 0 : Math.max(0, batch.highWatermark - last.offset - 1);
     stateFact('router-batch-read', { topic, partition, records: batch.records.length, bytes, lag });
+    stateFact('router-records-sized', { topic, counts, bytes });
   }
 
   return {

@@ -17,6 +17,13 @@ export type OverflowPolicy =
 
 export const KEEP: OverflowPolicy = { type: 'keep' };
 
+/** PostHog's words for the same, as its metrics have them (`overflow_mode`, 9.4). */
+export function overflowModeOf(policy: OverflowPolicy): string {
+  if (policy.type === 'redirect') return policy.key === 'original' ? 'Reroute' : 'RerouteRandomly';
+  if (policy.type === 'warn') return policy.per === 'group' ? 'ConsumeSplitByDistinctId' : 'ConsumeSplitEvenly';
+  return 'Disabled';
+}
+
 /** B-1: capture has taken the key away because it saw too many. A record without a value cannot be written again: it is judged here. */
 export function isRedirectedUnread(policy: OverflowPolicy, record: KafkaRecord): boolean {
   return policy.type === 'redirect' && record.key === null && record.value !== null;

@@ -28,6 +28,8 @@ export interface RouterOptions {
 export interface Waiting {
   readonly batch: RecordBatch;
   readonly replyTo: ActorRef<BatchAccepted>;
+  /** Monotonic. */
+  readonly sinceMs: number;
   position: number;
 }
 

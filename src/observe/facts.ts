@@ -31,6 +31,18 @@ export interface Facts {
     /** Records of the partition that were not fetched yet. */
     readonly lag: number;
   };
+  /** Of the same batch: `counts[n]` values of at most `2 ** n` bytes, and more than half of it. */
+  'router-records-sized': { readonly topic: string; readonly counts: readonly number[]; readonly bytes: number };
+  /** The last record of a batch was taken up: tracked, and dispatched unless it ended there. */
+  'router-batch-taken': { readonly topic: string; readonly records: number; readonly durationMs: number };
+  /** A slice of a batch went to the teams, by groups; those that are not `groupsAtOnce` wait for a share of credit. */
+  'router-slice-dispatched': {
+    readonly topic: string;
+    readonly events: number;
+    readonly groups: number;
+    readonly groupsAtOnce: number;
+    readonly overflowMode: string;
+  };
   /** The broker's end offset less the watermark, asked for every few seconds, also while the partition waits. */
   'router-lag-measured': { readonly topic: string; readonly partition: number; readonly lag: number };
   'router-partition-assigned': {
@@ -67,6 +79,8 @@ export interface Facts {
     readonly conflicts: number;
     readonly durationMs: number;
   };
+  /** One transaction that was to make one person of two. */
+  'person-merge-ended': { readonly result: 'merged' | 'conflict' | 'refused' };
   'person-loaded': { readonly keys: number; readonly durationMs: number };
   /** Names of events and properties were written; `firstTeams` had their first event (F-1). */
   'definitions-written': {
@@ -146,9 +160,15 @@ export interface Facts {
   /** Kafka has acknowledged records that went to another topic: set aside (overflow), or copied beside their event. */
   'forwarder-produced': { readonly topic: string; readonly redirected: number; readonly copied: number };
   'warning-raised': { readonly type: string; readonly debounced: boolean };
+  /** Records were given to the producer by one call. */
+  'kafka-produce-queued': { readonly topic: string; readonly records: number };
+  /** That call failed. */
+  'kafka-produce-failed': { readonly topic: string; readonly records: number; readonly code: string };
   'kafka-produced': { readonly topic: string; readonly records: number; readonly durationMs: number };
   'kafka-consumer-crashed': { readonly message: string };
   'kafka-generation-changed': { readonly generation: number; readonly partitions: number };
+  /** A tree stands and has subscribed; `atMs` by the monotonic clock, which began with the process. */
+  'tree-planted': { readonly atMs: number };
   'runtime-actor-crashed': { readonly kind: string; readonly path: string; readonly code: string; readonly message: string };
   'runtime-actor-restarted': { readonly kind: string; readonly path: string; readonly attempt: number; readonly backoffMs: number };
   'runtime-actor-quarantined': { readonly kind: string; readonly path: string; readonly untilMs: number };

@@ -47,7 +47,7 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const readBytes = counter('troupe_router_read_bytes_total', 'Bytes of the values of fetched records.', 'topic');
   const lag = gauge('troupe_router_lag_records', 'Records between the watermark and the end of the partition.', 'topic', 'partition');
   const partitions = gauge('kafka_absolute_partition_count', 'Partitions this process has.', 'topic');
-  const committed = counter('ingestion_kafka_batch_committed_offsets', 'Watermarks committed.', 'topic');
+  const committed = counter('ingestion_kafka_batch_committed_offsets', 'Watermarks committed.');
   const watermark = gauge('troupe_router_watermark_offset', 'The offset committed last.', 'topic', 'partition');
   const latestTimestamp = gauge(
     'latest_processed_timestamp_ms',
@@ -174,7 +174,7 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
       latestTimestamp.remove({ topic, partition, groupId });
     },
     'router-watermark-committed'({ topic, partition, offset, messageTimestampMs }) {
-      committed.inc({ topic });
+      committed.inc();
       watermark.set({ topic, partition }, offset);
       latestTimestamp.set({ topic, partition, groupId }, messageTimestampMs);
     },

@@ -3,6 +3,7 @@ import type { Finding } from '../domain/findings.ts';
 import { observe } from '../observe/facts.ts';
 import type { Account } from './account.ts';
 import { mapFactsToMetrics } from './metric-map.ts';
+import { mapFactsToPostHogMetrics } from './posthog-metrics.ts';
 import { isProcessed, lastStepOf } from './pipeline-steps.ts';
 
 /** A number read when somebody asks for the metrics: sizes of queues, actors alive, and the like. */
@@ -29,6 +30,8 @@ export interface Metrics {
   readonly contentType: string;
   /** The text Prometheus scrapes. The metrics of the account are of one moment and add up (account.ts I1). */
   text(): Promise<string>;
+  /** What there is to scrape, whether or not it has a value yet. Types are Prometheus' words. */
+  catalogue(): readonly { readonly name: string; readonly type: string; readonly labels: readonly string[] }[];
   /** Stops listening to facts. */
   stop(): void;
 }
@@ -38,6 +41,7 @@ export function createMetrics({ account, gauges = [], groupId = 'ingestion', pro
   const registry = new Registry();
   if (processMetrics) collectDefaultMetrics({ register: registry });
   const stop = mapFactsToMetrics({ registry, groupId });
+  const stopPostHog = mapFactsToPostHogMetrics({ registry, groupId });
   const accounted = account === undefined ? undefined : accountMetrics(registry);
   const setGauges = gauges.map((reader) => gaugeMetric(registry, reader));
 
@@ -49,8 +53,14 @@ export function createMetrics({ account, gauges = [], groupId = 'ingestion', pro
       for (const set of setGauges) set();
       return registry.metrics();
     },
+    catalogue: () =>
+      registry.getMetricsAsArray().map((metric) => {
+        const { name, type, labelNames } = metric as typeof metric & { readonly labelNames?: readonly string[] };
+        return { name, type: String(type), labels: labelNames ?? [] };
+      }),
     stop() {
       stop();
+      stopPostHog();
       accounted?.stop();
     },
   };
@@ -94,6 +104,12 @@ function accountMetrics(registry: Registry): { readonly set: (account: Account) 
   const lastStep = steps('events_pipeline_last_step_total', 'Events that ended without an error, by the step in which they did.');
   const stepError = steps('events_pipeline_step_error_total', 'Events that ended with an error, by the step in which they did.');
   const stepDeadLettered = steps('events_pipeline_step_dlq_total', 'Of those: kept in the dead-letter topic.');
+  const processed = new Counter({
+    name: 'kafka_consumer_messages_processed_total',
+    help: 'Records with an outcome.',
+    labelNames: ['topic_name'],
+    registers,
+  });
   const droppedByPlugins = new Counter({ name: 'event_pipeline_dropped_events_total', help: 'Events a plugin dropped.', registers });
   const heatmaps = new Map<Finding, number>();
   const stop = observe('event-findings-counted', ({ counts }) => {
@@ -118,6 +134,7 @@ function accountMetrics(registry: Registry): { readonly set: (account: Account) 
       stepError,
       stepDeadLettered,
       droppedByPlugins,
+      processed,
     ];
     for (const counter of counters) counter.reset();
     read.inc(account.read);
@@ -126,6 +143,7 @@ function accountMetrics(registry: Registry): { readonly set: (account: Account) 
     inFlight.set(account.inFlight);
     for (const { topic, outcome: name, reason, count } of account.outcomes) {
       outcome.inc({ topic, outcome: name, reason }, count);
+      processed.inc({ topic_name: topic }, count);
       const step = lastStepOf(name, reason);
       if (isProcessed(name, reason)) ingested.inc(count);
       if (step !== undefined) (name === 'dead-lettered' ? stepError : lastStep).inc({ step_name: step }, count);

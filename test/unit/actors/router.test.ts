@@ -557,3 +557,26 @@ describe('traces', () => {
     expect(dispatched.map(({ trace }) => trace !== undefined)).toEqual([true, false, true]);
   });
 });
+
+describe('what it states (9.4)', () => {
+  it('per slice how many groups there were and how many went to work at once; per batch its sizes, and the time until it was taken up', async () => {
+    const facts: unknown[] = [];
+    const ends = [
+      observe('router-slice-dispatched', (fact) => facts.push(fact)),
+      observe('router-batch-taken', (fact) => facts.push(fact)),
+      observe('router-records-sized', ({ counts }) => facts.push(counts.reduce((sum, count) => sum + count, 0))),
+    ];
+    const { hand, store, system, clock } = setUp({ distinctIdCreditCount: 2, creditCount: 4 });
+    await hand(records(5, (index) => ({ distinctId: ['a', 'a', 'a', 'b', 'c'][index] ?? '' })));
+    await pass(system, clock, 30);
+    await store(0, 1);
+    for (const end of ends) end();
+    expect(facts).toEqual([
+      5,
+      { topic: 'events', events: 4, groups: 2, groupsAtOnce: 2, overflowMode: 'Disabled' },
+      { topic: 'events', events: 1, groups: 1, groupsAtOnce: 1, overflowMode: 'Disabled' },
+      { topic: 'events', records: 5, durationMs: expect.any(Number) as number },
+    ]);
+    expect((facts.at(-1) as { durationMs: number }).durationMs).toBeGreaterThanOrEqual(30);
+  });
+});
