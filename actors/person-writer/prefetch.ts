@@ -15,6 +15,8 @@
  * F2 What a write may have changed while it was being read is not kept, since the order of the two is unknown.
  * F3 A write with an unknown end, or one that clashed, makes everything unknown that it may have touched.
  * F4 Unknown is always allowed: then the actor asks the person writer. So at most `capacityCount` keys are kept, oldest out first.
+ * F5 Nobody reads backwards: what an actor has loaded by itself is never followed by an older state from here, or a later event of its
+ *    distinct_id would show an older person than an earlier one (test/model, seed 70).
  */
 import { state as stateFact } from '../../src/observe/facts.ts';
 import { PostgresError, type FoundPerson, type PersonKey, type PersonStore } from '../../src/postgres/port.ts';
@@ -56,7 +58,7 @@ export function createPrefetch({ store, clock, capacityCount }: PrefetchOptions)
   /** Keys of the next load; its promise is that of all who wait for it. */
   let waiting: { readonly keys: PersonKey[]; readonly done: PromiseWithResolvers<void> } | undefined;
   /** What was written while a load is under way (F2). */
-  let written: { readonly rowIds: Set<string>; readonly keys: Set<string>; all: boolean } | undefined;
+  let written: { readonly rowIds: Set<string>; readonly keys: Set<string>; readonly loaded: Map<string, Person>; all: boolean } | undefined;
 
   // ── loading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -72,7 +74,7 @@ export function createPrefetch({ store, clock, capacityCount }: PrefetchOptions)
     for (let next = waiting; next !== undefined; next = waiting) {
       const { keys, done } = next;
       waiting = undefined;
-      const meanwhile = (written = { rowIds: new Set<string>(), keys: new Set<string>(), all: false });
+      const meanwhile = (written = { rowIds: new Set<string>(), keys: new Set<string>(), loaded: new Map<string, Person>(), all: false });
       try {
         const startedMs = clock.monotonic();
         const found = await store.load(keys);
@@ -97,6 +99,8 @@ export function createPrefetch({ store, clock, capacityCount }: PrefetchOptions)
     if (before !== undefined) drop(teamId, distinctId, before);
     if (meanwhile.keys.size > 0 && meanwhile.keys.has(textOf(key))) return;
     if (rowId !== undefined && meanwhile.rowIds.has(rowId)) return;
+    const loaded = meanwhile.loaded.get(textOf(key));
+    if (loaded !== undefined && (rowId !== loaded.rowId || (found?.person.version ?? -1) < loaded.version)) return;
     let row: Row | undefined;
     if (found !== undefined && rowId !== undefined) {
       row = rows.get(rowId);
@@ -156,6 +160,15 @@ export function createPrefetch({ store, clock, capacityCount }: PrefetchOptions)
     if (row?.person !== undefined && row.person.version < person.version) row.person = person;
   }
 
+  /** F5: somebody has read this of a key past us. */
+  function seen(key: PersonKey, found: FoundPerson): void {
+    written?.loaded.set(textOf(key), found.person);
+    const row = rows.get(found.person.rowId);
+    if (row?.person !== undefined && row.person.version < found.person.version) row.person = found.person;
+    const entry = teams.get(key.teamId)?.get(key.distinctId);
+    if (entry !== undefined && entry.row?.person?.rowId !== found.person.rowId) drop(key.teamId, key.distinctId, entry);
+  }
+
   // ── the store, watched ───────────────────────────────────────────────────────────────────────────────────────────
 
   /** F3: what a call with an unknown end has done is unknown. */
@@ -169,7 +182,14 @@ export function createPrefetch({ store, clock, capacityCount }: PrefetchOptions)
   }
 
   const observed: PersonStore = {
-    load: (keys) => store.load(keys),
+    async load(keys) {
+      const found = await store.load(keys);
+      found.forEach((one, index) => {
+        const key = keys[index];
+        if (one !== undefined && key !== undefined) seen(key, one);
+      });
+      return found;
+    },
     movedDistinctIds: (persons) => store.movedDistinctIds(persons),
     markPersonless: (keys) => store.markPersonless(keys),
     markMerged: (keys) => store.markMerged(keys),

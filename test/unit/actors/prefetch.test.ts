@@ -24,7 +24,7 @@ async function setUp({ capacityCount = 100, persons = ['a', 'b'] } = {}) {
     },
   };
   for (const name of persons) await create(fake, name);
-  return { control, prefetch: createPrefetch({ store, clock: manualClock(), capacityCount }) };
+  return { control, raw: fake, prefetch: createPrefetch({ store, clock: manualClock(), capacityCount }) };
 }
 
 async function create(store: PersonStore, name: string): Promise<Person> {
@@ -156,5 +156,31 @@ describe('Persons prefetched for a batch', () => {
     await prefetch.prefetch([key('a'), key('b'), key('c')]);
     expect(prefetch.knownCount).toBe(2);
     expect([prefetch.take(1, 'a'), prefetch.take(1, 'b') === undefined, prefetch.take(1, 'c')]).toEqual([undefined, false, null]);
+  });
+
+  test('F5: what an actor has loaded by itself is not followed by an older state', async () => {
+    const { prefetch, raw } = await setUp();
+    await prefetch.prefetch([key('a')]);
+    const [stored] = await raw.load([key('a')]);
+    if (stored === undefined) throw new Error('a exists');
+    await raw.update([{ person: plan(stored.person, 'another process'), version: stored.person.version }]);
+    await loaded(prefetch, 'a');
+    expect(prefetch.take(1, 'a')?.person).toMatchObject({ version: 1, properties: { plan: 'another process' } });
+  });
+
+  test('F5: nor by one that was being read when the actor loaded a newer one', async () => {
+    const { prefetch, raw, control } = await setUp();
+    const gate = Promise.withResolvers<void>();
+    control.gate = gate.promise;
+    const prefetching = prefetch.prefetch([key('a')]);
+    await new Promise((resolve) => setImmediate(resolve));
+    control.gate = undefined;
+    const [stored] = await raw.load([key('a')]);
+    if (stored === undefined) throw new Error('a exists');
+    await raw.update([{ person: plan(stored.person, 'another process'), version: stored.person.version }]);
+    expect((await loaded(prefetch, 'a')).version).toBe(1);
+    gate.resolve();
+    await prefetching;
+    expect(prefetch.take(1, 'a')).toBeUndefined();
   });
 });
