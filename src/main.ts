@@ -22,6 +22,9 @@ import { createAccounts } from './telemetry/account.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
 import { topicsOf } from './topics.ts';
 
+// Times without a zone are UTC (TS-3), wherever the machine stands; before anything asks for a date.
+process.env['TZ'] = 'UTC';
+
 const clock = systemClock;
 const random = systemRandom;
 

@@ -13,16 +13,15 @@ import { outcomeByRules } from '../kit/rules.ts';
 import {
   DEAD_LETTERS,
   drained,
+  INPUTS,
   requireSurroundings,
   startSurroundings,
-  TOPIC,
   until,
   type Surroundings,
 } from '../services/surroundings.ts';
 import { startTroupe, type TroupeProcess } from '../services/troupe.ts';
 
 const TOKEN = 'phc_hostile';
-const NEIGHBOURS = 5;
 const ARBITRARY = 300;
 const SEED = 20261121;
 const LIMIT_MS = 60_000;
@@ -33,51 +32,53 @@ const idsOf = (index: number): HostileIds => ({
   token: TOKEN,
   now: new Date().toISOString(),
 });
+/** Each topic gets an equal share, and a good neighbour of its own. */
+const topicOf = (index: number): string => INPUTS[index % INPUTS.length]?.topic ?? '';
 /** One line of the hostile table, as it was sent. */
 const table = HOSTILE_RECORDS.map((record, index) => {
   const ids = idsOf(index);
-  return { ...ids, index, name: record.name, outcome: record.outcome, value: record.build(ids) };
+  return { ...ids, index, topic: topicOf(index), name: record.name, outcome: record.outcome, value: record.build(ids) };
 });
 /** Arbitrary JSON: what it must come to is what the rules alone make of it. */
 const arbitrary = Array.from({ length: ARBITRARY }, (_, n) => {
   const index = table.length + n;
   const ids = idsOf(index);
   const [value = Buffer.alloc(0)] = fc.sample(arbitraryRecord(ids), { seed: SEED + n, numRuns: 1 });
-  return { ...ids, index, name: `arbitrary JSON ${n}`, outcome: outcomeByRules(value, TOKEN).outcome, value };
+  return { ...ids, index, topic: topicOf(index), name: `arbitrary JSON ${n}`, outcome: outcomeByRules(value, TOKEN).outcome, value };
 });
 const sent = [...table, ...arbitrary];
 const ofType = (type: string, of = sent): typeof sent => of.filter(({ outcome }) => outcome.type === type);
 
 const here = await requireSurroundings();
 
-describe.skipIf(!here.available)('hostile records among good neighbours, through real Kafka', () => {
+describe.skipIf(!here.available)('hostile records among good neighbours, through real Kafka, on every input topic', () => {
   let surroundings: Surroundings;
   let troupe: TroupeProcess;
   let team: number;
-  let rows: { readonly uuid: string; readonly distinctId: string; readonly seq: number }[];
+  let rows: { readonly uuid: string; readonly distinctId: string; readonly seq: number; readonly at: string }[];
   let letters: readonly ReadRecord[];
 
   beforeAll(async () => {
     surroundings = await startSurroundings();
     team = await seedTeam(surroundings.sql, { token: TOKEN });
-    troupe = await startTroupe({ env: surroundings.env });
-    for (const { index, distinctId, value } of sent) {
+    troupe = await startTroupe({ env: { ...surroundings.env, TZ: 'Pacific/Auckland' } });
+    for (const { index, topic, distinctId, value } of sent) {
       const key = Buffer.from(`${TOKEN}:${distinctId}`);
-      if (value === null) await appendTombstone({ brokers: surroundings.kafka.brokers(), clientId: 'test' }, TOPIC, key);
+      if (value === null) await appendTombstone({ brokers: surroundings.kafka.brokers(), clientId: 'test' }, topic, key);
       else
-        await surroundings.producer.send(TOPIC, [{ key, value, headers: { hostile: String(index), bytes: Buffer.from([0, 255, 128]) } }]);
-      const seq = Math.floor(index / NEIGHBOURS);
+        await surroundings.producer.send(topic, [{ key, value, headers: { hostile: String(index), bytes: Buffer.from([0, 255, 128]) } }]);
+      const seq = Math.floor(index / INPUTS.length);
       const good = eventRecord({
         token: TOKEN,
-        distinctId: `good-${index % NEIGHBOURS}`,
+        distinctId: `good-${index % INPUTS.length}`,
         event: 'good',
         properties: { seq, $set: { seq } },
       });
-      await surroundings.producer.send(TOPIC, [good]);
+      await surroundings.producer.send(topic, [good]);
     }
-    await drained(surroundings, LIMIT_MS);
+    await drained(surroundings, LIMIT_MS, INPUTS);
     rows = await surroundings.rows.query(
-      `SELECT toString(uuid) AS uuid, distinct_id AS distinctId, JSONExtractInt(properties, 'seq') AS seq
+      `SELECT toString(uuid) AS uuid, distinct_id AS distinctId, JSONExtractInt(properties, 'seq') AS seq, toString(timestamp) AS at
        FROM events WHERE team_id = {team:Int64} ORDER BY distinct_id, _offset`,
       { team },
     );
@@ -119,9 +120,14 @@ describe.skipIf(!here.available)('hostile records among good neighbours, through
     expect(more).toEqual([]);
     expect(letter?.headers?.['dlq_reason']?.toString()).toBe('reason' in record.outcome ? record.outcome.reason : undefined);
     expect(letter?.value?.equals(record.value ?? Buffer.alloc(0))).toBe(true);
-    expect(letter?.headers?.['dlq_topic']?.toString()).toBe(TOPIC);
+    expect(letter?.headers?.['dlq_topic']?.toString()).toBe(record.topic);
     if (record.value !== null) expect(letter?.headers?.['bytes']).toEqual(Buffer.from([0, 255, 128]));
     expect(rows.filter((row) => row.uuid === record.uuid)).toEqual([]);
+  });
+
+  test('TS-3: a time without a zone is UTC, whatever zone the machine is in', () => {
+    const sentWithoutZone = table.find(({ name }) => name === 'timestamp without a zone');
+    expect(rows.find(({ uuid }) => uuid === sentWithoutZone?.uuid)?.at).toBe('2024-05-01 12:00:00.000000');
   });
 
   test(`${ARBITRARY} records of arbitrary JSON end as the rules say, each with its row or its dead letter`, () => {
@@ -160,7 +166,7 @@ describe.skipIf(!here.available)('hostile records among good neighbours, through
   test('every good neighbour is stored, in order, and nothing else is', () => {
     const good = rows.filter(({ distinctId }) => distinctId.startsWith('good-'));
     expect(good).toHaveLength(sent.length);
-    for (let n = 0; n < NEIGHBOURS; n++) {
+    for (let n = 0; n < INPUTS.length; n++) {
       const own = good.filter(({ distinctId }) => distinctId === `good-${n}`).map(({ seq }) => seq);
       expect(own).toEqual(own.map((_, i) => i));
     }

@@ -195,6 +195,7 @@ const EVENTS: readonly HostileRecord[] = [
 
 const RULES: readonly HostileRecord[] = [
   stored('timestamp an object without a text', { inner: { timestamp: TEXTLESS } }),
+  stored('timestamp without a zone', { inner: { timestamp: '2024-05-01 12:00:00' } }),
   stored('timestamp of the year 0', { inner: { timestamp: '0000-01-01T00:00:00Z' } }),
   stored('timestamp before the calendar', { inner: { timestamp: '-271821-04-20T00:00:00Z' } }),
   stored('timestamp of the year 275760', { inner: { timestamp: '+275760-09-13T00:00:00Z' } }),

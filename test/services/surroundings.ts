@@ -19,6 +19,17 @@ export const DEAD_LETTERS = 'events_plugin_ingestion_dlq';
 export const GROUP = 'clickhouse-ingestion';
 export const PARTITIONS = 4;
 
+/** Every input topic with the group that reads it (spec/ingestion.md 1.1). */
+export const INPUTS: readonly { readonly topic: string; readonly group: string }[] = [
+  { topic: TOPIC, group: GROUP },
+  { topic: 'events_plugin_ingestion_overflow', group: 'clickhouse-ingestion-overflow' },
+  { topic: 'events_plugin_ingestion_historical', group: 'clickhouse-ingestion-historical' },
+  { topic: 'exceptions_ingestion', group: 'exceptions_ingestion' },
+  { topic: 'heatmaps_ingestion', group: 'heatmaps_ingestion' },
+  { topic: 'client_iwarnings_ingestion', group: 'client_iwarnings_ingestion' },
+];
+const MAIN = INPUTS.slice(0, 1);
+
 /** Everything that Troupe talks to, real, of one test file alone, with empty tables and topics. */
 export interface Surroundings {
   readonly kafka: KafkaCluster;
@@ -141,23 +152,34 @@ export async function until(holds: () => boolean | Promise<boolean>, what: strin
   }
 }
 
-/** Records of the input topic in Kafka, and how many of them are below the committed watermark. */
-export async function progressOf({ admin }: Surroundings, topic = TOPIC): Promise<{ readonly end: number; readonly committed: number }> {
-  const [ends, committed] = await Promise.all([admin.endOffsets(topic), admin.committedOffsets(GROUP, topic)]);
+/** Records of the input topics in Kafka, and how many of them are below their committed watermarks. */
+export async function progressOf(
+  { admin }: Surroundings,
+  inputs: typeof INPUTS = MAIN,
+): Promise<{ readonly end: number; readonly committed: number }> {
   const sum = (offsets: readonly { readonly offset: number | undefined }[]): number =>
     offsets.reduce((total, { offset = 0 }) => total + offset, 0);
-  return { end: sum(ends), committed: sum(committed) };
+  const each = await Promise.all(
+    inputs.map(async ({ topic, group }) => ({
+      end: sum(await admin.endOffsets(topic)),
+      committed: sum(await admin.committedOffsets(group, topic)),
+    })),
+  );
+  return {
+    end: each.reduce((total, { end }) => total + end, 0),
+    committed: each.reduce((total, { committed }) => total + committed, 0),
+  };
 }
 
-/** Waits until everything in the input topic is committed. */
-export async function drained(surroundings: Surroundings, limitMs: number): Promise<void> {
+/** Waits until everything in the input topics is committed; in the main one alone unless others are named. */
+export async function drained(surroundings: Surroundings, limitMs: number, inputs: typeof INPUTS = MAIN): Promise<void> {
   let seen = { end: 0, committed: 0 };
   await until(
     async () => {
-      seen = await progressOf(surroundings);
+      seen = await progressOf(surroundings, inputs);
       return seen.committed === seen.end;
     },
-    'everything in the topic is committed',
+    'everything in the input topics is committed',
     limitMs,
   ).catch((error: unknown) => {
     throw new Error(`${seen.committed} of ${seen.end} records are committed`, { cause: error });
