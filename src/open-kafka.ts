@@ -26,14 +26,19 @@ export function kafkaProducer(
   return statingProducer(kafka.producer === 'kafkajs' ? createKafkajsProducer(options) : createKafkaProducer(options));
 }
 
+const TLS_CONNECT_MS = 3_000;
+
 /** How the settings say Kafka is reached. */
 export function kafkaConnection(config: Config): KafkaConnection {
   const { kafka } = config;
+  const ssl = kafkaTls(kafka, isVerified(config, 'kafka'));
   const logsIn = kafka.securityProtocol.startsWith('sasl');
   return {
     brokers: kafka.hosts.map((host) => (/:\d+$/.test(host) ? host : `${host}:9092`)),
     clientId: kafka.clientId ?? 'troupe',
-    ssl: kafkaTls(kafka, isVerified(config, 'kafka')),
+    ssl,
+    // The handshake is part of the attempt, and a busy broker makes it slowly.
+    ...(ssl === false ? {} : { connectionTimeoutMs: TLS_CONNECT_MS }),
     logLevel: kafka.clientLogLevel,
     ...(logsIn
       ? { sasl: { mechanism: kafka.saslMechanism ?? 'plain', username: kafka.saslUser ?? '', password: kafka.saslPassword ?? '' } }

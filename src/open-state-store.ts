@@ -20,13 +20,16 @@ export async function openStateStore(deps: AssembleDeps): Promise<StateStore> {
   return store;
 }
 
+/** For the look at a port that hangs up, and for another attempt. */
+const LOOK_MS = 2_000;
+
 /** Redis holds hints: one that is away stops nothing. One that refuses us would refuse for ever, and nobody would notice. */
 async function openRedis({ config, clock, closers, say }: AssembleDeps, url: string): Promise<StateStore> {
   const { timeoutMs, ca } = config.redis;
   const options = { url, timeoutMs, ca: pemOf(ca), isVerified: isVerified(config, 'redis') };
   let state = '';
   try {
-    await contact(redisTarget(url), { clock, limitMs: timeoutMs }, () => tryRedis(options));
+    await contact(redisTarget(url), { clock, limitMs: timeoutMs + LOOK_MS }, () => tryRedis(options));
   } catch (error) {
     if (!(error instanceof ContactError) || !error.passes) throw error;
     state = `, which does not answer (${error.reason}); going on without it`;

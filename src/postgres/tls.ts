@@ -28,7 +28,7 @@ const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'u
  * | `verify-ca` | encrypted; a known authority, any name |
  * | `no-verify` | encrypted; any certificate |
  *
- * `sslrootcert`, `sslcert` and `sslkey` name files. @throws Error for another `sslmode`, or a file that cannot be read.
+ * `sslrootcert`, `sslcert` and `sslkey` name files. A unix socket is never encrypted, whatever is said, as in libpq. @throws Error for another `sslmode`, or a file that cannot be read.
  */
 export function postgresAccess(
   given: string,
@@ -40,6 +40,7 @@ export function postgresAccess(
   const rest = new URLSearchParams([...parameters].filter(([name]) => !TLS_PARAMETERS.includes(name))).toString();
   const connectionString = `${given.slice(0, cut)}${rest === '' ? '' : `?${rest}`}`;
 
+  if (parameters.get('host')?.startsWith('/') === true) return { connectionString, ssl: false };
   const mode = parameters.get('sslmode') ?? modeOfFlag(parameters.get('ssl'));
   if (mode !== undefined && !MODES.includes(mode)) throw new Error(`sslmode=${mode} is none of ${MODES.join(', ')}`);
   const file = (name: string): string | undefined => {

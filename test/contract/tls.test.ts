@@ -9,6 +9,7 @@ import { ContactError } from '../../src/contact.ts';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import type { KafkaConnection } from '../../src/kafka/connection.ts';
 import { createKafkaConsumer } from '../../src/kafka/consumer.ts';
+import { tryKafka } from '../../src/kafka/first-contact.ts';
 import type { RecordProducer } from '../../src/kafka/port.ts';
 import { createKafkajsProducer } from '../../src/kafka/producer-kafkajs.ts';
 import { createKafkaProducer } from '../../src/kafka/producer.ts';
@@ -49,6 +50,8 @@ describe.skipIf(!surroundings.available || !openssl.available)('TLS and logins',
   let postgres: TlsPostgres;
   let clickhouse: TestClickHouse;
   let clickhouseFront: TlsFront;
+  /** The same with a certificate for another name. */
+  let misnamedFront: TlsFront;
   let redis: TestRedis;
   /** Settings that are right in every respect. */
   let right: Readonly<Record<string, string>>;
@@ -97,6 +100,8 @@ describe.skipIf(!surroundings.available || !openssl.available)('TLS and logins',
       kept(startRedis({ port, tls: server, password: PASSWORD }), (it) => it.stop()),
     ]);
     clickhouseFront = await kept(startTlsFront(Number(new URL(clickhouse.url).port), server), (it) => it.stop());
+    const misnamed = await authority.server('misnamed', ['DNS:elsewhere.example']);
+    misnamedFront = await kept(startTlsFront(Number(new URL(clickhouse.url).port), misnamed), (it) => it.stop());
     right = {
       KAFKA_HOSTS: kafka.brokers('SSL').join(','),
       KAFKA_SECURITY_PROTOCOL: 'SSL',
@@ -162,6 +167,12 @@ describe.skipIf(!surroundings.available || !openssl.available)('TLS and logins',
         await Promise.all([consumer.stop(), ...producers.map((producer) => producer.close())]);
         await admin.close();
       }
+    });
+
+    test('Kafka: a broker that is away does not keep from the others', async () => {
+      const away = `127.0.0.1:${await freePort()}`;
+      await expect(tryKafka(connectionOf({ KAFKA_HOSTS: `${away},${right['KAFKA_HOSTS']}` }))).resolves.toBeUndefined();
+      await expect(tryKafka(connectionOf({ KAFKA_HOSTS: `${right['KAFKA_HOSTS']},${away}` }))).resolves.toBeUndefined();
     });
 
     test.each([
@@ -290,6 +301,11 @@ describe.skipIf(!surroundings.available || !openssl.available)('TLS and logins',
       says: [/ClickHouse at https:\/\/127\.0\.0\.1:\d+/, 'an authority that is not trusted here', 'correct CLICKHOUSE_CA'],
     },
     {
+      name: 'ClickHouse: a certificate for another name',
+      env: () => ({ CLICKHOUSE_HOST: `127.0.0.1:${misnamedFront.port}` }),
+      says: [/ClickHouse at https:\/\/127\.0\.0\.1:\d+/, 'for another name', "not in the cert's list", 'correct CLICKHOUSE_HOST'],
+    },
+    {
       name: 'ClickHouse: HTTP to an HTTPS port',
       env: () => ({ CLICKHOUSE_SECURE: 'false' }),
       says: [/ClickHouse at http:\/\/127\.0\.0\.1:\d+/, 'the port speaks TLS', 'correct CLICKHOUSE_SECURE'],
@@ -322,7 +338,7 @@ describe.skipIf(!surroundings.available || !openssl.available)('TLS and logins',
   ];
 
   describe('a wrong setting ends the start with one message: the system, what was seen there, the setting', () => {
-    test.each(wrong)('$name', async ({ env, says }) => {
+    test.each(wrong.map((one) => [one.name, one] as const))('%s', async (_, { env, says }) => {
       const closers = createClosers();
       const { config } = loadConfig({ ...right, TROUPE_DATA_DIR: dataDir, ...env() });
       const startedAt = performance.now();

@@ -122,7 +122,7 @@ describe.skipIf(!here.available)(
       return known;
     };
 
-    test.each(cases)('$name', async (one) => {
+    test.each(cases.map((one) => [one.name, one] as const))('%s', async (_, one) => {
       const process = await startOf(one);
       const { code } = await process.exited;
       const output = process.output();

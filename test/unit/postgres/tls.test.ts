@@ -45,6 +45,10 @@ describe('TLS to PostgreSQL', () => {
     expect(sslOf(query, { ca: 'ours' })).toMatchObject({ ca: 'ours' });
   });
 
+  it('leaves a unix socket alone: PostgreSQL encrypts none', () => {
+    expect(sslOf('?sslmode=require&host=/run/pg', { ca: 'ours' })).toBe(false);
+  });
+
   it('refuses a mode that is none', () => {
     expect(() => sslOf('?sslmode=required')).toThrow('sslmode=required is none of disable');
   });
