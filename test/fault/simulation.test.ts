@@ -31,3 +31,17 @@ describe('simulation', () => {
     expect(Math.max(...results.map(({ counts }) => counts.generations))).toBeGreaterThan(3);
   });
 });
+
+describe('simulation with output kafka', () => {
+  it.each(Array.from({ length: 100 }, (_, index) => index + 1))('seed %i: at least once, and one row after collapsing', async (seed) => {
+    const { violations, counts } = await runSeed(seed, { output: 'kafka', recordCount: 80 });
+    expect(violations).toEqual([]);
+    expect(counts.rows).toBeGreaterThan(0);
+  });
+
+  it('makes what it is about: rows that are in the topic more than once', async () => {
+    let copies = 0;
+    for (const seed of [2, 3, 7, 8]) copies += (await runSeed(seed, { output: 'kafka', recordCount: 80 })).counts.copies;
+    expect(copies).toBeGreaterThan(10);
+  });
+});

@@ -5,14 +5,17 @@
 import type { Block, ClickHouse } from '../../../src/clickhouse/port.ts';
 import { ClickHouseError } from '../../../src/clickhouse/port.ts';
 import type { Ledger } from '../../../src/kafka/ledger.ts';
-import type { RecordConsumer } from '../../../src/kafka/port.ts';
+import type { RecordConsumer, RecordProducer } from '../../../src/kafka/port.ts';
 import { Cell } from '../../../src/runtime/cell.ts';
 import { EntityCell } from '../../../src/runtime/entities.ts';
 import type { PersonStore } from '../../../src/postgres/port.ts';
+import type { KafkaOutput } from '../../../supervisors/output.ts';
 import type { TroupeDeps } from '../../../supervisors/root.ts';
 import type { Invariant } from './checks.ts';
 import type { Trouble } from './network.ts';
+import { OUTPUT_TOPICS } from './output-reader.ts';
 import type { Plant } from './simulated-process.ts';
+import type { OutputKind } from './systems.ts';
 import type { SentRecord } from './workload.ts';
 
 export interface PlantedBug {
@@ -24,6 +27,8 @@ export interface PlantedBug {
   readonly during?: () => () => void;
   /** By which key clients' records are spread over partitions. @defaultValue their own */
   readonly keyOf?: (record: SentRecord) => Buffer | null;
+  /** Where rows go. @defaultValue 'clickhouse' */
+  readonly output?: OutputKind;
   /** Of the kind that the bug is about, so that it does not take a hundred seeds to meet it. @defaultValue what each seed chooses */
   readonly trouble?: Partial<Trouble>;
   /** Invariants of which at least one must be broken. */
@@ -33,6 +38,22 @@ export interface PlantedBug {
 }
 
 type Insert = ClickHouse['insert'];
+
+const withKafkaOutput = (deps: TroupeDeps, change: (output: KafkaOutput) => Partial<KafkaOutput>): TroupeDeps => {
+  if (deps.output.type !== 'kafka') throw new Error('this bug is planted in the output to Kafka');
+  return { ...deps, output: { ...deps.output, ...change(deps.output) } };
+};
+const withOutputProducer = (deps: TroupeDeps, make: (send: RecordProducer['send']) => RecordProducer['send']): TroupeDeps =>
+  withKafkaOutput(deps, ({ producer }) => ({ producer: { ...producer, send: make((topic, records) => producer.send(topic, records)) } }));
+/** Answers when the records have left. */
+const unacknowledged =
+  (send: RecordProducer['send'], isMeant: (topic: string) => boolean): RecordProducer['send'] =>
+  (topic, records) => {
+    const sent = send(topic, records);
+    if (!isMeant(topic)) return sent;
+    sent.catch(() => undefined);
+    return Promise.resolve();
+  };
 
 const withClickHouse = (deps: TroupeDeps, change: (clickhouse: ClickHouse) => Partial<ClickHouse>): TroupeDeps => ({
   ...deps,
@@ -213,6 +234,33 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     }),
     trouble: { awayRatio: 0.15, crashRatio: 0.004 },
     caughtBy: ['early-commit', 'one-outcome'],
+    withinSeeds: 40,
+  },
+  {
+    name: 'output kafka: settled when sent',
+    mistake: 'an event row is settled before its record is acknowledged',
+    output: 'kafka',
+    plant: (deps) => withOutputProducer(deps, (send) => unacknowledged(send, (topic) => topic === OUTPUT_TOPICS.events)),
+    trouble: { awayRatio: 0.1 },
+    caughtBy: ['early-commit', 'one-outcome'],
+    withinSeeds: 20,
+  },
+  {
+    name: 'output kafka: side rows are not waited for',
+    mistake: 'event rows are sent while the person rows before them are not acknowledged',
+    output: 'kafka',
+    plant: (deps) => withOutputProducer(deps, (send) => unacknowledged(send, (topic) => topic !== OUTPUT_TOPICS.events)),
+    trouble: { awayRatio: 0.1 },
+    caughtBy: ['row-before-person', 'resolve', 'person-rows'],
+    withinSeeds: 20,
+  },
+  {
+    name: 'output kafka: nothing is taken for replayed',
+    mistake: 'a new owner does not tell ClickHouse again what a former one may have written to PostgreSQL alone',
+    output: 'kafka',
+    plant: (deps) => withKafkaOutput(deps, () => ({ endOffset: () => Promise.resolve(0) })),
+    trouble: { crashRatio: 0.004 },
+    caughtBy: ['row-before-person', 'resolve', 'person-rows'],
     withinSeeds: 40,
   },
 ];

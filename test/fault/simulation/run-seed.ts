@@ -8,7 +8,7 @@ import { createChecks, type Checks, type Violation } from './checks.ts';
 import { createDirector } from './director.ts';
 import { createNetwork, type Trouble } from './network.ts';
 import { startProcess, STUMBLE, type Plant, type SimulatedProcess } from './simulated-process.ts';
-import { createSystems, type Systems } from './systems.ts';
+import { createSystems, type OutputKind, type Systems } from './systems.ts';
 import { TOPIC } from './settings.ts';
 import { createWorkload, type SentRecord } from './workload.ts';
 
@@ -18,6 +18,8 @@ export interface SeedOptions {
   /** Instead of what the seed would choose. */
   readonly trouble?: Partial<Trouble> | undefined;
   readonly keyOf?: ((record: SentRecord) => Buffer | null) | undefined;
+  /** @defaultValue 'clickhouse' */
+  readonly output?: OutputKind | undefined;
   /** @defaultValue 150..300 by the seed */
   readonly recordCount?: number;
 }
@@ -29,7 +31,13 @@ export interface SeedResult {
   readonly traceHash: string;
   readonly trace: readonly string[];
   readonly virtualMs: number;
-  readonly counts: { readonly records: number; readonly rows: number; readonly crashes: number; readonly generations: number };
+  readonly counts: {
+    readonly records: number;
+    readonly rows: number;
+    readonly copies: number;
+    readonly crashes: number;
+    readonly generations: number;
+  };
 }
 
 /** Trouble lasts so long; load comes during the first part of it. */
@@ -46,7 +54,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const network = createNetwork(random, clock);
   const recordCount = options.recordCount ?? 150 + random.below(150);
   const workload = createWorkload({ random: seededRandom(seed ^ 0x5eed), startMs: clock.now(), recordCount, spreadMs: LOAD_MS });
-  const systems = createSystems(network, workload);
+  const systems = createSystems(network, workload, options.output ?? 'clickhouse');
   const checks = createChecks(
     systems,
     () => clock.monotonic(),
@@ -97,6 +105,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     counts: {
       records: recordCount,
       rows: systems.clickhouse.events().length,
+      copies: systems.clickhouse.events().length - new Set(systems.clickhouse.events().map((row) => row['uuid'])).size,
       crashes: processes.length - 1,
       generations: systems.kafka.group('troupe').generation,
     },

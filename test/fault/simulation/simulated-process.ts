@@ -23,7 +23,7 @@ export interface SimulatedProcess {
 
 /** Below the budget of a tree (supervisors/budgets.ts). */
 const MOST_STUMBLES = 3;
-export const STUMBLING = ['clickhouse-writer', 'person-writer', 'dead-letter'] as const;
+export const STUMBLING = ['row-writer', 'person-writer', 'dead-letter'] as const;
 export const STUMBLE = 'stumbled on purpose';
 
 /** Wraps the deps of every process: where a bug is planted. */
@@ -111,7 +111,7 @@ export function startProcess(
           throw new Error(STUMBLE);
         },
       });
-      if (at === 'clickhouse-writer') writers.rowWriter.tell({ type: 'store-events', rows: [bad] });
+      if (at === 'row-writer') writers.rowWriter.tell({ type: 'store-events', rows: [bad] });
       else if (at === 'dead-letter') writers.deadLetter.tell({ type: 'dead-letter', records: [bad] });
       else writers.personWriter.tell({ type: 'self:round-ended', error: new Error(STUMBLE) });
     },

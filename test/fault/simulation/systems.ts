@@ -4,10 +4,12 @@ import { EMPTY_DROP_LIST } from '../../../src/domain/token.ts';
 import { ClickHouseError, type ClickHouse } from '../../../src/clickhouse/port.ts';
 import { TEAM_DEFAULTS, type Team } from '../../../src/domain/team.ts';
 import { teamId } from '../../../src/domain/ids.ts';
+import { ProduceError } from '../../../src/kafka/port.ts';
 import { PostgresError, type GroupStore, type PluginConfigStore, type TeamStore } from '../../../src/postgres/port.ts';
 import { StateStoreError, type StateStore } from '../../../src/redis/port.ts';
 import { SandboxError, type Sandbox } from '../../../src/sandbox/port.ts';
 import type { Accounts } from '../../../src/telemetry/account.ts';
+import type { KafkaOutput } from '../../../supervisors/output.ts';
 import type { TroupeDeps } from '../../../supervisors/root.ts';
 import {
   createFakeClickHouse,
@@ -37,9 +39,14 @@ import {
   SETTINGS,
   TOPIC,
 } from './settings.ts';
+import { OUTPUT_TOPICS } from './output-reader.ts';
 import { BAD_PERSON, BAD_ROW, type Workload } from './workload.ts';
 
+export type OutputKind = TroupeDeps['output']['type'];
+
 export interface Systems {
+  /** Where the processes of this seed send their rows. */
+  readonly output: OutputKind;
   readonly kafka: FakeKafka;
   readonly clickhouse: FakeClickHouseServer;
   readonly persons: FakePersonDatabase;
@@ -48,11 +55,13 @@ export interface Systems {
   readonly debounced: Set<string>;
 }
 
-export function createSystems(network: Network, workload: Pick<Workload, 'teams'>): Systems {
+export function createSystems(network: Network, workload: Pick<Workload, 'teams'>, output: OutputKind = 'clickhouse'): Systems {
   const kafka = createFakeKafka({ clock: network.clock, sessionTimeoutMs: SESSION_TIMEOUT_MS, rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS });
   kafka.createTopic(TOPIC, PARTITIONS_COUNT);
   kafka.createTopic(DEAD_LETTERS, 1);
+  for (const topic of Object.values(OUTPUT_TOPICS)) kafka.createTopic(topic, PARTITIONS_COUNT);
   return {
+    output,
     kafka,
     clickhouse: createFakeClickHouseServer(),
     persons: createFakePersonDatabase(),
@@ -82,7 +91,8 @@ export function portsOf(host: Host, systems: Systems, network: Network, accounts
   return {
     clock: host.clock,
     random: network.random,
-    output: { type: 'clickhouse', clickhouse: clickhouseOf(host, systems, network) },
+    output:
+      systems.output === 'kafka' ? kafkaOutputOf(host, systems) : { type: 'clickhouse', clickhouse: clickhouseOf(host, systems, network) },
     persons: personsOf(host, systems, postgresAway),
     groups: over<GroupStore>(host, 'postgres', systems.groups, postgresAway),
     teams: over<TeamStore>(host, 'postgres', createFakeTeamStore(systems.teams), postgresAway),
@@ -95,6 +105,31 @@ export function portsOf(host: Host, systems: Systems, network: Network, accounts
     accounts,
     settings: SETTINGS,
     onFatal,
+  };
+}
+
+/** A broker that finds a row too large where the fake ClickHouse refuses it. */
+function kafkaOutputOf(host: Host, { kafka }: Systems): KafkaOutput {
+  const producer = kafka.producer({ link: host.link('producer') });
+  const admin = kafka.admin();
+  const away = (): Error => new ProduceError('unavailable', 'the brokers cannot be reached');
+  return {
+    type: 'kafka',
+    topics: OUTPUT_TOPICS,
+    producer: {
+      ...producer,
+      send: (topic, records) =>
+        topic === OUTPUT_TOPICS.events && records.some(({ value }) => value.includes(BAD_ROW))
+          ? Promise.reject(new ProduceError('too-large', 'a record is too large'))
+          : producer.send(topic, records),
+    },
+    endOffset: ({ topic, partition }) =>
+      host
+        .link('kafka')
+        .call('end-offset', async () => (await admin.endOffsets(topic)).find((one) => one.partition === partition)?.offset ?? 0, {
+          away,
+          lost: away,
+        }),
   };
 }
 
