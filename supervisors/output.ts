@@ -61,7 +61,7 @@ export function startRowWriter(output: Output, parts: RowWriterParts): ActorRef<
   const mailboxCapacityCount = settings.writerMailboxCount;
   if (output.type === 'clickhouse') {
     const options = { ...settings.clickhouseWriter, mailboxCapacityCount };
-    const spec = createClickHouseWriter({ ...shared, clickhouse: output.clickhouse, mayInsert: mayWrite, options });
+    const spec = createClickHouseWriter({ ...shared, clickhouse: output.clickhouse, warn, mayInsert: mayWrite, options });
     return system.spawn(spec, 'clickhouse-writer', parent, onEscalate);
   }
   const { producer, topics } = output;

@@ -11,6 +11,7 @@ import type { RedisBufferMessage, Warning } from '../actors/redis-buffer/message
 import type { RowWriterMessage } from '../actors/row-writer/messages.ts';
 import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
+import type { SideRow } from '../src/domain/rows.ts';
 import { KnownDefinitions } from '../src/domain/known-definitions.ts';
 import { DEFINITION_WRITER_STRATEGY, WRITER_STRATEGY } from './budgets.ts';
 import { startRowWriter } from './output.ts';
@@ -43,8 +44,15 @@ export function startWriters(
   // Every message to a writer stands for at least one event in flight, and those are bounded by the routers' credit.
   const mailboxCapacityCount = settings.writerMailboxCount;
 
+  // Dead letters of events become rows, and rows become dead letters: by the time there is one, both writers are there.
+  const tellRows = (rows: readonly SideRow[]): void => void rowWriter.tell({ type: 'store-side-rows', rows });
   const deadLetter = system.spawn(
-    createDeadLetter({ producer: deps.producer, options: { ...settings.deadLetter, mailboxCapacityCount }, strategy: WRITER_STRATEGY }),
+    createDeadLetter({
+      producer: deps.producer,
+      tellRows,
+      options: { ...settings.deadLetter, mailboxCapacityCount },
+      strategy: WRITER_STRATEGY,
+    }),
     'dead-letter',
     parent,
     onEscalate,
@@ -57,7 +65,16 @@ export function startWriters(
   );
   // It warns through the buffer that stores its warnings through it: by the time a row comes, both are there.
   const warn = (told: Warning): void => void redisBuffer.tell({ type: 'warn', warning: told });
-  const rowWriter = startRowWriter(deps.output, { system, parent, clock, settings, deadLetter, warn, mayWrite, onEscalate });
+  const rowWriter: ActorRef<RowWriterMessage> = startRowWriter(deps.output, {
+    system,
+    parent,
+    clock,
+    settings,
+    deadLetter,
+    warn,
+    mayWrite,
+    onEscalate,
+  });
   const pluginJournal = startPluginJournal(system, deps, rowWriter, parent);
   const redisBuffer: ActorRef<RedisBufferMessage> = system.spawn(
     createRedisBuffer({

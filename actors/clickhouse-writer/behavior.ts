@@ -16,6 +16,7 @@
  */
 import { newSpanId } from '../../src/domain/trace.ts';
 import { dropped } from '../../src/domain/outcome.ts';
+import { warning } from '../../src/domain/warnings.ts';
 import type { EventRow } from '../../src/domain/rows.ts';
 import { ClickHouseError } from '../../src/clickhouse/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
@@ -128,12 +129,19 @@ export function createClickHouseWriter(deps: ClickHouseWriterDeps): ActorSpec<Cl
         row.pending.settlement.settle(row.pending.offset, dropped('duplicate'));
         return true;
       case 'too-large':
+        warnTooLarge(row);
         bury(row, 'row_too_large', `a row of ${result.bytes} bytes; at most ${limits.maxRowBytes} are stored`);
         return true;
       case 'refused':
         bury(row, 'row_refused', result.detail);
         return true;
     }
+  }
+
+  /** O-4: PostHog loses such an event with this warning; here its bytes are kept as well. */
+  function warnTooLarge({ uuid, distinctId, teamId }: EventRow): void {
+    const { type, details, debounceKey, alwaysSend } = warning('message_size_too_large', { eventUuid: uuid, distinctId });
+    deps.warn({ teamId, type, details, debounceKey, alwaysSend, atMs: clock.now() });
   }
 
   function bury(row: Pick<EventRow, 'pending'>, reason: 'row_refused' | 'row_too_large', detail: string): void {

@@ -2,12 +2,15 @@ import type { ClickHouse } from '../../src/clickhouse/port.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
+import type { Warning } from '../redis-buffer/messages.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 
 export interface ClickHouseWriterDeps {
   readonly clickhouse: ClickHouse;
   readonly clock: Clock;
   readonly deadLetter: ActorRef<DeadLetterMessage>;
+  /** Tells a team about its own data (O-4). */
+  readonly warn: (warning: Warning) => void;
   /** False when the last heartbeat of the partition's owner is older than the margin, or the generation is over. */
   readonly mayInsert: (topic: string, partition: number, generation: number) => boolean;
   readonly options: ClickHouseWriterOptions;

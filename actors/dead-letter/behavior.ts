@@ -13,8 +13,11 @@
  * X4 A value that the topic cannot hold is cut, and says so (`dlq_truncated`); nothing is left unsettled for its size. When Kafka
  *    refuses a batch as too large, its records go one by one, and the one refused is halved until it fits; without its own
  *    headers at the very last.
+ * X5 An event of a known team becomes a row for that team to see (L-2), after its bytes are safe. The row is a courtesy: nothing waits for it.
  */
+import { deadLetterRow } from '../../src/domain/dead-letter-row.ts';
 import { deadLettered } from '../../src/domain/outcome.ts';
+import type { SideRow } from '../../src/domain/rows.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../src/kafka/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
@@ -23,6 +26,8 @@ import type { DeadLetterMessage, PoisonRecord } from './messages.ts';
 
 export interface DeadLetterDeps {
   readonly producer: RecordProducer;
+  /** X5 */
+  readonly tellRows: (rows: readonly SideRow[]) => void;
   readonly options: {
     readonly topic: string;
     readonly mailboxCapacityCount: number;
@@ -118,10 +123,19 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
       const places = records.map(({ settlement: { topic, partition }, offset }) => ({ topic, partition, offset }));
       stateFact('dead-letter-produced', { reason, count: records.length, places });
     }
+    showTeams(state.inFlight, ctx.clock.now());
     state.producedCount += state.inFlight.length;
     state.retryMs = RETRY_MS.first;
     produce(state, ctx);
     return state;
+  }
+
+  /** X5 */
+  function showTeams(records: readonly PoisonRecord[], nowMs: number): void {
+    const rows = records.flatMap(({ teamId, settlement: { topic, partition }, value, offset, origin, detail }) =>
+      teamId === undefined ? [] : [deadLetterRow({ value, teamId, topic, partition, offset, origin, detail }, nowMs)],
+    );
+    if (rows.length > 0) deps.tellRows(rows);
   }
 
   /** X2, X4 */
@@ -166,6 +180,8 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
     for (const [name, header] of limitBytes === BARE ? [] : Object.entries(record.headers ?? {})) {
       if (typeof header === 'string' || Buffer.isBuffer(header)) headers[name] = header;
     }
+    // K-13. PostHog adds `sentry-event-id` as well; an empty one would say that there is an issue in Sentry, so there is none.
+    if (record.eventUuid !== undefined) headers['event-id'] = record.eventUuid;
     headers['dlq_reason'] = reason;
     headers['dlq_origin'] = origin;
     headers['dlq_detail'] = detail;

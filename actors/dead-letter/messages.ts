@@ -17,6 +17,10 @@ export interface PoisonRecord {
   readonly origin: string;
   /** What was wrong, for a person to read; cut to 500 characters. */
   readonly detail: string;
+  /** Of an event whose team is known: that team is shown the event (L-2). */
+  readonly teamId?: number;
+  /** As the envelope names it (K-13). */
+  readonly eventUuid?: string;
 }
 export const poison = (pending: PendingEvent, reason: DeadLetterReason, origin: string, detail: string): PoisonRecord => ({
   settlement: pending.settlement,
@@ -28,6 +32,8 @@ export const poison = (pending: PendingEvent, reason: DeadLetterReason, origin: 
   reason,
   origin,
   detail: detail.slice(0, 500),
+  teamId: pending.teamId,
+  ...(typeof pending.envelope.uuid === 'string' ? { eventUuid: pending.envelope.uuid } : {}),
 });
 
 export type DeadLetterMessage =

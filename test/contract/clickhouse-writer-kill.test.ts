@@ -32,6 +32,7 @@ describe.skipIf(!engine.available)('the writer on the real engine', () => {
     const stopListening = observe('clickhouse-insert-failed', ({ kind }) => failures.push(kind));
     const writer = system.spawn(
       createClickHouseWriter({
+        warn: () => undefined,
         // Each insert is announced, so that the kill falls into one.
         clickhouse: {
           ...clickhouse,

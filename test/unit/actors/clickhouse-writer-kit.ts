@@ -32,6 +32,7 @@ export interface WriterSetUp {
   readonly settlement: TestSettlement;
   readonly calls: Called[];
   readonly escalated: unknown[];
+  readonly warnings: string[];
   readonly control: { mayInsert: boolean };
   settle(): Promise<void>;
   /** Lets what was told be handled, then moves the clock in steps of a second. */
@@ -60,12 +61,14 @@ export function setUpWriter(fate: ClickHouseFate = {}, options: Partial<ClickHou
   const clickhouse: ClickHouse = createFakeClickHouse(server, noted);
   const deadLetters = probe<DeadLetterMessage>('dead-letter');
   const settlement = testSettlement();
+  const warnings: string[] = [];
   const control = { mayInsert: true };
   const escalated: unknown[] = [];
   const spec = createClickHouseWriter({
     clickhouse,
     clock,
     deadLetter: deadLetters,
+    warn: (warning) => void warnings.push(warning.type),
     mayInsert: () => control.mayInsert,
     options: { maxRowsCount: 4, maxBytes: 1_000_000, maxAgeMs: 300, mailboxCapacityCount: 1_000, ...options },
     strategy: { directive: 'escalate' },
@@ -80,6 +83,7 @@ export function setUpWriter(fate: ClickHouseFate = {}, options: Partial<ClickHou
     settlement,
     calls,
     escalated,
+    warnings,
     control,
     settle: () => settle(system),
     async pass(ms) {

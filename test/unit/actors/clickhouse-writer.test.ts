@@ -164,13 +164,14 @@ describe('clickhouse-writer: filling', () => {
     ]);
   });
 
-  it('dead-letters a row that is too large, or whose time ClickHouse cannot hold, before any insert', async () => {
+  it('O-4: dead-letters a row that is too large, with a warning for its team, or whose time ClickHouse cannot hold, before any insert', async () => {
     const it = setUpWriter({}, { maxRowBytes: 1_000 });
     const large = eventRow(it.settlement, 0, { properties: 'x'.repeat(2_000) });
     const late = eventRow(it.settlement, 1, { timestampMs: Date.UTC(2300, 0, 1) });
     const nan = eventRow(it.settlement, 2, { personCreatedAtMs: Number.NaN });
     it.writer.tell({ type: 'store-events', rows: [large, late, nan, ...range(3, 7).map((offset) => eventRow(it.settlement, offset))] });
     await it.settle();
+    expect(it.warnings).toEqual(['message_size_too_large']);
     const records = it.deadLetters.messages.flatMap((message) => (message.type === 'dead-letter' ? message.records : []));
     expect(records.map(({ offset, reason, value }) => [offset, reason, value?.toString()])).toEqual([
       [0, 'row_too_large', 'raw 0'],

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createDeadLetter } from '../../../actors/dead-letter/index.ts';
 import type { DeadLetterMessage, PoisonRecord } from '../../../actors/dead-letter/messages.ts';
 import { offset } from '../../../src/domain/ids.ts';
+import type { SideRow } from '../../../src/domain/rows.ts';
 import type { Outcome } from '../../../src/domain/outcome.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../../src/kafka/port.ts';
 import { observe } from '../../../src/observe/facts.ts';
@@ -33,8 +34,10 @@ function fakeProducer() {
 function setUp() {
   const { system, clock } = testSystem();
   const fake = fakeProducer();
+  const shown: SideRow[] = [];
   const spec = createDeadLetter({
     producer: fake.producer,
+    tellRows: (rows) => shown.push(...rows),
     options: { topic: 'dlq', mailboxCapacityCount: 100 },
     strategy: { directive: 'escalate' },
   });
@@ -63,8 +66,9 @@ function setUp() {
     ...more,
   });
   const tell = (...records: PoisonRecord[]) => expect(ref.tell({ type: 'dead-letter', records })).toBe('accepted');
-  return { system, clock, ref, settled, record, tell, revoke: () => (active = false), ...fake };
+  return { system, clock, ref, settled, shown, record, tell, revoke: () => (active = false), ...fake };
 }
+const UUID = '01890000-0000-7000-8000-000000000001';
 const offsets = (settled: readonly [number, Outcome][]): number[] => settled.map(([at]) => at);
 
 describe('the dead-letter actor', () => {
@@ -182,5 +186,34 @@ describe('the dead-letter actor', () => {
     const shown = JSON.stringify(system.inspect.list());
     expect(shown).toContain('row_refused');
     expect(shown).not.toContain('bytes');
+  });
+
+  it('X5, L-2: an event of a known team becomes a row for it once its bytes are safe; a record of nobody does not', async () => {
+    const { system, tell, record, control, release, shown } = setUp();
+    control.holds = true;
+    const value = JSON.stringify({ uuid: UUID, distinct_id: 'd', data: JSON.stringify({ event: 'buy' }) });
+    tell(record(0, value, { teamId: 7, eventUuid: UUID, origin: 'distinct-id:write', detail: 'refused' }), record(1, 'not JSON'));
+    await settle(system);
+    expect(shown).toEqual([]);
+    release();
+    await settle(system);
+    expect(shown).toMatchObject([
+      {
+        table: 'events_dead_letter_queue',
+        teamId: 7,
+        eventUuid: UUID,
+        event: 'buy',
+        errorLocation: 'plugin_server_ingest_event:processPersonsStep',
+        error: 'Event ingestion failed. Error: refused',
+      },
+    ]);
+  });
+
+  it('K-13: the copy names its event beside the headers it came with; where none can be read, no header says so', async () => {
+    const { system, tell, record, sent } = setUp();
+    tell(record(0, 'bytes', { eventUuid: UUID }), record(1));
+    await settle(system);
+    expect(sent.map(({ headers }) => headers?.['event-id'])).toEqual([UUID, undefined]);
+    expect(sent.map(({ headers }) => headers?.['sentry-event-id'])).toEqual([undefined, undefined]);
   });
 });
