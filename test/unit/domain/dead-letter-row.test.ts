@@ -10,7 +10,7 @@ describe('deadLetterRow', () => {
   test("4.7: the event as it was sent, the step, the error, PostHog's tags", () => {
     expect(rowOf()).toEqual({
       table: 'events_dead_letter_queue',
-      id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-5/),
+      id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-5/) as string,
       teamId: 7,
       eventUuid: UUID,
       event: 'click',
@@ -24,7 +24,7 @@ describe('deadLetterRow', () => {
       errorTimestampMs: 5_000,
       errorLocation: 'plugin_server_ingest_event:createEventStep',
       error: 'Event ingestion failed. Error: a cycle',
-      rawPayload: expect.any(String),
+      rawPayload: expect.any(String) as string,
       tags: ['plugin_server', 'ingest_event'],
     });
     expect(JSON.parse(rowOf().rawPayload)).toMatchObject({ event: 'click', extra: true, now: NOW, token: 'tok', uuid: UUID });
