@@ -20,8 +20,8 @@ export interface Admission {
   readonly dropped: { readonly record: KafkaRecord; readonly envelope: Envelope; readonly reason: DropReason }[];
   /** For the overflow topic. */
   readonly aside: KafkaRecord[];
-  /** Of those, how many were found here to be too many, by `team_id ?? token`, with an envelope of each. */
-  readonly overflowed: Map<string, { readonly envelope: Envelope; count: number }>;
+  /** Of those, how many were found here to be too many, by `team_id ?? token`, with the first of each. */
+  readonly overflowed: Map<string, { readonly first: Arrival; count: number }>;
 }
 
 /**
@@ -47,7 +47,7 @@ export function admit(slice: readonly KafkaRecord[], { dropList, overflow, trust
       admission.aside.push(record);
       const key = partitionKeyOf(envelope, trustTeamId);
       const found = admission.overflowed.get(key);
-      if (found === undefined) admission.overflowed.set(key, { envelope, count: 1 });
+      if (found === undefined) admission.overflowed.set(key, { first: { record, envelope, team: undefined }, count: 1 });
       else found.count++;
     } else if (dropList.disallows(envelope)) {
       admission.dropped.push({ record, envelope, reason: 'disallowed' });

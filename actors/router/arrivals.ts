@@ -34,7 +34,8 @@ export async function resolveTeams(arrivals: readonly Arrival[], from: TeamSourc
   const ids = new Set<number>();
   for (const arrival of arrivals) {
     const { teamId, token } = namedBy(arrival.envelope, trustTeamId);
-    arrival.team = knownTeamOf(arrival.envelope, teams, trustTeamId);
+    if (teamId !== undefined) arrival.team = teams.byId(teamId);
+    else if (token !== undefined) arrival.team = teams.byToken(token);
     if (arrival.team !== undefined) continue;
     unknown.push(arrival);
     if (teamId !== undefined) ids.add(teamId);
@@ -76,13 +77,6 @@ export function personsOf(arrivals: readonly Arrival[]): readonly PersonKey[] {
     keys.push({ teamId: team.id, distinctId });
   }
   return keys;
-}
-
-/** The team from the cache alone. Undefined: not known here; null: there is no such team. */
-export function knownTeamOf(envelope: Envelope, teams: TeamCache, trustTeamId: boolean): Team | null | undefined {
-  const { teamId, token } = namedBy(envelope, trustTeamId);
-  if (teamId !== undefined) return teams.byId(teamId);
-  return token === undefined ? undefined : teams.byToken(token);
 }
 
 /** Rules T-2, T-3: what the record may name its team by. */

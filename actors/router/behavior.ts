@@ -37,7 +37,7 @@ import type { ForwarderMessage } from '../forwarder/messages.ts';
 import type { RedisBufferMessage } from '../redis-buffer/messages.ts';
 import type { TeamMessage } from '../team/messages.ts';
 import { admit, type Admission } from './admission.ts';
-import { knownTeamOf, personsOf, resolveTeams, type Arrival } from './arrivals.ts';
+import { personsOf, resolveTeams, type Arrival } from './arrivals.ts';
 import { createLane, type Lane } from './lane.ts';
 import type { RouterMessage } from './messages.ts';
 import { overflowModeOf, redirection, type OverflowPolicy } from './overflow.ts';
@@ -99,8 +99,11 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
       }
       const slice = take(state, waiting);
       if (slice.length === 0 && waiting.position < waiting.batch.records.length) break; // R4: wait for credit
-      const arrivals = admitted(state, slice, ctx);
-      if (!(await resolveTeams(arrivals, { ...deps, trustTeamId: options.trustTeamId, clock: ctx.clock, random: ctx.random }))) continue; // revoked meanwhile
+      const { arrivals, overflowed } = admitted(state, slice, ctx);
+      const unresolved = [...arrivals, ...[...overflowed.values()].map(({ first }) => first)];
+      if (!(await resolveTeams(unresolved, { ...deps, trustTeamId: options.trustTeamId, clock: ctx.clock, random: ctx.random }))) continue; // revoked meanwhile
+      for (const { first, count } of overflowed.values())
+        stateFact('router-keys-overflowed', { topic, teamId: first.team?.id, records: count });
       await deps.prefetch(personsOf(arrivals));
       if (!ledger.settlement.active) continue;
       dispatch(state, arrivals, ctx);
@@ -183,21 +186,17 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
   }
 
   /** R6, R7: what ends here, or goes elsewhere, without a team having been looked up. */
-  function admitted(state: RouterState, slice: readonly KafkaRecord[], ctx: ActorContext<RouterMessage>): Arrival[] {
+  function admitted(state: RouterState, slice: readonly KafkaRecord[], ctx: ActorContext<RouterMessage>): Admission {
     const admission = admit(slice, { dropList: deps.dropList, overflow, trustTeamId: options.trustTeamId });
     for (const { record, failure } of admission.unreadable) deadLetter(state, record, failure.reason, failure.detail, ctx);
     for (const { record, envelope, reason } of admission.dropped) drop(envelope, toOffset(record.offset), reason);
-    redirect(state, admission, ctx);
-    return admission.arrivals;
+    redirect(state, admission.aside, ctx);
+    return admission;
   }
 
   /** B-4 */
-  function redirect(state: RouterState, { aside, overflowed }: Admission, ctx: ActorContext<RouterMessage>): void {
+  function redirect(state: RouterState, aside: readonly KafkaRecord[], ctx: ActorContext<RouterMessage>): void {
     if (overflow.type !== 'redirect' || aside.length === 0) return;
-    for (const { envelope, count } of overflowed.values()) {
-      const teamId = knownTeamOf(envelope, deps.teams, options.trustTeamId)?.id;
-      stateFact('router-keys-overflowed', { topic, teamId, records: count });
-    }
     state.inFlightCount += aside.length; // R7
     const told = deps.forwarder.tell(redirection(overflow, aside, ownSettlement(state, ctx)));
     // 'stopped' is a tree that is being torn down: the records come again.

@@ -70,7 +70,7 @@ export interface Facts {
     readonly waiting: boolean;
     readonly reason: 'credit' | 'full' | 'gap';
   };
-  /** Records of a team's keys that have no tokens left and go to the overflow topic; undefined: the team is not known here (yet). */
+  /** Records of a team's keys that have no tokens left and go to the overflow topic; undefined: there is no such team. */
   'router-keys-overflowed': { readonly topic: string; readonly teamId: number | undefined; readonly records: number };
   'person-flushed': {
     readonly created: number;

@@ -319,6 +319,24 @@ export function describeRecordLog(name: string, make: () => Promise<RecordLogUnd
         expect(witness.crashes).toEqual([]);
       });
 
+      it('HT-4: says when it was last answered: also while nothing comes, and while its batches wait on purpose', async () => {
+        const topic = await topicOf(1);
+        const witness = createWitness();
+        const unstarted = log.createConsumer({ groupId: unique('group'), topics: [topic] });
+        expect(unstarted.sincePollMs()).toBe(Infinity);
+        const { consumer } = await startConsumer(topic, unique('group'), { witness });
+        await assigned(witness);
+        await until(() => consumer.sincePollMs() < 1_000, 'an empty answer counts');
+        const held = createGate();
+        witness.hold.batch = () => held.opened;
+        await producerOf().send(topic, [record('k', 'waits')]);
+        await until(() => witness.batches.length === 1, 'a batch that waits');
+        const waitedFrom = performance.now();
+        await until(() => performance.now() - waitedFrom > 1_500, 'longer than any fetch takes');
+        expect(consumer.sincePollMs()).toBeLessThan(1_400);
+        held.open();
+      });
+
       it('stops before it was ever given a partition', async () => {
         const consumer = log.createConsumer({ groupId: unique('group'), topics: [await topicOf(1)] });
         await consumer.stop();

@@ -118,8 +118,10 @@ export function handConsumer() {
       await to().revoked(number);
       if (generation === number) generation = undefined;
     },
-    hand: (records: readonly KafkaRecord[], parts: { readonly partition?: number; readonly generation?: number } = {}): Promise<void> =>
-      to().batch(aBatch(records, { generation: generation ?? 0, ...parts })),
+    hand: (
+      records: readonly KafkaRecord[],
+      parts: { readonly topic?: string; readonly partition?: number; readonly generation?: number } = {},
+    ): Promise<void> => to().batch(aBatch(records, { generation: generation ?? 0, ...parts })),
     crash: (error: Error): void => to().crashed(error),
   };
 }

@@ -50,6 +50,8 @@ export function createConsumer(options: ConsumerOptions): RecordConsumer {
   const paused = new Set<string>();
   let handlers: ConsumerHandlers | undefined;
   let session: Session | undefined;
+  /** When it was last a member, or began to be one. */
+  let heldAtMs = -Infinity;
   let stopped: Promise<void> | undefined;
 
   /** No batch follows; partitions stay with this member until it stops, so that nobody else reads them meanwhile. */
@@ -131,6 +133,7 @@ export function createConsumer(options: ConsumerOptions): RecordConsumer {
       }
       ended.mayCommit = false;
       session = undefined;
+      heldAtMs = clock.monotonic();
       paused.clear();
       await Promise.all([...ended.lanes.values()].map(async (lane) => lane.cursor?.close()));
     },
@@ -146,6 +149,7 @@ export function createConsumer(options: ConsumerOptions): RecordConsumer {
       if (handlers !== undefined) throw new Error('a consumer starts once; make a new one');
       for (const topic of options.topics) options.partitionLog({ topic, partition: 0 });
       handlers = to;
+      heldAtMs = clock.monotonic();
       await coordinator.join(member);
     },
     async commit(generation, watermarks) {
@@ -157,7 +161,7 @@ export function createConsumer(options: ConsumerOptions): RecordConsumer {
     // The coordinator lives in this process: membership is confirmed by being alive, and ends with `stop`.
     sinceHeartbeatMs: () => (session === undefined ? Infinity : 0),
     // Reading is a matter of this process as well: a read that fails crashes the consumer.
-    sincePollMs: () => (session === undefined ? Infinity : 0),
+    sincePollMs: () => (session === undefined ? clock.monotonic() - heldAtMs : 0),
     pause(partitions) {
       for (const where of partitions) paused.add(keyOf(where));
     },
