@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { createTeamCache } from '../../../actors/router/index.ts';
 import { deadLettered } from '../../../src/domain/outcome.ts';
 import { observe, type Facts } from '../../../src/observe/facts.ts';
 import { PostgresError, type TeamStore } from '../../../src/postgres/port.ts';
 import { gate, pass, settle } from '../../kit/actors.ts';
+import { manualClock } from '../../kit/clock.ts';
 import { createFakeTeamStore } from '../../kit/fake-person-store.ts';
 import { aRecord, aTeam, type RecordParts } from '../../kit/pipeline.ts';
 import { records, setUp, upTo } from './router.kit.ts';
@@ -155,8 +157,7 @@ describe('teams', () => {
   });
 
   it('F-1: a team that had its first event is known to have had it, before its entry ends', async () => {
-    const { clock } = open();
-    const cache = createTeamCache(createFakeTeamStore([aTeam(1, { ingestedEvent: false })]), clock, {
+    const cache = createTeamCache(createFakeTeamStore([aTeam(1, { ingestedEvent: false })]), manualClock(), {
       tokenTtlMs: 1_000,
       idTtlMs: 1_000,
       capacityCount: 10,
