@@ -27,9 +27,9 @@ Settings are environment variables. PostHog's names are kept where PostHog has o
       '; ',
     )}. \`INGESTION_REDIS_HOST\` goes before \`POSTHOG_REDIS_HOST\`, and both before \`REDIS_URL\`; the others fill what is not set.
 
-| section | settings |
+| section | |
 |---|---|
-${sections.map((section) => `| [${section}](#${section}) | ${SECTION_PROSE[section]} ${namesOf(section)} |`).join('\n')}
+${sections.map((section) => `| [${section}](#${section}) | ${SECTION_PROSE[section]} |`).join('\n')}
 
 ${sections.map(sectionDoc).join('\n')}
 ## Rules between settings
@@ -49,12 +49,6 @@ ${Object.entries(WITHOUT_EFFECT)
 function sectionDoc(section: SectionName): string {
   const rows = ALL_SETTINGS.filter((row) => row.section === section).map(({ setting }) => settingDoc(setting));
   return `## ${section}\n\n${SECTION_PROSE[section]}\n\n${rows.join('\n')}`;
-}
-
-function namesOf(section: SectionName): string {
-  return ALL_SETTINGS.filter((row) => row.section === section)
-    .map(({ setting: { name } }) => `[\`${name}\`](#${name.toLowerCase()})`)
-    .join(', ');
 }
 
 function settingDoc(setting: Setting): string {
