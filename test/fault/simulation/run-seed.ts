@@ -150,8 +150,12 @@ function listen(checks: Checks, note: (line: string) => void): (() => void)[] {
     observe('router-watermark-committed', ({ partition, offset }) => note(`committed ${partition} ${offset}`)),
     observe('outcome-settled', (fact) => note(`settled ${JSON.stringify(fact)}`)),
     observe('log-written', ({ level, message, fields }) => {
-      note(`${level} ${message} ${JSON.stringify(fields)}`);
+      note(`${level} ${message} ${JSON.stringify(fields, withoutStack)}`);
       if (level === 'error' && !JSON.stringify(fields).includes(STUMBLE)) checks.report('crash', `${message} ${JSON.stringify(fields)}`);
     }),
   ];
 }
+
+/** A stack ends where the run was called from, which is no part of the run. */
+const withoutStack = (key: string, value: unknown): unknown =>
+  key === 'error' && typeof value === 'string' ? value.split('\n')[0] : value;
