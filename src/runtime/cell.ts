@@ -37,8 +37,13 @@ export type CellStatus = 'new' | 'waiting' | 'starting' | 'active' | 'backing-of
 /** What the loop of a cell is doing; the drawing is above. */
 export type CellPhase = 'idle' | 'scheduled' | 'running' | 'awaiting' | 'parked';
 
-/** Messages handled per turn before others get theirs. */
+/** Messages handled before the next of those who share a turn gets its own. */
 export const THROUGHPUT_COUNT = 100;
+/**
+ * Messages per turn of an actor that has its turns to itself: a writer. More than a shared turn can send it (turn.ts), or what
+ * thousands of entities tell it in that turn would wait in its mailbox and be carried along by the garbage collector.
+ */
+const OWN_TURN_COUNT = 1_024;
 
 /** What few cells need, made when first needed. */
 export interface Rare {
@@ -145,7 +150,7 @@ export class Cell implements ActorRef<unknown>, ActorContext<unknown>, Occupant 
   turn(): void {
     const core = this.place.core;
     core.nowMs = core.clock.monotonic();
-    this.run(THROUGHPUT_COUNT);
+    this.run(OWN_TURN_COUNT);
   }
 
   /** One turn of at most `limitCount` messages; answers how many it handled. */
