@@ -194,7 +194,9 @@ function sourcesOf(storage: Storage, indexes: readonly number[]): readonly Settl
   const sources: Settlement[] = [];
   for (const index of indexes) {
     const { settlement } = rowAt(storage, index).pending;
-    if (!sources.some((known) => isSameSource(known, settlement))) sources.push(settlement);
+    let isKnown = false;
+    for (let at = 0; at < sources.length && !isKnown; at++) isKnown = isSameSource(sources[at] ?? settlement, settlement);
+    if (!isKnown) sources.push(settlement);
   }
   return sources;
 }

@@ -1,22 +1,24 @@
 /** Group types and group keys of an event (rules G-2 and G-3), not the groups of events that this actor works on. */
-import { groupIdentifyOf, groupTypesOf } from '../../src/domain/groups.ts';
+import { groupIdentifyOf, groupTypesOf, namesGroups } from '../../src/domain/groups.ts';
 import { ask, enter, type Ctx, type Shared } from './asking.ts';
 import { guard, warn } from './ends.ts';
 import type { Item, Work } from './state.ts';
 
 /** Rule G-2: one question for all group types that the events name. True: wait. */
 export function askGroupTypes(shared: Shared, work: Work, ctx: Ctx): boolean {
-  const types = new Set<string>();
+  let types: Set<string> | undefined;
   for (const item of work.items) {
-    if (item.ended || item.mode === 'personless') continue;
-    guard(shared, item.pending, 'group-types', () => groupTypesOf(item.event).forEach((type) => types.add(type)), item);
+    if (item.ended || item.mode === 'personless' || !namesGroups(item.event)) continue;
+    const all = (types ??= new Set());
+    guard(shared, item.pending, 'group-types', () => groupTypesOf(item.event).forEach((type) => all.add(type)), item);
   }
-  if (types.size === 0) return false;
+  if (types === undefined || types.size === 0) return false;
+  const groupTypes = [...types];
   ask(shared, work, undefined, (ticket) => ({
     type: 'group-types',
     ticket,
     teamId: work.message.team.id,
-    groupTypes: [...types],
+    groupTypes,
     replyTo: ctx.self,
   }));
   return true;

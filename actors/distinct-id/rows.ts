@@ -1,9 +1,10 @@
 /** The end of a group: its rows are the row writer's from here on (D2, D3). */
-import type { PluginEvent } from '../../src/domain/event.ts';
+import type { Json, PluginEvent } from '../../src/domain/event.ts';
 import { asJsonObject } from '../../src/domain/json.ts';
 import { assignGroups } from '../../src/domain/groups.ts';
 import { personPropertiesOf } from '../../src/domain/person-fold.ts';
 import { storedPersonMode } from '../../src/domain/person-mode.ts';
+import type { Person } from '../../src/domain/person.ts';
 import { propertiesText } from '../../src/domain/properties-text.ts';
 import { buildEventRow } from '../../src/domain/row.ts';
 import type { EventRow, SideRow } from '../../src/domain/rows.ts';
@@ -51,11 +52,17 @@ function rowOf(work: Work, item: Item, sideRows: SideRow[], shared: Shared, ctx:
     createdAtMs: work.startedMs,
     personId: person.id,
     personCreatedAtMs: person.createdAtMs,
-    personProperties: mode === 'full' ? propertiesText(personPropertiesOf(person, asJsonObject(event.properties['$set']))) : '{}',
+    personProperties: mode === 'full' ? personText(person, asJsonObject(event.properties['$set'])) : '{}',
     personMode: storedPersonMode(mode, item),
     processing: mode,
     anonymizeIps: work.message.team.anonymizeIps,
   });
+}
+
+/** The text of a person as stored is kept for its other rows; that of a mere moment is nobody else's. */
+function personText(person: Person, set: Readonly<Json> | undefined): string {
+  const properties = personPropertiesOf(person, set);
+  return properties === person.properties ? propertiesText(properties) : JSON.stringify(properties);
 }
 
 /** E-1, N-21. */
@@ -72,13 +79,13 @@ const isBroken = (text: unknown): boolean => typeof text === 'string' && !text.i
 
 /** What a previous owner of the partition may have written to PostgreSQL and not to ClickHouse is told again. */
 export function announce(shared: Shared, work: Work): void {
-  const rows: SideRow[] = [];
+  let rows: SideRow[] | undefined;
   for (const item of work.items) {
     if (item.ended || !item.pending.maybeReplayed || item.mode !== 'full') continue;
     const local = work.people.get(item.event.distinct_id);
     if (local?.base === undefined || local.announced) continue;
     local.announced = true;
-    rows.push(personRow(local.base), distinctIdRow(local.base, local.distinctId, local.mappingVersion));
+    (rows ??= []).push(personRow(local.base), distinctIdRow(local.base, local.distinctId, local.mappingVersion));
   }
-  if (rows.length > 0) shared.deps.rowWriter.tell({ type: 'store-side-rows', rows });
+  if (rows !== undefined) shared.deps.rowWriter.tell({ type: 'store-side-rows', rows });
 }

@@ -154,10 +154,10 @@ export function createPrefetch({ store, clock, capacityCount }: PrefetchOptions)
   }
 
   /** A person as this process has just stored it. */
-  function note(person: Person): void {
+  function note(person: Person, version: number): void {
     written?.rowIds.add(person.rowId);
     const row = rows.get(person.rowId);
-    if (row?.person !== undefined && row.person.version < person.version) row.person = person;
+    if (row?.person !== undefined && row.person.version < version) row.person = { ...person, version };
   }
 
   /** F5: somebody has read this of a key past us. */
@@ -204,7 +204,7 @@ export function createPrefetch({ store, clock, capacityCount }: PrefetchOptions)
       results.forEach((result, index) => {
         const write = writes[index];
         if (write === undefined) return;
-        if (result.type === 'updated') note({ ...write.person, version: result.version });
+        if (result.type === 'updated') note(write.person, result.version);
         else forgetRow(write.person.rowId);
       });
       return results;

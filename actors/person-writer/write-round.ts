@@ -151,12 +151,14 @@ function refold(unit: Unit): void {
   for (const request of unit.requests) foldInto(unit, request.command.updates);
 }
 
+const isOurs = (request: WriteRequest): boolean => request.standing() === 'ours';
+
 /** W3. A unit that loses some of its requests is folded again without them. */
 function dropUnwanted(units: readonly Unit[]): Unit[] {
   const kept: Unit[] = [];
   for (const unit of units) {
-    const wanted = unit.requests.filter((request) => request.standing() === 'ours');
-    if (wanted.length < unit.requests.length) {
+    if (!unit.requests.every(isOurs)) {
+      const wanted = unit.requests.filter(isOurs);
       for (const request of unit.requests) if (!wanted.includes(request)) request.answer({ type: 'abandoned' });
       unit.requests = wanted;
       refold(unit);

@@ -86,47 +86,57 @@ export function createSideBlocks(): SideBlocks {
   const pluginLogs = createBlockBuilder(PLUGIN_LOG_ENCODER, SMALL_BLOCK_BYTES);
   const all = [person, distinctIds, overrides, groups, warnings, heatmaps, deadLetters, appMetrics, pluginLogs];
 
+  // Asked for with every message to the writer, so they are counted and not summed up.
+  let rowCount = 0;
+  let byteCount = 0;
+  const note = (bytes: number): void => {
+    rowCount++;
+    byteCount += bytes;
+  };
+
   return {
     get rowCount() {
-      return all.reduce((sum, block) => sum + block.rowCount, 0);
+      return rowCount;
     },
     get byteCount() {
-      return all.reduce((sum, block) => sum + block.byteCount, 0);
+      return byteCount;
     },
     append(row, writtenAtMs) {
       switch (row.table) {
         case 'person':
-          person.append(stamped(row, writtenAtMs));
+          note(person.append(stamped(row, writtenAtMs)));
           break;
         case 'person_distinct_id2': {
           const stampedRow = stamped(row, writtenAtMs);
-          distinctIds.append(stampedRow);
-          if (row.version > 0) overrides.append(stampedRow);
+          note(distinctIds.append(stampedRow));
+          if (row.version > 0) note(overrides.append(stampedRow));
           break;
         }
         case 'groups':
-          groups.append(stamped(row, writtenAtMs));
+          note(groups.append(stamped(row, writtenAtMs)));
           break;
         case 'ingestion_warnings':
-          warnings.append(stamped(row, writtenAtMs));
+          note(warnings.append(stamped(row, writtenAtMs)));
           break;
         case 'heatmaps':
-          heatmaps.append(stamped(row, writtenAtMs));
+          note(heatmaps.append(stamped(row, writtenAtMs)));
           break;
         case 'events_dead_letter_queue':
-          deadLetters.append(stamped(row, writtenAtMs));
+          note(deadLetters.append(stamped(row, writtenAtMs)));
           break;
         case 'app_metrics':
-          appMetrics.append(stamped(row, writtenAtMs));
+          note(appMetrics.append(stamped(row, writtenAtMs)));
           break;
         case 'plugin_log_entries':
-          pluginLogs.append(stamped(row, writtenAtMs));
+          note(pluginLogs.append(stamped(row, writtenAtMs)));
           break;
       }
     },
     filled: () => all.filter((block) => block.rowCount > 0),
     clear() {
       for (const block of all) block.clear();
+      rowCount = 0;
+      byteCount = 0;
     },
   };
 }

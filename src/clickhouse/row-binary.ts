@@ -1,4 +1,7 @@
-import { uuidToBytes } from '../domain/uuid.ts';
+import { nibble } from '../domain/uuid.ts';
+
+/** Where in a uuid's text the two digits of each byte stand, in the order in which ClickHouse keeps them: each half reversed. */
+const UUID_DIGITS = Uint8Array.of(16, 14, 11, 9, 6, 4, 2, 0, 34, 32, 30, 28, 26, 24, 21, 19);
 
 /** Strings shorter than this are cheaper to copy by hand than through a call into C++ (0.02 against 0.03 us). */
 const SHORT_LENGTH = 24;
@@ -77,13 +80,9 @@ export class RowBinaryWriter {
     this.#reserve(16);
     const buffer = this.#buffer;
     const at = this.#position;
-    uuidToBytes(text, buffer, at);
-    for (let half = at; half <= at + 8; half += 8) {
-      for (let i = 0; i < 4; i++) {
-        const byte = buffer[half + i] ?? 0;
-        buffer[half + i] = buffer[half + 7 - i] ?? 0;
-        buffer[half + 7 - i] = byte;
-      }
+    for (let i = 0; i < 16; i++) {
+      const from = UUID_DIGITS[i] ?? 0;
+      buffer[at + i] = (nibble(text.charCodeAt(from)) << 4) | nibble(text.charCodeAt(from + 1));
     }
     this.#position = at + 16;
   }

@@ -74,6 +74,11 @@ export function parseEnvelope(value: Buffer | null): EnvelopeResult {
 export function forgetContent(envelope: Envelope): void {
   const writable = envelope as { -readonly [Key in keyof Envelope]: Envelope[Key] };
   writable.data = '';
+  writable.now = '';
+  writable.ip = undefined;
+  writable.siteUrl = undefined;
+  writable.sentAt = undefined;
+  writable.token = undefined;
   writable.fields = NO_FIELDS;
 }
 const NO_FIELDS: Json = Object.freeze({});

@@ -18,7 +18,7 @@ export interface Envelope {
   readonly distinctId: string;
   readonly ip: string | undefined;
   readonly siteUrl: string | undefined;
-  /** JSON text of the inner object; '' once it was parsed (forgetContent). */
+  /** JSON text of the inner object; '' once it was parsed (forgetContent), as is every text here that the event has by then. */
   readonly data: string;
   readonly now: string;
   readonly sentAt: string | undefined;

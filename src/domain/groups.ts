@@ -26,6 +26,11 @@ export function groupTypesOf(event: PluginEvent): readonly string[] {
 }
 const NONE: readonly string[] = [];
 
+/** Whether {@link groupTypesOf} is worth asking: nearly no event names a group. */
+export function namesGroups({ event, properties }: PluginEvent): boolean {
+  return event === '$groupidentify' || asJsonObject(properties)?.['$groups'] !== undefined;
+}
+
 function isGroupType(type: string): boolean {
   return type !== '' && type.length <= MAX_NAME_LENGTH && !type.includes('\0') && type.isWellFormed();
 }

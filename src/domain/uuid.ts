@@ -33,8 +33,8 @@ export function uuidToBytes(text: string, into: Uint8Array, at = 0): void {
   }
 }
 
-/** Digits 0-9, A-F and a-f differ in their low bits only by the offset of the letters. */
-function nibble(code: number): number {
+/** The value of a hex digit. 0-9, A-F and a-f differ in their low bits only by the offset of the letters. */
+export function nibble(code: number): number {
   return (code & 15) + (code > 57 ? 9 : 0);
 }
 

@@ -32,7 +32,19 @@ export function int4Array(values: readonly number[]): Buffer {
 
 /** For `$n::int8[]`; bigints as text or safe integers. */
 export function int8Array(values: readonly (string | number)[]): Buffer {
-  return fixedArray(OID.int8, 8, values, (array, value, at) => array.writeBigInt64BE(BigInt(value), at));
+  return fixedArray(OID.int8, 8, values, writeInt8);
+}
+
+/** As two halves: a BigInt for each value would cost ten times as much, and nearly no id needs one. */
+function writeInt8(array: Buffer, value: string | number, at: number): void {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) {
+    array.writeBigInt64BE(BigInt(value), at);
+    return;
+  }
+  const high = Math.floor(number / 0x1_0000_0000);
+  array.writeInt32BE(high, at);
+  array.writeUInt32BE(number - high * 0x1_0000_0000, at + 4);
 }
 
 /** For `$n::float8[]`. */

@@ -1,3 +1,4 @@
+import type { Json } from '../domain/event.ts';
 import type { TeamId } from '../domain/ids.ts';
 import { personId } from '../domain/ids.ts';
 import type { Person } from '../domain/person.ts';
@@ -18,7 +19,7 @@ import type {
 import type { PersonWrite, UpdateResult } from './port.ts';
 import { addDistinctIds, type AddedDistinctIdRow } from './statements/add-distinct-ids.ts';
 import { type CreatedPersonRow, createPersons, removePersons } from './statements/create-persons.ts';
-import { loadPersons, type LoadedPersonRow } from './statements/load-persons.ts';
+import { eachLoadedPerson, loadPersons, type LoadedPerson, type LoadedPersonsRow } from './statements/load-persons.ts';
 import { type MarkedRow, markMerged, markPersonless, type PersonlessRow } from './statements/mark-personless.ts';
 import { type LockedPersonRow, lockPersons, mergePersons, type MovedDistinctIdRow } from './statements/merge-persons.ts';
 import { movedDistinctIds, type MovedMappingRow } from './statements/moved-distinct-ids.ts';
@@ -39,10 +40,11 @@ export function createPersonStore(client: PostgresClient): PersonStore {
     async load(keys) {
       const answers = new Array<FoundPerson | undefined>(keys.length).fill(undefined);
       if (keys.length === 0) return answers;
-      const rows = await client.run<LoadedPersonRow>(loadPersons, keyColumns(keys));
-      for (const row of rows) {
-        const key = at(keys, row.ord - 1);
-        answers[row.ord - 1] = { person: personOf(row, key.teamId), mappingVersion: row.mappingVersion };
+      for (const { persons } of await client.run<LoadedPersonsRow>(loadPersons, keyColumns(keys))) {
+        eachLoadedPerson(persons, (found) => {
+          const key = at(keys, found.ord - 1);
+          answers[found.ord - 1] = { person: personOf(found, key.teamId), mappingVersion: found.mappingVersion };
+        });
       }
       return answers;
     },
@@ -208,9 +210,8 @@ function addColumns(adds: readonly { readonly person: Person; readonly distinctI
   ];
 }
 
-function personOf(row: LoadedPersonRow, teamId: TeamId): Person {
-  const { rowId, id, createdAtMs, properties, isIdentified, version } = row;
-  return { rowId, id: personId(id), teamId, createdAtMs, properties, isIdentified, version };
+function personOf({ rowId, id, createdAtMs, properties, isIdentified, version }: LoadedPerson, teamId: TeamId): Person {
+  return { rowId, id: personId(id), teamId, createdAtMs, properties: JSON.parse(properties) as Json, isIdentified, version };
 }
 
 function newPersonOf({ id, teamId, createdAtMs, properties, isIdentified }: NewPerson, rowId: string): Person {

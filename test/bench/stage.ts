@@ -51,6 +51,13 @@ export interface TroupeProcess {
   end(): Promise<void>;
 }
 
+export interface TroupeOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly execArgs?: readonly string[];
+  /** Another checkout, to compare with. */
+  readonly root?: string;
+}
+
 export interface Stage {
   /** For files of a run; removed at the end unless it is kept. */
   readonly dir: string;
@@ -60,7 +67,7 @@ export interface Stage {
   /** Writes the next events of the mix. `change` may add headers. Resolves when all are acknowledged. */
   produce(count: number, change?: (record: OutgoingRecord, index: number) => OutgoingRecord): Promise<void>;
   /** Starts `node src/main.ts run` on the stage. */
-  troupe(options?: { readonly env?: Readonly<Record<string, string>>; readonly execArgs?: readonly string[] }): Promise<TroupeProcess>;
+  troupe(options?: TroupeOptions): Promise<TroupeProcess>;
   /** Starts another script of this folder, told by environment variables where everything is. */
   script(file: string): ChildProcess;
   /** Rows in `events`. */
@@ -162,10 +169,10 @@ export async function startStage(options: { readonly known: number }): Promise<S
       }
     },
 
-    async troupe({ env = {}, execArgs = [] } = {}) {
+    async troupe({ env = {}, execArgs = [], root: cwd = root } = {}) {
       const [httpPort, inspectPort] = await freePorts(2);
       const child = spawn(process.execPath, [...execArgs, 'src/main.ts', 'run'], {
-        cwd: root,
+        cwd,
         stdio: ['ignore', 'ignore', 'inherit'],
         env: {
           ...process.env,

@@ -67,6 +67,18 @@ export function describePersonStore(name: string, make: () => Promise<PersonStor
         expect(person.id).toBe(uuidOf(`${team}:a`));
       });
 
+      test('of many keys each is answered in its place, whatever characters its person holds', async () => {
+        const ids = Array.from({ length: 200 }, (_, index) => `p${index}`);
+        const made = await store.create(ids.map((id) => newPerson(id, { id, ['\u0001']: `\u0002${id}\u0001` })));
+        const keys = ids.flatMap((id) => [key(id), key(`nobody-${id}`)]).reverse();
+        const found = await store.load(keys);
+        expect(found).toHaveLength(400);
+        keys.forEach((one, index) => {
+          const result = made[ids.indexOf(one.distinctId)];
+          expect(found[index]).toEqual(result?.type === 'created' ? { person: result.person, mappingVersion: 0 } : undefined);
+        });
+      });
+
       test('an empty batch is answered with nothing', async () => {
         expect(await store.load([])).toEqual([]);
         expect(await store.create([])).toEqual([]);
@@ -148,7 +160,7 @@ export function describePersonStore(name: string, make: () => Promise<PersonStor
       });
 
       test('quotes, braces, commas and NULL, which text arrays give a meaning, stay as they are', async () => {
-        for (const id of ['NULL', '{a,b}', '"quoted"', "it's", '\\', ' ', 'ключ', '\u0001', 'a\nb']) {
+        for (const id of ['NULL', '{a,b}', '"quoted"', "it's", '\\', ' ', 'ключ', '\u0001', '\u0002', 'a\nb']) {
           const person = await created(id, { id });
           expect((await load(id))?.person).toEqual(person);
         }
