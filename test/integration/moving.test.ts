@@ -28,6 +28,8 @@ import { spawnTroupe, startTroupe, type TroupeProcess } from '../services/troupe
 const LIMIT_MS = 60_000;
 const TOKEN = 'phc_moving';
 const TEAM = 3;
+/** A second input topic, with PostHog's own group (1.1). */
+const HISTORICAL = { topic: 'events_plugin_ingestion_historical', group: 'clickhouse-ingestion-historical' };
 const here = await requireSurroundings();
 
 /** Persons as PostHog made them; ids are those of the rows. The oldest rows have no versions. */
@@ -45,6 +47,8 @@ INSERT INTO posthog_persondistinctid (distinct_id, person_id, team_id, version) 
 INSERT INTO posthog_cohort (id, team_id, name, deleted, is_static) VALUES (1, ${TEAM}, 'Readers of mail', false, true);
 INSERT INTO posthog_cohortpeople (cohort_id, person_id) VALUES (1, ${ANONYMOUS_BOB.id});
 INSERT INTO posthog_featureflaghashkeyoverride (feature_flag_key, hash_key, person_id, team_id) VALUES ('new-cart', 'anon-bob', ${ANONYMOUS_BOB.id}, ${TEAM});
+INSERT INTO posthog_eventdefinition (id, name, created_at, last_seen_at, team_id)
+  VALUES ('0191f5f0-0000-7000-8000-0000000000e1', 'bought', '2025-03-01T10:00:00Z', '2025-03-01T10:00:00Z', ${TEAM});
 INSERT INTO posthog_grouptypemapping (group_type, group_type_index, team_id) VALUES ('company', 0, ${TEAM});
 INSERT INTO posthog_group (group_key, group_type_index, group_properties, created_at, properties_last_updated_at, properties_last_operation, version, team_id)
   VALUES ('acme', 0, '{"seats": 3}', '2025-03-01T10:00:00Z', '{}', '{}', 4, ${TEAM})`;
@@ -96,6 +100,8 @@ describe.skipIf(!here.available)("moving from PostHog's plugin-server, as the RE
     const people = ['ann', 'bob', 'anon-bob'];
     const records = Array.from({ length: eventsOfPostHog }, (_, n) => record(people[n % 3] ?? '', 'of PostHog', { n }));
     await surroundings.producer.send(TOPIC, records);
+    await surroundings.admin.ensureTopics([{ topic: HISTORICAL.topic, partitions: 2 }]);
+    await surroundings.producer.send(HISTORICAL.topic, [record('ann', 'long ago', { n: 1 }), record('bob', 'long ago', { n: 2 })]);
     await insertAsPostHog(
       records.map((_, n) => ({ distinctId: people[n % 3] ?? '', personId: [ANN, BOB, ANONYMOUS_BOB][n % 3]?.uuid ?? '' })),
     );
@@ -110,9 +116,11 @@ describe.skipIf(!here.available)("moving from PostHog's plugin-server, as the RE
       (${TEAM}, 'bob', '${BOB.uuid}', 0, 0, now(), 2), (${TEAM}, 'anon-bob', '${ANONYMOUS_BOB.uuid}', 0, 0, now(), 3)`);
     const admin = new kafkajs.Kafka({ brokers: surroundings.kafka.brokers(), logLevel: kafkajs.logLevel.NOTHING }).admin();
     await admin.connect();
-    const ends = await surroundings.admin.endOffsets(TOPIC);
-    const partitions = ends.map(({ partition, offset }) => ({ partition, offset: String(offset) }));
-    await admin.setOffsets({ groupId: GROUP, topic: TOPIC, partitions });
+    for (const { topic, group } of [{ topic: TOPIC, group: GROUP }, HISTORICAL]) {
+      const ends = await surroundings.admin.endOffsets(topic);
+      const partitions = ends.map(({ partition, offset }) => ({ partition, offset: String(offset) }));
+      await admin.setOffsets({ groupId: group, topic, partitions });
+    }
     await admin.disconnect();
   }
 
@@ -227,6 +235,34 @@ describe.skipIf(!here.available)("moving from PostHog's plugin-server, as the RE
     ]);
   });
 
+  test("step 4: the other input topics go on at the offsets of PostHog's other groups", async () => {
+    await surroundings.producer.send(HISTORICAL.topic, [record('ann', 'long ago', { n: 3 })]);
+    const sumOf = async (of: Promise<readonly { readonly offset: number | undefined }[]>): Promise<number> =>
+      (await of).reduce((sum, { offset = 0 }) => sum + offset, 0);
+    await until(
+      async () => (await sumOf(surroundings.admin.committedOffsets(HISTORICAL.group, HISTORICAL.topic))) === 3,
+      'the record is committed',
+      LIMIT_MS,
+    );
+    expect(await sumOf(surroundings.admin.endOffsets(HISTORICAL.topic))).toBe(3);
+    expect(await rows("SELECT JSONExtractInt(properties, 'n')::Int32 AS n, _topic AS topic FROM events WHERE event = 'long ago'")).toEqual([
+      { n: 3, topic: HISTORICAL.topic },
+    ]);
+  });
+
+  test('step 5, definitions: those of PostHog are kept and seen again, new ones stand beside them', async () => {
+    const definitions = (): Promise<readonly { name: string; id: string; seen: boolean }[]> =>
+      sql(
+        `SELECT name, id::text, last_seen_at > now() - interval '2 hours' AS seen FROM posthog_eventdefinition WHERE name IN ('bought', 'looked') ORDER BY name`,
+      );
+    await until(async () => (await definitions()).filter(({ seen }) => seen).length === 2, 'both are written', LIMIT_MS);
+    expect((await definitions())[0]?.id).toBe('0191f5f0-0000-7000-8000-0000000000e1');
+    const property = await sql<{ type: string }>(
+      `SELECT property_type AS type FROM posthog_propertydefinition WHERE name = 'plan' AND type = 2`,
+    );
+    expect(property).toEqual([{ type: 'String' }]);
+  });
+
   test('step 5, persons: those of PostHog are updated and merged where they stand, with all that hangs on them', async () => {
     const persons = await sql<{ id: number; properties: Record<string, unknown>; version: string; isIdentified: boolean; ids: string[] }>(
       `SELECT p.id, p.properties, p.version::text AS version, p.is_identified AS "isIdentified", array_agg(d.distinct_id ORDER BY d.distinct_id)::text[] AS ids
@@ -328,7 +364,7 @@ describe.skipIf(!here.available)("moving from PostHog's plugin-server, as the RE
       `SELECT toInt32(countIf(NOT isValidJSON(properties) OR NOT isValidJSON(person_properties))) AS invalid,
               toInt32(countIf(timestamp < '2020-01-01' OR inserted_at IS NULL)) AS strange, toInt32(count()) AS count FROM events`,
     );
-    expect(whole).toEqual({ invalid: 0, strange: 0, count: eventsOfPostHog + 7 + 1 });
+    expect(whole).toEqual({ invalid: 0, strange: 0, count: eventsOfPostHog + 7 + 1 + 1 });
   });
 
   test('and Troupe takes over once more, from where PostHog left', async () => {
