@@ -134,6 +134,9 @@ export const HEATMAP_ENCODER: RowEncoder<Stamped<SideRowOf<'heatmaps'>>> = {
   },
 };
 
+/** 4.7: these columns have the precision of PostHog's JSON, whichever way the row came. */
+const wholeSecond = (epochMs: number): number => Math.floor(epochMs / 1000) * 1000;
+
 /** `events_dead_letter_queue` (4.7). */
 export const DEAD_LETTER_ENCODER: RowEncoder<Stamped<SideRowOf<'events_dead_letter_queue'>>> = {
   table: 'events_dead_letter_queue',
@@ -167,9 +170,9 @@ export const DEAD_LETTER_ENCODER: RowEncoder<Stamped<SideRowOf<'events_dead_lett
     writer.microseconds(row.createdAtMs);
     writer.string(escapeLoneSurrogates(row.ip));
     writer.string(escapeLoneSurrogates(row.siteUrl));
-    writer.microseconds(row.nowMs ?? 0);
+    writer.microseconds(wholeSecond(row.nowMs ?? 0));
     writer.string(escapeLoneSurrogates(row.rawPayload));
-    writer.microseconds(row.errorTimestampMs);
+    writer.microseconds(wholeSecond(row.errorTimestampMs));
     writer.string(row.errorLocation);
     writer.string(escapeLoneSurrogates(row.error));
     writer.strings(row.tags);
