@@ -5,6 +5,7 @@ import { registerCodecs } from './codecs.ts';
 import { asError, kafkajsConfig, PATIENT } from './connection.ts';
 import { CONSUMER_DEFAULTS, type KafkaConsumerOptions } from './consumer-options.ts';
 import { createOrdinalAffineAssigner } from './kafkajs-assigner.ts';
+import { createHolds } from './holds.ts';
 import { finalError, rebalanceError, watchGroups, type KafkajsGroup } from './kafkajs-group.ts';
 import { installIdleSpinPatch } from './kafkajs-idle-spin.ts';
 import { createMembership, keyOf, type Membership } from './membership.ts';
@@ -63,11 +64,10 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
   let closing = false;
   let closed: Promise<void> | undefined;
   const leavingGate = Promise.withResolvers<void>();
-  /** Partitions not to fetch: set aside by us (C3), or paused by the caller. Both end with the generation. */
-  const setAside = new Set<string>();
-  const paused = new Set<string>();
-  /** Partitions with a batch that was handed over and is not accepted. */
-  const waiting = new Set<string>();
+  const holds = createHolds({
+    pause: ({ topic, partition }) => consumer.pause([{ topic, partitions: [partition] }]),
+    resume: ({ topic, partition }) => consumer.resume([{ topic, partitions: [partition] }]),
+  });
   let polledAtMs = -Infinity;
 
   const retry = { ...PATIENT, initialRetryTime: options.firstRetryMs };
@@ -109,7 +109,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
 
   function joined(group: KafkajsGroup): void {
     if (closing) return;
-    resumeEverything();
+    holds.clear();
     const membership = createMembership({ group, clock, heartbeatIntervalMs, sessionTimeoutMs, rebalanceTimeoutMs, commitTimeoutMs });
     const mine: Held = { membership, group, ready: Promise.resolve(), taken: false, announced: false, revoking: undefined };
     held = mine;
@@ -190,39 +190,27 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     if (last === undefined) return;
 
     payload.resolveOffset(last.offset); // only where to fetch next; what is committed is the caller's business
-    const key = keyOf(topic, partition);
+    const of = { topic, partition };
     let accepted = false;
-    waiting.add(key);
+    holds.handedOver(of);
     const { generation } = membership;
     const records = batch.messages.map(toRecord);
     const highWatermark = Number(batch.highWatermark);
     const acceptance = attempt(() => to.batch({ topic, partition, generation, highWatermark, records }))
       .then(() => {
         accepted = true;
-        if (!membership.over) waiting.delete(key);
-        if (!membership.over && setAside.delete(key) && !paused.has(key)) consumer.resume([{ topic, partitions: [partition] }]);
+        if (!membership.over) holds.accepted(of);
       })
       .catch((error: unknown) => failed(mine, error));
     await within(clock, acceptanceGraceMs, Promise.race([acceptance, membership.ended]));
     if (accepted || membership.over) return;
-    setAside.add(key);
-    consumer.pause([{ topic, partitions: [partition] }]); // C3
+    holds.setAside(of); // C3
   }
 
   /** A batch that nobody may take. While closing the fetch loop is held still; otherwise it is told to join anew. */
   async function refuse(): Promise<void> {
     if (!closing) throw rebalanceError('the generation is over');
     await leavingGate.promise;
-  }
-
-  function resumeEverything(): void {
-    for (const key of new Set([...setAside, ...paused])) {
-      const at = key.lastIndexOf('/');
-      consumer.resume([{ topic: key.slice(0, at), partitions: [Number(key.slice(at + 1))] }]);
-    }
-    setAside.clear();
-    paused.clear();
-    waiting.clear();
   }
 
   // ── beginning and end ───────────────────────────────────────────────────────────────────────────────────────────
@@ -302,17 +290,11 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     },
 
     pause(partitions) {
-      for (const { topic, partition } of ours(partitions)) {
-        paused.add(keyOf(topic, partition));
-        consumer.pause([{ topic, partitions: [partition] }]);
-      }
+      for (const one of ours(partitions)) holds.pause(one);
     },
 
     resume(partitions) {
-      for (const { topic, partition } of ours(partitions)) {
-        const key = keyOf(topic, partition);
-        if (paused.delete(key) && !setAside.has(key)) consumer.resume([{ topic, partitions: [partition] }]);
-      }
+      for (const one of ours(partitions)) holds.resume(one);
     },
 
     stop: close,
@@ -320,9 +302,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
 
   /** Whether any partition should be fetched now. */
   function wantsRecords(): boolean {
-    if (held?.taken !== true) return false;
-    const isHeldBack = (key: string): boolean => waiting.has(key) || setAside.has(key) || paused.has(key);
-    return held.membership.partitions.some(({ topic, partition }) => !isHeldBack(keyOf(topic, partition)));
+    return held?.taken === true && held.membership.partitions.some((one) => !holds.isHeld(one));
   }
 
   function ours(partitions: readonly TopicPartition[]): readonly TopicPartition[] {

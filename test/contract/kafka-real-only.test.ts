@@ -270,8 +270,10 @@ describe.skipIf(!kafka.available)('real Kafka beyond the port', () => {
     const [broker] = cluster.nodes;
     await broker?.kill();
     const sent = producer.send(topic, [{ key: null, value: Buffer.from('after') }]);
+    await until(() => consumer.sincePollMs() > 1_000, 'HT-4: a broker that is silent is missed');
     await broker?.start();
     await sent;
+    await until(() => consumer.sincePollMs() < 500, 'HT-4: one that is back is heard');
     await until(() => values(witness).includes('after'), 'the record sent while the broker was away', 60_000);
     const generation = (): number => witness.assignments.at(-1)?.generation ?? -1;
     await until(async () => (await consumer.commit(generation(), [{ topic, partition: 0, offset: 2 }])) === 'committed', 'a commit');

@@ -116,6 +116,28 @@ describe.skipIf(!surroundingsHere.available)('input topics', () => {
     await troupe.stop();
   });
 
+  test('9.1: PLUGIN_SERVER_MODE=capture needs Kafka and nothing else; what it takes waits there for others', async () => {
+    const prefix = 'taken_';
+    await topicsWith(prefix);
+    const { KAFKA_HOSTS } = surroundings.env;
+    if (KAFKA_HOSTS === undefined) throw new Error('the surroundings have a Kafka');
+    troupe = await startTroupe({ env: { KAFKA_HOSTS, KAFKA_PREFIX: prefix, PLUGIN_SERVER_MODE: 'capture', NODE_ENV: 'production' } });
+    const event = { event: 'seen', distinct_id: 'd', properties: {} };
+    const answer = await fetch(`${troupe.urls.capture}/batch/`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ api_key: 'phc_taken', batch: [event, { ...event, event: '$$heatmap' }] }),
+    });
+    expect(answer.status).toBe(200);
+    const ends = await Promise.all([MAIN.topic, 'heatmaps_ingestion'].map(async (topic) => surroundings.admin.endOffsets(prefix + topic)));
+    expect(ends.map((partitions) => partitions.reduce((sum, { offset }) => sum + offset, 0))).toEqual([1, 1]);
+    expect((await fetch(`${troupe.urls.operations}/_health`)).status).toBe(200);
+    // HT-3, on a real process.
+    const profile = await fetch(`${troupe.urls.operations}/_profile/cpu?seconds=1`);
+    expect([profile.status, profile.headers.get('content-disposition')]).toEqual([200, expect.stringMatching(/\.cpuprofile"$/)]);
+    expect(await troupe.stop()).toEqual({ code: 0, signal: null });
+  });
+
   describe.each([
     { mode: 'RerouteRandomly', keepsKeys: false },
     { mode: 'Reroute', keepsKeys: true },
