@@ -95,7 +95,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
   });
   consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
     if (closing) return;
-    state('kafka-consumer-crashed', { message: error.message });
+    state('kafka-consumer-crashed', { groupId, message: error.message });
     if (restart) void revoke(error);
     else void crash(error);
   });
@@ -113,7 +113,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     const membership = createMembership({ group, clock, heartbeatIntervalMs, sessionTimeoutMs, rebalanceTimeoutMs, commitTimeoutMs });
     const mine: Held = { membership, group, ready: Promise.resolve(), taken: false, announced: false, revoking: undefined };
     held = mine;
-    state('kafka-generation-changed', { generation: membership.generation, partitions: membership.partitions.length });
+    state('kafka-generation-changed', { groupId, generation: membership.generation, partitions: membership.partitions.length });
     mine.ready = takeOver(mine).catch((error: unknown) => failed(mine, error));
     void membership.ended.then((reason) => revokeHeld(mine, reason)); // C4
   }
@@ -237,7 +237,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
 
   async function crash(error: Error): Promise<void> {
     if (closing) return;
-    state('kafka-consumer-crashed', { message: error.message });
+    state('kafka-consumer-crashed', { groupId, message: error.message });
     const ending = close();
     await revoke(error);
     handlers?.crashed(error);

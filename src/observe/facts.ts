@@ -165,8 +165,8 @@ export interface Facts {
   /** That call failed. */
   'kafka-produce-failed': { readonly topic: string; readonly records: number; readonly code: string };
   'kafka-produced': { readonly topic: string; readonly records: number; readonly durationMs: number };
-  'kafka-consumer-crashed': { readonly message: string };
-  'kafka-generation-changed': { readonly generation: number; readonly partitions: number };
+  'kafka-consumer-crashed': { readonly groupId: string; readonly message: string };
+  'kafka-generation-changed': { readonly groupId: string; readonly generation: number; readonly partitions: number };
   /** A tree stands and has subscribed; `atMs` by the monotonic clock, which began with the process. */
   'tree-planted': { readonly atMs: number };
   'runtime-actor-crashed': { readonly kind: string; readonly path: string; readonly code: string; readonly message: string };

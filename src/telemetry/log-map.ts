@@ -108,7 +108,11 @@ const MAPPING: Mapping = {
     fields: { reason, count, first },
     repeatKey: reason,
   }),
-  'kafka-consumer-crashed': (fact) => ({ level: 'error', message: 'Kafka consumer crashed.', fields: { error: fact.message } }),
+  'kafka-consumer-crashed': (fact) => ({
+    level: 'error',
+    message: 'Kafka consumer crashed.',
+    fields: { groupId: fact.groupId, error: fact.message },
+  }),
   'kafka-generation-changed': (fact) => ({ level: 'info', message: 'Consumer group has a new generation.', fields: fact }),
   'runtime-actor-crashed': ({ kind, path, code, message }) => ({
     level: 'error',

@@ -121,7 +121,7 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const produced = counter('kafka_producer_messages_written_total', 'Records acknowledged by all in-sync replicas.', 'topic_name');
   const produceSeconds = histogram('troupe_kafka_produce_duration_seconds', 'Time until a send was acknowledged.', SECONDS, 'topic');
   const consumerEvents = counter('kafka_consumer_event_total', 'Events of the consumer.', 'event');
-  const generation = gauge('troupe_kafka_generation', 'Generation of the consumer group this process last joined.');
+  const generation = gauge('troupe_kafka_generation', 'Generation of a consumer group that this process last joined.', 'group');
 
   const crashed = counter('troupe_runtime_actor_crashed_total', 'Crashes of actors.', 'kind', 'code');
   const restarted = counter('troupe_runtime_actor_restarted_total', 'Restarts of actors.', 'kind');
@@ -253,9 +253,9 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
       produceSeconds.observe({ topic }, durationMs / 1_000);
     },
     'kafka-consumer-crashed': () => consumerEvents.inc({ event: 'crash' }),
-    'kafka-generation-changed'({ generation: current }) {
+    'kafka-generation-changed'({ groupId: group, generation: current }) {
       consumerEvents.inc({ event: 'rebalance' });
-      generation.set(current);
+      generation.set({ group }, current);
     },
     'runtime-actor-crashed': ({ kind, code }) => crashed.inc({ kind, code }),
     'runtime-actor-restarted': ({ kind }) => restarted.inc({ kind }),

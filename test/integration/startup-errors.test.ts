@@ -44,6 +44,11 @@ describe.skipIf(!here.available)(
         ],
       },
       {
+        name: '9.1: a mode of which nothing is built',
+        env: () => ({ PLUGIN_SERVER_MODE: 'async' }),
+        names: ['PLUGIN_SERVER_MODE = async', 'plugin jobs, scheduled plugin tasks', "leave that to PostHog's plugin-server"],
+      },
+      {
         name: 'settings that contradict one another',
         env: () => ({ TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS: '60000' }),
         names: ['the zombie rule', 'TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS', 'raise KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS'],

@@ -57,7 +57,7 @@ export function createConsumer(options: ConsumerOptions): RecordConsumer {
   /** No batch follows; partitions stay with this member until it stops, so that nobody else reads them meanwhile. */
   function crash(error: Error): void {
     endDeliveries();
-    state('kafka-consumer-crashed', { message: error.message });
+    state('kafka-consumer-crashed', { groupId: coordinator.store.groupId, message: error.message });
     handlers?.crashed(error);
   }
 

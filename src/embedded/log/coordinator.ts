@@ -57,7 +57,7 @@ export function createCoordinator(store: GroupStore, partitionsOf: (topic: strin
       }
     }
     for (const [member, partitions] of plan) {
-      state('kafka-generation-changed', { generation, partitions: partitions.length });
+      state('kafka-generation-changed', { groupId: store.groupId, generation, partitions: partitions.length });
       member.take(generation, partitions);
     }
   }
