@@ -45,6 +45,7 @@ export async function runIngestion(options: IngestionOptions): Promise<readonly 
     await troupe.end();
     if (profile) console.log(`CPU profile in ${stage.dir}`);
     const bare = await bareLoop(stage, { warmup, events: rounds * events });
+    const toKafka = profile ? undefined : await outputKafka(stage, options);
 
     const of = (name: keyof Measured): number => median(measured.map((round) => round[name]));
     const rounded = (name: keyof Measured): string => spread(measured.map((round) => round[name]));
@@ -82,6 +83,7 @@ export async function runIngestion(options: IngestionOptions): Promise<readonly 
       },
       ...(latencies.length === 0 ? [] : latencyFigures(latencies, pace)),
       { what: 'resident memory of Troupe', value: memoryMb, unit: 'MiB' },
+      ...(toKafka ?? []),
       { what: 'Troupe (node), times the bare loop', value: of('node') / bare.node, unit: 'x' },
       {
         what: 'times less CPU than the baseline, node',
@@ -113,6 +115,30 @@ function latencyFigures(latencies: readonly number[], pace: number): Figure[] {
   return [
     { what: 'from produce to a visible row, p50', value: at(0.5), unit: 'ms', note },
     { what: 'from produce to a visible row, p99', value: at(0.99), unit: 'ms', note },
+  ];
+}
+
+/** The same process with TROUPE_OUTPUT=kafka: PostHog's topics instead of ClickHouse, which has no part in it. */
+async function outputKafka(stage: Stage, { warmup, events, rounds }: IngestionOptions): Promise<readonly Figure[]> {
+  const troupe = await stage.troupe({ env: { TROUPE_OUTPUT: 'kafka' } });
+  await troupe.ready();
+  await stage.countIn('kafka');
+  await stage.produce(warmup);
+  await stage.allStored();
+  const measured: Measured[] = [];
+  for (let round = 0; round < rounds; round++) measured.push(await stage.withBacklog([troupe], events));
+  const memoryMb = rssMb(troupe.pid);
+  await troupe.end();
+  const figure = (what: string, name: keyof Measured, unit: string): Figure => {
+    const values = measured.map((round) => round[name]);
+    return { what: `output kafka: ${what}`, value: median(values), unit, note: spread(values) };
+  };
+  return [
+    figure('Troupe (node)', 'node', 'us/event'),
+    figure('PostgreSQL', 'postgres', 'us/event'),
+    figure('Kafka broker', 'broker', 'us/event'),
+    figure('events per second, one process', 'eventsPerSecond', '/s'),
+    { what: 'output kafka: resident memory of Troupe', value: memoryMb, unit: 'MiB' },
   ];
 }
 

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { createClickHouse } from '../../src/clickhouse/client.ts';
 import { ensureClickHouseSchema } from '../../src/clickhouse/migrate.ts';
 import { startEmbeddedClickHouse } from '../../src/embedded/clickhouse.ts';
+import { outputTopics } from '../../src/domain/output-topics.ts';
 import { partitionOfKey } from '../../src/domain/murmur2.ts';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import type { OutgoingRecord } from '../../src/kafka/port.ts';
@@ -51,6 +52,8 @@ export interface TroupeProcess {
   end(): Promise<void>;
 }
 
+export type StageOutput = 'clickhouse' | 'kafka';
+
 export interface TroupeOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly execArgs?: readonly string[];
@@ -70,7 +73,9 @@ export interface Stage {
   troupe(options?: TroupeOptions): Promise<TroupeProcess>;
   /** Starts another script of this folder, told by environment variables where everything is. */
   script(file: string): ChildProcess;
-  /** Rows in `events`. */
+  /** Looks for rows in another place from now on, and counts those of what is produced from now on. */
+  countIn(output: StageOutput): Promise<void>;
+  /** Rows of events, where they are looked for: at first in the table. */
   stored(): Promise<number>;
   /** Resolves when all that was produced is stored; throws when more rows than that are. */
   allStored(): Promise<void>;
@@ -116,9 +121,17 @@ export async function startStage(options: { readonly known: number }): Promise<S
   const teamIds: number[] = [];
   let known = 0;
   let produced = 0;
-  let truncatedAt = 0;
+  let output: StageOutput = 'clickhouse';
+  /** Events and rows that are not counted, because they were there before the table was emptied or the output was changed. */
+  let producedBefore = 0;
+  let rowsBefore = 0;
 
-  async function stored(): Promise<number> {
+  /** Event rows in the output's own place: `events`, or PostHog's topic of them. */
+  async function rowsIn(output: StageOutput): Promise<number> {
+    if (output === 'kafka') {
+      const ends = await admin.endOffsets(outputTopics({ prefix: '' }).events);
+      return ends.reduce((sum, { offset }) => sum + offset, 0);
+    }
     const [row] = await clickhouse.query<{ n: string }>('SELECT count() AS n FROM events');
     return Number(row?.n ?? 0);
   }
@@ -134,10 +147,12 @@ export async function startStage(options: { readonly known: number }): Promise<S
   /** All that clients have had executed so far, except for this question, and without the server's own look-ups for foreign keys. */
   async function statements(): Promise<number> {
     const text =
-      "SELECT COALESCE(sum(calls), 0)::float8 AS n FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT 1 FROM ONLY%'";
+      "SELECT COALESCE(sum(calls), 0)::float8 AS n FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT % FROM ONLY % FOR KEY SHARE%'";
     const [row] = await client.run<{ n: number }>({ name: 'bench-statements', text }, []);
     return row?.n ?? 0;
   }
+
+  const stored = async (): Promise<number> => (await rowsIn(output)) - rowsBefore;
 
   const stage: Stage = {
     dir,
@@ -219,8 +234,14 @@ export async function startStage(options: { readonly known: number }): Promise<S
 
     stored,
 
+    async countIn(place) {
+      output = place;
+      producedBefore = produced;
+      rowsBefore = await rowsIn(place);
+    },
+
     async allStored() {
-      const expected = produced - truncatedAt;
+      const expected = produced - producedBefore;
       await until(async () => (await stored()) >= expected, 300_000, `${expected} rows to be stored`);
       const rows = await stored();
       if (rows !== expected) throw new Error(`${rows} rows are stored of ${expected} events: the benchmark measures something wrong`);
@@ -299,7 +320,8 @@ export async function startStage(options: { readonly known: number }): Promise<S
 
     async truncateEvents() {
       await clickhouse.command('TRUNCATE TABLE events');
-      truncatedAt = produced;
+      producedBefore = produced;
+      rowsBefore = 0;
     },
 
     async close({ keepDir = false } = {}) {
