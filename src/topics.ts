@@ -10,6 +10,8 @@ export interface Topics {
   readonly heatmaps: string;
   readonly exceptions: string;
   readonly deadLetter: string;
+  /** */
+  readonly exceptionSymbolification: string;
 }
 
 /** Rule 1.1: behind every topic name in the test environment. */
@@ -27,6 +29,7 @@ export function topicsOf(config: Config): Topics {
     heatmaps: named('heatmaps_ingestion'),
     exceptions: named('exceptions_ingestion'),
     deadLetter: named(config.kafka.deadLetterTopic),
+    exceptionSymbolification: named(config.kafka.exceptionsTopic),
   };
 }
 
@@ -66,7 +69,7 @@ export function neededTopics(config: Config): readonly string[] {
   const topics = topicsOf(config);
   const { intakes } = capabilitiesOf(config.server.mode, config.server.pipeline);
   const needed = new Set(intakes.map((intake) => intakeIdentity(config, intake).topic));
-  if (intakes.length > 0) needed.add(topics.deadLetter);
+  if (intakes.length > 0) needed.add(topics.deadLetter).add(topics.exceptionSymbolification);
   if (intakes.includes('main') && config.ingestion.overflowEnabled) needed.add(topics.overflow);
   if (config.capture.enabled === true) {
     for (const topic of [topics.main, topics.historical, topics.warnings, topics.heatmaps, topics.exceptions]) needed.add(topic);

@@ -54,6 +54,8 @@ export function treeSettings(config: Config): TreeSettings {
     },
     // Raising the second writes fewer, larger statements and loses more with a crash; the third is some 50 MB at its worst.
     definitions: { knownCount: ingestion.eventPropertyLruSize, flushEveryMs: 1_000, maxPendingCount: 100_000 },
+    // Nobody but this process reads an embedded log.
+    exceptionsTopic: kafka.hosts.length === 0 ? undefined : topicsOf(config).exceptionSymbolification,
     deadLetter: { topic: topicsOf(config).deadLetter },
     plugins: { deadlineMs, batchCount: 100, lingerMs: 1, reloadEveryMs: 30_000 },
     people: {

@@ -21,6 +21,8 @@ export interface TreeSettings {
   readonly personWriter: { readonly flushRowsCount: number; readonly lingerMs: number; readonly personlessCacheCount: number };
   readonly redisBuffer: { readonly flushEveryMs: number; readonly maxPendingCount: number };
   readonly definitions: { readonly knownCount: number; readonly flushEveryMs: number; readonly maxPendingCount: number };
+  /** where rows of exceptions are copied to; undefined: nowhere. */
+  readonly exceptionsTopic?: string | undefined;
   readonly deadLetter: { readonly topic: string };
   readonly pluginJournal: PluginJournalOptions;
   readonly plugins: { readonly deadlineMs: number; readonly batchCount: number; readonly lingerMs: number; readonly reloadEveryMs: number };

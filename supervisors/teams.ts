@@ -41,6 +41,7 @@ export function startTeams(
     deadLetter: writers.deadLetter,
     redisBuffer: writers.redisBuffer,
     definitions: writers.definitions,
+    exceptions: settings.exceptionsTopic === undefined ? undefined : { forwarder: writers.forwarder, topic: settings.exceptionsTopic },
     options: { mailboxCapacityCount: settings.people.mailboxCount },
     strategy: DISTINCT_ID_STRATEGY,
   });

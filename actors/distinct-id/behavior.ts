@@ -1,7 +1,7 @@
 /**
  * One actor per active (team, distinct_id). It does the work of one group at a time, in offset order:
  *
- *     idle ──group──▶ prepare ─▶ [plugins] ─▶ [group-types] ─▶ people ─▶ rows told ──▶ next waiting group | idle
+ *     idle ──group──▶ prepare ─▶ [plugins] ─▶ [group-types] ─▶ people ─▶ [copying] ─▶ rows told ──▶ next waiting group | idle
  *                                                               │  ▲
  *                              loading · writing · merging · upserting (one at a time, each an answer to wait for)
  *
@@ -18,10 +18,12 @@
  * D6 It does no I/O and reads no clock but its context's: what it does is a function of its messages.
  */
 import type { ActorSpec } from '../../src/runtime/actor.ts';
+import type { Copied } from '../forwarder/messages.ts';
 import type { PersonWriterAnswer } from '../person-writer/messages.ts';
 import type { PluginAnswer } from '../plugin/messages.ts';
 import type { Ctx, DistinctIdDeps, Shared } from './asking.ts';
 import { bury, deadLetter, drop, dropWithWarning, guard, unendedOf, warn } from './ends.ts';
+import { copied, copyExceptions } from './exceptions.ts';
 import { FindingsBook } from './findings.ts';
 import { askGroupTypes } from './groups.ts';
 import { endAsHeatmap } from './heatmap.ts';
@@ -29,7 +31,7 @@ import type { DistinctIdMessage, GroupMessage } from './messages.ts';
 import { foldPeople, loaded, merged, refused, written } from './people.ts';
 import { afterPlugins, invokeNextPlugin, pluginAnswered } from './plugin-chain.ts';
 import { prepare } from './prepare.ts';
-import { tellRows } from './rows.ts';
+import { makeRows, tellRows } from './rows.ts';
 import { SmallMap } from './small-map.ts';
 import { IDLE, isIdle, type DistinctIdState, type Item, type LocalPerson, type Work } from './state.ts';
 
@@ -71,7 +73,9 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       if (askGroupTypes(shared, work, ctx)) return { work, waiting: state.waiting };
     }
     if (foldPeople(shared, work, ctx)) return { work, waiting: state.waiting };
-    tellRows(shared, work, ctx);
+    const made = (work.made ??= makeRows(shared, work, ctx));
+    if (copyExceptions(shared, work, made, ctx)) return { work, waiting: state.waiting };
+    tellRows(shared, work, made, ctx);
     return next({ work, waiting: state.waiting }, ctx);
   }
 
@@ -119,6 +123,7 @@ function newWork(message: GroupMessage, nowMs: number): Work {
     oneByOne: false,
     people: new SmallMap(),
     groupTypes: undefined,
+    made: undefined,
     startedMs: nowMs,
     stageStartedMs: nowMs,
   };
@@ -129,7 +134,7 @@ function prepareAll(shared: Shared, work: Work, ctx: Ctx): void {
   for (const pending of work.message.group.events) {
     guard(shared, pending, 'prepare', () => {
       if (!pending.settlement.active) return;
-      const prepared = prepare(pending, work.message.team, (finding) => shared.findings.note(finding, ctx.clock));
+      const prepared = prepare(pending, work.message.team, ctx.clock.now(), (finding) => shared.findings.note(finding, ctx.clock));
       if (prepared.type === 'poison') return void deadLetter(shared, pending, prepared.reason, 'prepare', prepared.detail);
       if (prepared.type === 'heatmap') return void endAsHeatmap(shared, work, pending, prepared.event, ctx);
       if (prepared.type === 'dropped') {
@@ -157,7 +162,7 @@ function prepareAll(shared: Shared, work: Work, ctx: Ctx): void {
 function apply(
   shared: Shared,
   work: Work,
-  answer: PersonWriterAnswer | PluginAnswer,
+  answer: PersonWriterAnswer | PluginAnswer | Copied,
   expected: Item | LocalPerson | readonly string[] | undefined,
   ctx: Ctx,
 ): void {
@@ -177,6 +182,8 @@ function apply(
       return;
     case 'person-refused':
       return refused(shared, work, expected as Item | LocalPerson, answer.detail);
+    case 'copied':
+      return copied(answer);
     case 'person-abandoned':
       return;
   }

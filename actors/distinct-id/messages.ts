@@ -1,6 +1,7 @@
 import type { EventGroup, PluginEvent } from '../../src/domain/event.ts';
 import type { Team } from '../../src/domain/team.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
+import type { Copied } from '../forwarder/messages.ts';
 import type { PersonWriterAnswer } from '../person-writer/messages.ts';
 import type { PluginAnswer, PluginMessage } from '../plugin/messages.ts';
 
@@ -18,6 +19,6 @@ export interface GroupMessage {
   readonly group: EventGroup;
 }
 
-export type DistinctIdMessage = GroupMessage | PersonWriterAnswer | PluginAnswer;
+export type DistinctIdMessage = GroupMessage | PersonWriterAnswer | PluginAnswer | Copied;
 
 export type { PluginEvent };

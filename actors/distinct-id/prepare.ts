@@ -6,6 +6,8 @@ import type { DeadLetterReason, DropReason } from '../../src/domain/outcome.ts';
 import { parseEvent } from '../../src/domain/parse-event.ts';
 import { decidePersonMode, stripPersonUpdates } from '../../src/domain/person-mode.ts';
 import { MAX_DISTINCT_ID_LENGTH, toJsonText } from '../../src/domain/strings.ts';
+import { parseIsoMs } from '../../src/domain/time.ts';
+import { resolveTimestamp } from '../../src/domain/timestamp.ts';
 import type { Team } from '../../src/domain/team.ts';
 import { isUuid } from '../../src/domain/uuid.ts';
 import { warning, type IngestionWarning } from '../../src/domain/warnings.ts';
@@ -23,7 +25,7 @@ export type Prepared =
   | { readonly type: 'dropped'; readonly reason: DropReason; readonly warning: IngestionWarning | undefined }
   | { readonly type: 'poison'; readonly reason: DeadLetterReason; readonly detail: string };
 
-export function prepare(pending: PendingEvent, team: Team, found: (finding: Finding) => void): Prepared {
+export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, found: (finding: Finding) => void): Prepared {
   const { envelope } = pending;
   if (!isUuid(envelope.uuid)) {
     // T-4, as the newest generation has it: the team is told, and the event ends here.
@@ -51,6 +53,8 @@ export function prepare(pending: PendingEvent, team: Team, found: (finding: Find
     const details = { eventUuid: event.uuid, event: event.event, distinctId: event.distinct_id, message };
     return { type: 'dropped', reason: 'client_ingestion_warning', warning: warning('client_ingestion_warning', details) };
   }
+  const tooOld = ageWarning(event, team, wallClockMs);
+  if (tooOld !== undefined) return { type: 'dropped', reason: 'too_old', warning: tooOld };
   if (event.event === '$$heatmap') return { type: 'heatmap', event };
   if (team.personProcessingOptOut) event.properties['$process_person_profile'] = false;
 
@@ -58,6 +62,23 @@ export function prepare(pending: PendingEvent, team: Team, found: (finding: Find
   if (decision.mode === 'refused') return { type: 'dropped', reason: 'invalid_event_for_flags', warning: decision.warning };
   withoutPersonUpdates(event, decision.mode);
   return { type: 'event', event, mode: decision.mode, warning: decision.warning };
+}
+
+/** T-8. By when the event happened, and before plugins, as the newest generation has it. */
+function ageWarning(event: PluginEvent, team: Team, wallClockMs: number): IngestionWarning | undefined {
+  const dropThresholdSeconds = team.dropEventsOlderThanS;
+  if (dropThresholdSeconds === undefined || dropThresholdSeconds <= 0) return undefined;
+  const { timestampMs } = resolveTimestamp(event, wallClockMs);
+  const ageMs = parseIsoMs(event.now) - timestampMs;
+  if (!(ageMs > dropThresholdSeconds * 1_000)) return undefined;
+  return warning('event_dropped_too_old', {
+    eventUuid: event.uuid,
+    event: event.event,
+    distinctId: event.distinct_id,
+    eventTimestamp: new Date(timestampMs).toISOString(),
+    ageInSeconds: Math.floor(ageMs / 1_000),
+    dropThresholdSeconds,
+  });
 }
 
 /** PP-3 and PP-5; again after plugins. */

@@ -1,5 +1,6 @@
 /** The end of a group: its rows are the row writer's from here on (D2, D3). */
 import type { Json, PluginEvent } from '../../src/domain/event.ts';
+import { fingerprintException } from '../../src/domain/exceptions.ts';
 import { asJsonObject } from '../../src/domain/json.ts';
 import { assignGroups } from '../../src/domain/groups.ts';
 import { personPropertiesOf } from '../../src/domain/person-fold.ts';
@@ -13,13 +14,12 @@ import { taken, traceStage, type Ctx, type Shared } from './asking.ts';
 import { noteNames } from './definitions.ts';
 import { guard } from './ends.ts';
 import { heatmapRowsOf } from './heatmap.ts';
-import type { Item, Work } from './state.ts';
+import type { Item, MadeRows, Work } from './state.ts';
 
-/** D2: everything before is durable. */
-export function tellRows(shared: Shared, work: Work, ctx: Ctx): void {
+/** Made once: an event gives up for its row what is not stored. */
+export function makeRows(shared: Shared, work: Work, ctx: Ctx): MadeRows {
   const rows: EventRow[] = [];
   const sideRows: SideRow[] = [];
-  /** The item of each row. */
   const stored: Item[] = [];
   for (const item of work.items) {
     if (item.ended) continue;
@@ -29,6 +29,11 @@ export function tellRows(shared: Shared, work: Work, ctx: Ctx): void {
     };
     guard(shared, item.pending, 'row', make, item);
   }
+  return { rows, stored, sideRows };
+}
+
+/** D2: everything before is durable. */
+export function tellRows(shared: Shared, work: Work, { rows, stored, sideRows }: MadeRows, ctx: Ctx): void {
   announce(shared, work);
   if (sideRows.length > 0) taken(shared.deps.rowWriter.tell({ type: 'store-side-rows', rows: sideRows }), 'the row writer');
   if (rows.length > 0) taken(shared.deps.rowWriter.tell({ type: 'store-events', rows }), 'the row writer');
@@ -45,6 +50,8 @@ function rowOf(work: Work, item: Item, sideRows: SideRow[], shared: Shared, ctx:
   const { event, mode } = item;
   if (work.groupTypes !== undefined && mode === 'full') assignGroups(event, work.groupTypes);
   noteTexts(shared, event, ctx);
+  //
+  if (event.event === '$exception' && !fingerprintException(event)) shared.findings.note('exception-without-fingerprint', ctx.clock);
   sideRows.push(...heatmapRowsOf(shared, work, item.pending, event, item.timestampMs, ctx));
   return buildEventRow(event, {
     pending: item.pending,

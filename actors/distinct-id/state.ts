@@ -1,4 +1,5 @@
 import type { PendingEvent, PluginEvent } from '../../src/domain/event.ts';
+import type { EventRow, SideRow } from '../../src/domain/rows.ts';
 import type { PersonUpdate } from '../../src/domain/person-fold.ts';
 import type { Person } from '../../src/domain/person.ts';
 import type { GroupMessage } from './messages.ts';
@@ -37,8 +38,16 @@ export interface LocalPerson {
   announced: boolean;
 }
 
+/** The rows of a group, made and not yet told. */
+export interface MadeRows {
+  readonly rows: readonly EventRow[];
+  /** The item of each row. */
+  readonly stored: readonly Item[];
+  readonly sideRows: readonly SideRow[];
+}
+
 /** What the work waits for. One thing at a time: that keeps the order. */
-export type Stage = 'plugins' | 'group-types' | 'loading' | 'writing' | 'merging' | 'upserting';
+export type Stage = 'plugins' | 'group-types' | 'loading' | 'writing' | 'merging' | 'upserting' | 'copying';
 
 export interface Work {
   readonly message: GroupMessage;
@@ -58,6 +67,8 @@ export interface Work {
   readonly people: SmallMap<string, LocalPerson>;
   /** Index of each group type of the team that the items name; filled in one go. */
   groupTypes: ReadonlyMap<string, number | undefined> | undefined;
+  /** What the group comes to, once everything before is durable. */
+  made: MadeRows | undefined;
   readonly startedMs: number;
   stageStartedMs: number;
 }

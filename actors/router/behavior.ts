@@ -27,7 +27,7 @@ import { warning } from '../../src/domain/warnings.ts';
 import type { Team } from '../../src/domain/team.ts';
 import type { Ledger } from '../../src/kafka/ledger.ts';
 import type { KafkaRecord, RecordBatch } from '../../src/kafka/port.ts';
-import { state as stateFact } from '../../src/observe/facts.ts';
+import { isObserved, state as stateFact } from '../../src/observe/facts.ts';
 import type { PersonKey } from '../../src/postgres/port.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { ActorRef, TellResult } from '../../src/runtime/ref.ts';
@@ -191,7 +191,22 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
     for (const { record, failure } of admission.unreadable) deadLetter(state, record, failure.reason, failure.detail, ctx);
     for (const { record, envelope, reason } of admission.dropped) drop(envelope, toOffset(record.offset), reason);
     redirect(state, admission.aside, ctx);
+    reportAuth(admission.arrivals);
     return admission;
+  }
+
+  /** T-7 */
+  function reportAuth(arrivals: readonly Arrival[]): void {
+    if (arrivals.length === 0 || !isObserved('router-auth-seen')) return;
+    const count = (hasTeamId: boolean, hasToken: boolean): number =>
+      arrivals.filter(({ envelope: { teamId, token } }) => (teamId !== undefined) === hasTeamId && (token !== undefined) === hasToken)
+        .length;
+    stateFact('router-auth-seen', {
+      neither: count(false, false),
+      token: count(false, true),
+      teamId: count(true, false),
+      both: count(true, true),
+    });
   }
 
   /** B-4 */

@@ -142,6 +142,10 @@ export const SCHEMA = {
     deadLetterTopic: text('INGESTION_CONSUMER_DLQ_TOPIC', 'events_plugin_ingestion_dlq', {
       prose: 'Topic for records that cannot be ingested, with the reason in a header. KAFKA_PREFIX is put before it.',
     }),
+    exceptionsTopic: text('EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC', 'exception_symbolification_events', {
+      prose:
+        "Topic that stored `$exception` events are copied to, for PostHog's service that makes stack traces readable. KAFKA_PREFIX is put before it. Not with the embedded log.",
+    }),
     groupId: text('INGESTION_CONSUMER_GROUP_ID', 'clickhouse-ingestion', {
       prose:
         "Consumer group of KAFKA_CONSUMPTION_TOPIC; PostHog's own, so that Troupe goes on where PostHog stopped. The groups of the other topics are PostHog's as well (docs/adr/0014). KAFKA_PREFIX is put before each.",

@@ -26,7 +26,6 @@ const REASONS = {
   ],
   'KAFKA_PRODUCER_LINGER_MS says how long a record waits for others': ['KAFKA_FLUSH_FREQUENCY_MS'],
   'health is read from the consumer itself': ['KAFKA_HEALTHCHECK_SECONDS', 'HEALTHCHECK_MAX_STALE_SECONDS', 'STALENESS_RESTART_SECONDS'],
-  'rows go to ClickHouse directly, not through output topics': ['EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC'],
   'rows are sent as RowBinary, which needs no schema file on the server': [
     'CLICKHOUSE_DISABLE_EXTERNAL_SCHEMAS',
     'CLICKHOUSE_DISABLE_EXTERNAL_SCHEMAS_TEAMS',

@@ -17,7 +17,8 @@ export type WarningType =
   | 'message_size_too_large'
   | 'ingestion_capacity_overflow'
   | 'invalid_heatmap_data'
-  | 'group_key_too_long';
+  | 'group_key_too_long'
+  | 'event_dropped_too_old';
 
 export interface WarningRule {
   /** True: never debounced. */
@@ -44,6 +45,7 @@ export const WARNING_RULES: Readonly<Record<WarningType, WarningRule>> = {
   ingestion_capacity_overflow: { alwaysSend: false, debounceBy: 'overflowDistinctId' },
   invalid_heatmap_data: hourly,
   group_key_too_long: hourly,
+  event_dropped_too_old: hourly,
 };
 
 /** A warning without its team and time, which whoever sends it adds. */

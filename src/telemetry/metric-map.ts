@@ -135,6 +135,13 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const captureReceived = counter('capture_events_received_total', 'Events in requests that could be read.');
   const captureRefused = counter('troupe_capture_refused_total', 'Requests that were not accepted.', 'reason');
 
+  const hasAuth = counter(
+    'ingestion_event_hasauthinfo_total',
+    'Records by what they name their team by (T-7).',
+    'team_id_present',
+    'token_present',
+  );
+  const unmarked = counter('troupe_exception_without_fingerprint_total', 'Exceptions that say nothing to make a fingerprint of (X-1).');
   const setsOutside = counter('set_usage_in_non_person_events', 'Events that set person properties and are not about a person (K-23).');
   const surrogates = counter('surrogates_substituted_total', 'Texts with half a surrogate pair (N-21).');
   const invalidTimestamps = counter('invalid_timestamp_total', 'Timestamps that were set right (TS-9).', 'type');
@@ -150,8 +157,18 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
   const definitionsLost = counter('troupe_definition_lost_total', 'Names that were given up.', 'reason');
 
   const mapping: Mapping = {
+    'router-auth-seen'({ neither, token, teamId, both }) {
+      const note = (team_id_present: string, token_present: string, count: number): void => {
+        if (count > 0) hasAuth.inc({ team_id_present, token_present }, count);
+      };
+      note('false', 'false', neither);
+      note('false', 'true', token);
+      note('true', 'false', teamId);
+      note('true', 'true', both);
+    },
     'event-findings-counted'({ counts }) {
       setsOutside.inc(counts['set-outside-person-event'] ?? 0);
+      unmarked.inc(counts['exception-without-fingerprint'] ?? 0);
       surrogates.inc(counts['surrogates-substituted'] ?? 0);
       invalidTimestamps.inc({ type: 'ignored_invalid_timestamp' }, counts['timestamp-ignored'] ?? 0);
       invalidTimestamps.inc({ type: 'event_timestamp_in_future' }, counts['timestamp-in-future'] ?? 0);

@@ -27,7 +27,7 @@ export function outcomeByRules(value: Buffer | null, token: string): { readonly 
   if (envelope.token === undefined) return { outcome: dropped('no_token') };
   if (envelope.token !== token) return { outcome: dropped('invalid_token') };
   const pending = aPending(envelope);
-  const prepared = prepare(pending, aTeam(), () => undefined);
+  const prepared = prepare(pending, aTeam(), NOW_MS, () => undefined);
   if (prepared.type === 'poison') return { outcome: deadLettered(prepared.reason) };
   if (prepared.type === 'heatmap') {
     JSON.stringify(takeHeatmap(prepared.event, { isOptedIn: true, teamId: pending.teamId, eventUuid: '', timestampMs: NOW_MS }));

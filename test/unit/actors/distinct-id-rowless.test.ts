@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { DefinitionWriterMessage } from '../../../actors/definition-writer/messages.ts';
+import type { ForwarderMessage } from '../../../actors/forwarder/messages.ts';
 import { KnownDefinitions } from '../../../src/domain/known-definitions.ts';
 import { dropped } from '../../../src/domain/outcome.ts';
+import { eventJson } from '../../../src/domain/output-json.ts';
 import { observe } from '../../../src/observe/facts.ts';
 import { probe, testSystem } from '../../kit/actors.ts';
 import { NOW_MS, uuidAt } from '../../kit/pipeline.ts';
@@ -153,5 +155,68 @@ describe('names of events and properties', () => {
     const { definitions, writer } = sink();
     writer.answer('full');
     expect(await distinctIdKit(open(), { definitions }).run([{}, {}])).toHaveLength(2);
+  });
+});
+
+describe('exceptions', () => {
+  const thrown = { event: '$exception', properties: { $exception_type: 'TypeError', $set: { a: 1 } } };
+
+  it('X-1, X-2: a copy of the finished row is acknowledged before the row is told; the rest of the group waits with it', async () => {
+    const forwarder = probe<ForwarderMessage>('forwarder');
+    const { tell, rest, rows } = distinctIdKit(open(), { exceptions: { forwarder, topic: 'symbols' } });
+    tell([{}, thrown]);
+    tell([{}]);
+    await rest();
+    expect(rows()).toEqual([]);
+    const [copy] = forwarder.messages;
+    if (copy?.type !== 'copy') throw new Error('no copy was asked for');
+    expect([forwarder.messages.length, copy.topic, copy.key?.toString()]).toEqual([1, 'symbols', uuidAt(1)]);
+    copy.replyTo.tell({ type: 'copied', ticket: copy.ticket, result: 'acknowledged' });
+    await rest();
+    expect(rows().map(({ pending }) => Number(pending.offset))).toEqual([0, 1, 2]);
+    expect(copy.value.toString()).toBe(eventJson(rows()[1]!));
+    expect(propertiesOf(rows()[1]!)).toMatchObject({ $exception_fingerprint: ['TypeError'] });
+  });
+
+  it('X-2: one that no topic can take is stored all the same', async () => {
+    const forwarder = probe<ForwarderMessage>('forwarder');
+    const { tell, rest, rows } = distinctIdKit(open(), { exceptions: { forwarder, topic: 'symbols' } });
+    tell([thrown]);
+    await rest();
+    const [copy] = forwarder.messages;
+    if (copy?.type !== 'copy') throw new Error('no copy was asked for');
+    copy.replyTo.tell({ type: 'copied', ticket: copy.ticket, result: 'too-large' });
+    await rest();
+    expect(rows()).toHaveLength(1);
+  });
+
+  it('X-2: without a topic, and for other events, nothing is copied', async () => {
+    const forwarder = probe<ForwarderMessage>('forwarder');
+    expect(await distinctIdKit(open()).run([thrown])).toHaveLength(1);
+    expect(await distinctIdKit(open(), { exceptions: { forwarder, topic: 'symbols' } }).run([{}])).toHaveLength(1);
+    expect(forwarder.messages).toEqual([]);
+  });
+
+  it('X-3: an exception changes no properties of a person that exists', async () => {
+    const { run, stored } = distinctIdKit(open());
+    await run([{ properties: { $set: { a: 0 } } }, thrown]);
+    expect(stored()).toEqual({ a: 0 });
+  });
+});
+
+describe('T-8: drop_events_older_than', () => {
+  const at = (ageS: number, more: object = {}) => ({ outer: { now: new Date(NOW_MS + ageS * 1_000).toISOString(), ...more } });
+
+  it.each<[string, number | undefined, readonly number[]]>([
+    ['older than an hour is dropped, exactly an hour is kept', 3_600, [0]],
+    ['0 is no threshold', 0, [0, 1]],
+    ['none is no threshold', undefined, [0, 1]],
+  ])('%s', async (_, dropEventsOlderThanS, kept) => {
+    const { run, warnings, settlement } = distinctIdKit(open(), { team: { dropEventsOlderThanS } });
+    const rows = await run([at(3_600), at(3_601)]);
+    expect(rows.map(({ pending }) => Number(pending.offset))).toEqual(kept);
+    if (kept.length === 2) return expect(warnings()).toEqual([]);
+    expect(warnings()).toEqual(['event_dropped_too_old']);
+    expect([...settlement.outcomes]).toEqual([[1, dropped('too_old')]]);
   });
 });

@@ -1,4 +1,4 @@
-import { createDistinctId } from '../../../actors/distinct-id/index.ts';
+import { createDistinctId, type DistinctIdDeps } from '../../../actors/distinct-id/index.ts';
 import type { DistinctIdMessage, PluginHandle } from '../../../actors/distinct-id/messages.ts';
 import { createPersonWriter } from '../../../actors/person-writer/index.ts';
 import type { PersonWriterAnswer, PersonWriterMessage, PrefetchedPersons } from '../../../actors/person-writer/messages.ts';
@@ -30,6 +30,7 @@ export function distinctIdKit(
   parts: {
     readonly fate?: PersonStoreFate;
     readonly definitions?: DefinitionSink;
+    readonly exceptions?: DistinctIdDeps['exceptions'];
     readonly personWriter?: ActorRef<PersonWriterMessage>;
     readonly prefetched?: PrefetchedPersons;
     readonly team?: Partial<Team>;
@@ -59,6 +60,7 @@ export function distinctIdKit(
     deadLetter,
     redisBuffer,
     definitions: parts.definitions,
+    exceptions: parts.exceptions,
     options: { mailboxCapacityCount: 100 },
     strategy: restarting({ quarantineMs: 60_000 }),
   });
