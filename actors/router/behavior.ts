@@ -198,15 +198,12 @@ export function createRouter(deps: RouterDeps): ActorSpec<RouterState, RouterMes
   /** T-7 */
   function reportAuth(arrivals: readonly Arrival[]): void {
     if (arrivals.length === 0 || !isObserved('router-auth-seen')) return;
-    const count = (hasTeamId: boolean, hasToken: boolean): number =>
-      arrivals.filter(({ envelope: { teamId, token } }) => (teamId !== undefined) === hasTeamId && (token !== undefined) === hasToken)
-        .length;
-    stateFact('router-auth-seen', {
-      neither: count(false, false),
-      token: count(false, true),
-      teamId: count(true, false),
-      both: count(true, true),
-    });
+    const seen = { neither: 0, token: 0, teamId: 0, both: 0 };
+    for (const { envelope } of arrivals) {
+      if (envelope.teamId === undefined) seen[envelope.token === undefined ? 'neither' : 'token']++;
+      else seen[envelope.token === undefined ? 'teamId' : 'both']++;
+    }
+    stateFact('router-auth-seen', seen);
   }
 
   /** B-4 */
