@@ -51,6 +51,8 @@ interface Entry {
   /** Commit at which it took effect first. */
   tookEffect: number | undefined;
   isShown: boolean;
+  /** A merge event that has given one id to the other's person, and whose own update is still to come. */
+  isLinked: boolean;
 }
 interface Queue {
   readonly key: string;
@@ -293,6 +295,9 @@ export function linearise(history: History): Analysis {
       const endMs = commits[places[index + 1] ?? until + 1]?.atMs ?? Infinity;
       if (endMs < entry.sentMs) continue;
       const view = past.view(at);
+      // Its update may have found nothing to do on the person as it was loaded, a moment before the other id was added to it.
+      const joined = entry.isLinked ? (view.owners.get(keys[0] ?? '') ?? view.owners.get(keys[1] ?? '')) : undefined;
+      if (joined !== undefined) for (const key of keys) view.owners.set(key, joined);
       const was = view.owners.get(keys[0] ?? '');
       const shown = apply(view, entry.sent);
       if (
@@ -319,7 +324,7 @@ export function linearise(history: History): Analysis {
       since = read.at;
     }
     const entry = queue.entries[index];
-    if (entry === undefined || entry.other !== undefined) return false;
+    if (entry === undefined) return false;
     for (const at of past.changesOf([queue.key], since - 1, until)) {
       const found = explained.get(at)?.find(({ keys }) => keys.includes(queue.key));
       if (found === undefined || (commits[at] as Commit).atMs < entry.sentMs) continue;
@@ -404,6 +409,8 @@ export function linearise(history: History): Analysis {
       for (const read of reads) note(read.entry, read.shown, read.at);
       counts.reads += reads.length;
       counts.merges += Number(linkOnly || queue.entries[from]?.other !== undefined);
+      const first = queue.entries[from];
+      if (linkOnly && first !== undefined) first.isLinked = true;
       if (linkOnly) continue;
       shown.forEach((one, index) => note(queue.entries[from + index] as Entry, one, at));
       counts.applied += to - from;
@@ -523,7 +530,15 @@ function queuesOf({ events }: History): Map<string, Queue> {
     const isFull = sent.properties['$process_person_profile'] !== false;
     const set = isFull ? sent.properties['$set'] : undefined;
     const count = (set as Record<string, number> | undefined)?.[counterOf(sent.distinctId)];
-    queue.entries.push({ sent, sentMs, other: isFull ? otherOf(sent) : undefined, count, tookEffect: undefined, isShown: false });
+    queue.entries.push({
+      sent,
+      sentMs,
+      other: isFull ? otherOf(sent) : undefined,
+      count,
+      tookEffect: undefined,
+      isShown: false,
+      isLinked: false,
+    });
   }
   return queues;
 }
