@@ -33,6 +33,7 @@ export interface History {
   /** Moments after which something may have been done twice; those before a commit by at most `slackMs` count as well. */
   readonly incidentsMs: readonly number[];
   readonly slackMs: number;
+  readonly mostViolations: number;
 }
 export type Finding = 'unexplained' | 'version' | 'lost-effect' | 'row';
 export interface Analysis {
@@ -92,8 +93,7 @@ const TRUSTS = ['nothing', 'replays', 'rows'] as const;
 /** Events of one distinct_id in one commit, at most. */
 const LONGEST_RUN = 16;
 /** Runs tried for one person's change, at most. */
-const MOST_TRIES = 100_000;
-const MOST_VIOLATIONS = 10;
+const MOST_TRIES = 50_000;
 
 export function linearise(history: History): Analysis {
   const { commits, rows } = history;
@@ -119,8 +119,8 @@ export function linearise(history: History): Analysis {
     },
   };
 
-  for (let at = 1; at < commits.length && violations.length < MOST_VIOLATIONS; at++) explainCommit(at);
-  if (violations.length < MOST_VIOLATIONS) readTheRest();
+  for (let at = 1; at < commits.length && violations.length < history.mostViolations; at++) explainCommit(at);
+  if (violations.length < history.mostViolations) readTheRest();
   return { violations, warnings, counts };
 
   function isOwnMark(key: string): boolean {
@@ -129,7 +129,7 @@ export function linearise(history: History): Analysis {
   }
 
   function report(invariant: Finding, detail: string): void {
-    if (violations.length < MOST_VIOLATIONS) violations.push({ invariant, detail });
+    if (violations.length < history.mostViolations) violations.push({ invariant, detail });
   }
 
   // ── one commit ───────────────────────────────────────────────────────────────────────────────────────────────────
