@@ -12,7 +12,7 @@
  * D2 An event row is told to the row writer only after everything the event did to persons and groups is durable
  *    (delivery.md section 2).
  * D3 Every event of every group ends once: a row told, a drop, a dead letter, or side rows told with which it is settled (L-3, L-4);
- *    or nothing, when its partition is lost.
+ *    or nothing, when its partition is lost or the tree is torn down.
  * D4 An event that a rule, a plugin or PostgreSQL cannot bear costs itself alone.
  * D5 An idle actor holds nothing (IDLE is one object for all): it may be passivated at any moment.
  * D6 It does no I/O and reads no clock but its context's: what it does is a function of its messages.
@@ -97,7 +97,8 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
       bury(shared, [...works.flatMap(unendedOf), ...untouched.flatMap((one) => one.group.events)], detail);
     },
     refused(message, reason) {
-      if (message.type === 'group') bury(shared, message.group.events, `the actor is ${reason}`);
+      // 'stopped' is a tree that is being torn down: the records come again.
+      if (message.type === 'group' && reason === 'quarantined') bury(shared, message.group.events, 'the actor is quarantined');
     },
     mailbox: { capacityCount: deps.options.mailboxCapacityCount },
     supervision: deps.strategy,

@@ -7,7 +7,7 @@
  * Invariants
  * T1 Groups of one distinct_id are handed on in the order they came: while one is held, later ones queue behind it.
  * T2 It never waits and never does I/O: it hands on, holds (bounded by the routers' credit), or settles.
- * T3 Each event is handed on once or settled once.
+ * T3 Each event is handed on once or settled once; or nothing, when its partition is lost or the tree is torn down.
  */
 import type { EventGroup } from '../../src/domain/event.ts';
 import type { TeamId } from '../../src/domain/ids.ts';
@@ -101,7 +101,8 @@ export function createTeam(deps: TeamDeps): ActorSpec<TeamState, TeamMessage> {
       bury([...state.held.map((one) => one.group), ...(message.type === 'groups' ? message.groups : [])], detail);
     },
     refused(message, reason) {
-      if (message.type === 'groups') bury(message.groups, `the actor is ${reason}`);
+      // 'stopped' is a tree that is being torn down: the records come again.
+      if (message.type === 'groups' && reason === 'quarantined') bury(message.groups, 'the actor is quarantined');
     },
     mailbox: { capacityCount: deps.options.mailboxCapacityCount },
     supervision: deps.strategy,

@@ -257,6 +257,14 @@ describe('D3: every event ends once', () => {
     expect(deadLetter.messages.length).toBeGreaterThan(0);
   });
 
+  it('D3: groups that wait when the tree is torn down come again from Kafka: no row, no dead letter', async () => {
+    const { tell, poison, rows, system } = distinctIdKit(open());
+    for (let count = 0; count < 3; count++) tell([{}]);
+    await system.shutdown(1_000);
+    expect(poison()).toEqual([]);
+    expect(rows()).toEqual([]);
+  });
+
   it('a crash while the next group begins does not bury the rows told, nor what the next group has ended already', async () => {
     const writer = heldPersonWriter();
     const { tell, system, rest, rows, poison, settlement } = distinctIdKit(open(), { personWriter: writer.ref });

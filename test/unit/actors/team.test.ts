@@ -36,6 +36,7 @@ function setUp(parts: Partial<TeamDeps> = {}) {
   const ref = system.spawn(spec, 'team');
   const settlement = testSettlement();
   return {
+    ref,
     system,
     clock,
     settlement,
@@ -162,6 +163,15 @@ describe('a team', () => {
       [1, 'actor_crashed'],
       [2, 'actor_crashed'],
     ]);
+  });
+
+  it('T3: what waits when the tree is torn down comes again from Kafka: it is neither handed on nor buried', async () => {
+    const { ref, system, group, buried, offsets, settlement } = setUp();
+    ref.tell({ type: 'groups', team: aTeam(), groups: [group('a', 0)] });
+    ref.tell({ type: 'groups', team: aTeam(), groups: [group('a', 1)] });
+    await system.shutdown(1_000);
+    expect(buried()).toEqual([]);
+    expect(offsets().length + settlement.outcomes.size).toBeLessThan(2);
   });
 
   it('buries nothing of a partition that is lost', async () => {
