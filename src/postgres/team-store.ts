@@ -42,16 +42,20 @@ interface TeamStatements {
   readonly byId: Statement;
 }
 
+const YOUNGER = ['heatmaps_opt_in', 'person_processing_opt_out', 'drop_events_older_than'] as const;
+
 const youngerColumns: Statement = {
   name: 'team-younger-columns',
   text: `
     SELECT attname::text AS "name" FROM pg_attribute
     WHERE attrelid = to_regclass('posthog_team') AND NOT attisdropped
-      AND attname IN ('heatmaps_opt_in', 'person_processing_opt_out', 'drop_events_older_than')`,
+      AND attname IN (${YOUNGER.map((name) => `'${name}'`).join(', ')})`,
 };
 
 function statementsFor(present: readonly { readonly name: string }[]): TeamStatements {
-  const either = (name: string, then: string, otherwise: string): string => (present.some((row) => row.name === name) ? then : otherwise);
+  const either = (name: (typeof YOUNGER)[number], then: string, otherwise: string): string => (present.some((row) => row.name === name) ? then : otherwise);
+  // The name says which columns: pooled connections outlive a table that has just got one.
+  const shape = YOUNGER.map((name) => Number(present.some((row) => row.name === name))).join('');
   const columns = `
     k.ord::int4 AS "ord", t.id::int4 AS "id", t.api_token AS "token", t.name AS "name", t.anonymize_ips AS "anonymizeIps",
     t.ingested_event AS "ingestedEvent",
@@ -60,11 +64,11 @@ function statementsFor(present: readonly { readonly name: string }[]): TeamState
     ${either('drop_events_older_than', 'extract(epoch FROM t.drop_events_older_than)::float8', 'NULL::float8')} AS "dropEventsOlderThanS"`;
   return {
     byToken: {
-      name: 'teams-by-token',
+      name: `teams-by-token-${shape}`,
       text: `SELECT ${columns} FROM unnest($1::text[]) WITH ORDINALITY AS k(token, ord) JOIN posthog_team t ON t.api_token = k.token`,
     },
     byId: {
-      name: 'teams-by-id',
+      name: `teams-by-id-${shape}`,
       text: `SELECT ${columns} FROM unnest($1::int4[]) WITH ORDINALITY AS k(id, ord) JOIN posthog_team t ON t.id = k.id`,
     },
   };

@@ -167,7 +167,16 @@ for (const kind of ['embedded', 'debian'] satisfies PostgresKind[]) {
       it("the stores of teams, groups and plugins read and write them: ids are numbers also where they are PostHog's bigint", async () => {
         await client.script('test-teams', posthogTeams([`phc_${shape}`], 7));
         const [team] = await createTeamStore(client).byToken([`phc_${shape}`]);
-        expect(team).toEqual({ id: 7, token: `phc_${shape}`, name: 'Shop 7', anonymizeIps: false, ingestedEvent: true });
+        expect(team).toEqual({
+          id: 7,
+          token: `phc_${shape}`,
+          name: 'Shop 7',
+          anonymizeIps: false,
+          ingestedEvent: true,
+          heatmapsOptIn: true,
+          personProcessingOptOut: false,
+          dropEventsOlderThanS: undefined,
+        });
         const groups = createGroupStore(client, { clock: systemClock });
         expect([await groups.groupTypeIndex(teamId(7), 'company'), await groups.groupTypeIndex(teamId(7), 'project')]).toEqual([0, 1]);
         const group = { teamId: teamId(7), groupTypeIndex: 0, groupKey: 'acme', set: { seats: 3 }, createdAtMs: 0 };

@@ -19,6 +19,7 @@ export function createDirector(
   systems: Systems,
   start: () => SimulatedProcess,
   trouble: Partial<Trouble> = {},
+  freezeRatio = 0,
 ): Director {
   const { random, clock } = network;
   let isPeace = false;
@@ -47,8 +48,10 @@ export function createDirector(
     if (isPeace) return;
     const alive = up();
     const victim = alive[random.below(Math.max(1, alive.length))];
+    const isFrozen = freezeRatio > 0 && random.next() < freezeRatio;
     const chance = random.next();
-    if (victim === undefined || (alive.length < MOST_PROCESSES && chance < 0.15)) start();
+    if (victim !== undefined && isFrozen) pause(victim, SESSION_TIMEOUT_MS + random.below(6_000));
+    else if (victim === undefined || (alive.length < MOST_PROCESSES && chance < 0.15)) start();
     else if (chance < 0.35) victim.host.die();
     else if (chance < 0.5) pause(victim, random.next() < 0.5 ? SESSION_TIMEOUT_MS + random.below(6_000) : random.below(3_000));
     else if (chance < 0.6) victim.stop();

@@ -31,6 +31,7 @@ export interface PlantedBug {
   readonly output?: OutputKind;
   /** Of the kind that the bug is about, so that it does not take a hundred seeds to meet it. @defaultValue what each seed chooses */
   readonly trouble?: Partial<Trouble>;
+  readonly freezeRatio?: number;
   /** Invariants of which at least one must be broken. */
   readonly caughtBy: readonly Invariant[];
   /** Seeds, from 1, within which it must be caught. */
@@ -140,7 +141,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         // Only the prefix of a whole partition: the writer's own look after a failed insert stays.
         killInserts: (prefix) => (prefix.endsWith(':') ? Promise.resolve() : clickhouse.killInserts(prefix)),
       })),
-    trouble: { slowRatio: 0.08, slowMs: 4_000 },
+    trouble: { slowRatio: 0.08, slowMs: 4_000, awayRatio: 0, lostRatio: 0, crashRatio: 0 },
+    freezeRatio: 0.5,
     caughtBy: ['duplicate', 'order'],
     withinSeeds: 60,
   },
@@ -148,6 +150,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'zombie writes on',
     mistake: 'a process that has not heard of its group for long goes on inserting and writing',
     plant: (deps) => withConsumer(deps, () => ({ sinceHeartbeatMs: () => 0 })),
+    freezeRatio: 0.6,
     caughtBy: ['duplicate', 'order', 'row-before-person'],
     withinSeeds: 60,
   },

@@ -17,6 +17,8 @@ export interface SeedOptions {
   readonly during?: (() => () => void) | undefined;
   /** Instead of what the seed would choose. */
   readonly trouble?: Partial<Trouble> | undefined;
+  /** The part of the director's acts that makes a zombie: a pause beyond the session. @defaultValue 0: as often as chance has it */
+  readonly freezeRatio?: number | undefined;
   readonly keyOf?: ((record: SentRecord) => Buffer | null) | undefined;
   /** @defaultValue 'clickhouse' */
   readonly output?: OutputKind | undefined;
@@ -75,7 +77,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
         checks.sent(record, systems.kafka.append(TOPIC, { key: options.keyOf === undefined ? record.key : options.keyOf(record), value }));
       });
     }
-    const director = createDirector(network, processes, systems, start, options.trouble);
+    const director = createDirector(network, processes, systems, start, options.trouble, options.freezeRatio);
     const look = (): void => {
       checks.look();
       for (const one of processes) one.check();
