@@ -4,23 +4,23 @@
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { assemble, openStores, type Stores } from './assemble.ts';
-import { openCapture } from './capture-server.ts';
+import { assemble, openStores, type Stores } from './start/assemble.ts';
+import { openCapture } from './start/capture-server.ts';
 import { helpText, parseCommand, type Command } from './cli.ts';
-import { createClosers, type Closers } from './closers.ts';
+import { createClosers, type Closers } from './start/closers.ts';
 import { describeConfig } from './config/describe.ts';
 import { loadConfig } from './config/load.ts';
 import { capabilitiesOf } from './config/modes.ts';
 import type { Config } from './config/schema.ts';
-import { runDemoRound, seedDemo, type DemoTeam } from './demo-run.ts';
-import { prepareIngestion } from './ingestion.ts';
-import { openLog } from './open-log.ts';
-import { openOperations } from './operations.ts';
+import { runDemoRound, seedDemo, type DemoTeam } from './start/demo-run.ts';
+import { prepareIngestion } from './start/ingestion.ts';
+import { openLog } from './start/open-log.ts';
+import { openOperations } from './start/operations.ts';
 import { systemClock, systemRandom } from './runtime/clock.ts';
-import { stopSignal, watchFailures } from './signals.ts';
+import { stopSignal, watchFailures } from './start/signals.ts';
 import { createAccounts } from './telemetry/account.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
-import { topicsOf } from './topics.ts';
+import { topicsOf } from './start/topics.ts';
 
 // Times without a zone are UTC (TS-3), wherever the machine stands; before anything asks for a date.
 process.env['TZ'] = 'UTC';

@@ -53,7 +53,8 @@ const youngerColumns: Statement = {
 };
 
 function statementsFor(present: readonly { readonly name: string }[]): TeamStatements {
-  const either = (name: (typeof YOUNGER)[number], then: string, otherwise: string): string => (present.some((row) => row.name === name) ? then : otherwise);
+  const either = (name: (typeof YOUNGER)[number], then: string, otherwise: string): string =>
+    present.some((row) => row.name === name) ? then : otherwise;
   // The name says which columns: pooled connections outlive a table that has just got one.
   const shape = YOUNGER.map((name) => Number(present.some((row) => row.name === name))).join('');
   const columns = `

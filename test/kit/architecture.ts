@@ -27,11 +27,13 @@ const SYSTEM = /^src\/(kafka|clickhouse|postgres|redis|geoip|sandbox)\//;
 const PORT = /^src\/(\w+\/port|kafka\/ledger)\.ts$/;
 /** Modules of Node that only compute. */
 const PURE_MODULES = ['node:buffer'];
-/** Beside main.ts: nobody looks at them but files directly in src/ and themselves (rule 8). */
-const ROOF = /^src\/(telemetry|http|config|capture|embedded)\//;
+/** What is put together at the start: nobody looks at it but those who do that, and itself (rule 8). */
+const ROOF = /^src\/(telemetry|http|config|capture|embedded|demo|start)\//;
+/** Who puts everything together: the entry points and their rooms. They may look at everything. */
+const COMPOSITION = /^src\/([^/]+\.ts|start\/.*)$/;
 /** Where time, chance, the environment and the console may be touched (rule 9): also entry points of child processes. */
 const EDGE =
-  /^(src\/[^/]+\.ts|src\/runtime\/clock\.ts|src\/config\/load\.ts|src\/(embedded|sandbox)\/(.*\/)?[\w-]*(child|-server)[\w-]*\.ts)$/;
+  /^(src\/(main|cli)\.ts|src\/runtime\/clock\.ts|src\/config\/load\.ts|src\/(embedded|sandbox)\/(.*\/)?[\w-]*(child|-server)[\w-]*\.ts)$/;
 const FORBIDDEN_GLOBALS = ['Date.now', 'Math.random', 'process.env', 'setTimeout', 'setInterval', 'console'];
 
 const folderOf = (path: string): string => /^(actors\/[^/]+|src\/[^/]+|[^/]+)\//.exec(path)?.[0] ?? '';
@@ -69,9 +71,10 @@ const RULES: Readonly<Record<string, Rule>> = {
       !isPackage &&
       !/^(supervisors\/|actors\/[^/]+\/(index|messages)\.ts|src\/(runtime|domain|observe)\/)/.test(to) &&
       !PORT.test(to)),
-  '8 nobody looks at the roof': ({ from, to }) => ROOF.test(to) && folderOf(from) !== folderOf(to) && !/^src\/[^/]+\.ts$/.test(from),
+  '8 nobody looks at the roof': ({ from, to }) => ROOF.test(to) && folderOf(from) !== folderOf(to) && !COMPOSITION.test(from),
   '8b folders in src do not look at actors and supervisors': ({ from, to }) =>
-    /^src\/[^/]+\//.test(from) && /^(actors|supervisors)\//.test(to),
+    from.startsWith('src/') && !COMPOSITION.test(from) && /^(actors|supervisors)\//.test(to),
+  '8c entry points are imported by nobody but main.ts': ({ from, to }) => /^src\/[^/]+\.ts$/.test(to) && from !== 'src/main.ts',
   '10 nothing imports test or scripts': ({ to }) => /^(test|scripts)\//.test(to),
 };
 const isClockType = (to: string, typeOnly: boolean): boolean => typeOnly && to === 'src/runtime/clock.ts';

@@ -32,6 +32,8 @@ describe('who may import whom', () => {
     ['7', 'supervisors/x.ts', `import { createPool } from '../src/postgres/client.ts';`],
     ['8', 'actors/router/x.ts', `import { loadConfig } from '../../src/config/load.ts';`],
     ['8', 'src/http/x.ts', `import type { Metrics } from '../telemetry/metrics.ts';`],
+    ['8', 'src/http/x.ts', `import { topicsOf } from '../start/topics.ts';`],
+    ['8c', 'src/start/x.ts', `import { parseCommand } from '../cli.ts';`],
     ['8b', 'src/http/x.ts', `import type { M } from '../../actors/router/messages.ts';`],
     ['9', 'src/http/x.ts', `const at = Date.now();`],
     ['9', 'src/http/x.ts', `const { env } = { env: process.env };`],

@@ -6,7 +6,7 @@ import { ConfigError, loadConfig, type Env, type LoadOptions } from '../../../sr
 import type { Problem } from '../../../src/config/rules.ts';
 import { MODES } from '../../../src/config/modes.ts';
 import { ALL_SETTINGS } from '../../../src/config/schema.ts';
-import { topicsOf } from '../../../src/topics.ts';
+import { topicsOf } from '../../../src/start/topics.ts';
 import { CERTIFICATE, KEY } from './certificate.ts';
 import { reasonWithoutEffect } from '../../../src/config/without-effect.ts';
 

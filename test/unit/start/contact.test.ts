@@ -1,13 +1,13 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../src/config/load.ts';
-import { diagnose } from '../../src/contact-diagnosis.ts';
-import { clickHouseTarget, kafkaTarget, postgresTarget, redisTarget } from '../../src/contact-targets.ts';
-import { contact, ContactError, explained, type ContactTarget } from '../../src/contact.ts';
-import { listenerSpeaks } from '../../src/listener-probe.ts';
-import { manualClock } from '../kit/clock.ts';
-import { CERTIFICATE, KEY } from './config/certificate.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import { diagnose } from '../../../src/start/contact/diagnosis.ts';
+import { clickHouseTarget, kafkaTarget, postgresTarget, redisTarget } from '../../../src/start/contact/targets.ts';
+import { contact, ContactError, explained, type ContactTarget } from '../../../src/start/contact/contact.ts';
+import { listenerSpeaks } from '../../../src/start/contact/listener-probe.ts';
+import { manualClock } from '../../kit/clock.ts';
+import { CERTIFICATE, KEY } from '../config/certificate.ts';
 
 const coded = (code: string, message: string, cause?: Error): Error => Object.assign(new Error(message, { cause }), { code });
 const named = (name: string, message: string): Error => Object.assign(new Error(message), { name });

@@ -1,14 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { AssembleDeps } from './assemble.ts';
-import { kafkaTarget } from './contact-targets.ts';
-import { contact } from './contact.ts';
-import { openEmbeddedLog } from './embedded/log.ts';
-import { createKafkaAdmin } from './kafka/admin.ts';
-import { createKafkaConsumer } from './kafka/consumer.ts';
-import { tryKafka } from './kafka/first-contact.ts';
-import type { RecordConsumer, RecordProducer, TopicAdmin } from './kafka/port.ts';
-import { statingProducer } from './kafka/stating-producer.ts';
+import { kafkaTarget } from './contact/targets.ts';
+import { contact } from './contact/contact.ts';
+import { openEmbeddedLog } from '../embedded/log.ts';
+import { createKafkaAdmin } from '../kafka/admin.ts';
+import { createKafkaConsumer } from '../kafka/consumer.ts';
+import { tryKafka } from '../kafka/first-contact.ts';
+import type { RecordConsumer, RecordProducer, TopicAdmin } from '../kafka/port.ts';
+import { statingProducer } from '../kafka/stating-producer.ts';
 import { kafkaConnection, kafkaProducer, requireTopics } from './open-kafka.ts';
 import { neededTopics, topicsOf, type IntakeIdentity } from './topics.ts';
 

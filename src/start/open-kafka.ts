@@ -1,13 +1,13 @@
 import type { AssembleDeps } from './assemble.ts';
-import { kafkaTls } from './config/kafka-tls.ts';
-import { isVerified } from './config/rules.ts';
-import type { Config } from './config/schema.ts';
-import type { KafkaConnection } from './kafka/connection.ts';
-import type { KafkaProducerOptions } from './kafka/lane-producer.ts';
-import type { RecordProducer, TopicAdmin } from './kafka/port.ts';
-import { createKafkajsProducer } from './kafka/producer-kafkajs.ts';
-import { createKafkaProducer } from './kafka/producer.ts';
-import { statingProducer } from './kafka/stating-producer.ts';
+import { kafkaTls } from '../config/kafka-tls.ts';
+import { isVerified } from '../config/rules.ts';
+import type { Config } from '../config/schema.ts';
+import type { KafkaConnection } from '../kafka/connection.ts';
+import type { KafkaProducerOptions } from '../kafka/lane-producer.ts';
+import type { RecordProducer, TopicAdmin } from '../kafka/port.ts';
+import { createKafkajsProducer } from '../kafka/producer-kafkajs.ts';
+import { createKafkaProducer } from '../kafka/producer.ts';
+import { statingProducer } from '../kafka/stating-producer.ts';
 
 /** The producer that the settings choose. */
 export function kafkaProducer(

@@ -1,4 +1,4 @@
-import type { Config } from './config/schema.ts';
+import type { Config } from '../../config/schema.ts';
 import type { ContactTarget } from './contact.ts';
 import type { Address } from './listener-probe.ts';
 

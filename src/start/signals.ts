@@ -1,4 +1,4 @@
-import { state } from './observe/facts.ts';
+import { state } from '../observe/facts.ts';
 
 /** What of a process is listened to; `process` itself, or a test's stand-in. */
 export interface ProcessEvents {

@@ -1,9 +1,9 @@
-import type { KafkaOutput } from '../supervisors/output.ts';
+import type { KafkaOutput } from '../../supervisors/output.ts';
 import type { AssembleDeps } from './assemble.ts';
-import { kafkaTarget } from './contact-targets.ts';
-import { contact } from './contact.ts';
-import { outputTopics } from './domain/output-topics.ts';
-import { ProduceError, type TopicAdmin } from './kafka/port.ts';
+import { kafkaTarget } from './contact/targets.ts';
+import { contact } from './contact/contact.ts';
+import { outputTopics } from '../domain/output-topics.ts';
+import { ProduceError, type TopicAdmin } from '../kafka/port.ts';
 import { kafkaConnection, kafkaProducer, requireTopics } from './open-kafka.ts';
 import { topicSuffix } from './topics.ts';
 

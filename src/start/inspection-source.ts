@@ -1,13 +1,13 @@
-import type { Troupe } from '../supervisors/root.ts';
-import { personKey } from '../supervisors/teams.ts';
-import type { ClickHouse } from './clickhouse/port.ts';
-import { teamId } from './domain/ids.ts';
-import { partitionOfKey } from './domain/murmur2.ts';
-import type { DeadEvent, InspectionSource } from './http/inspection.ts';
-import type { TopicAdmin } from './kafka/port.ts';
-import { observe, type Facts } from './observe/facts.ts';
-import type { PersonStore, TeamStore } from './postgres/port.ts';
-import type { Clock } from './runtime/clock.ts';
+import type { Troupe } from '../../supervisors/root.ts';
+import { personKey } from '../../supervisors/teams.ts';
+import type { ClickHouse } from '../clickhouse/port.ts';
+import { teamId } from '../domain/ids.ts';
+import { partitionOfKey } from '../domain/murmur2.ts';
+import type { DeadEvent, InspectionSource } from '../http/inspection.ts';
+import type { TopicAdmin } from '../kafka/port.ts';
+import { observe, type Facts } from '../observe/facts.ts';
+import type { PersonStore, TeamStore } from '../postgres/port.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 const RECENT_COUNT = 10_000;
 const RECENT_DEAD_COUNT = 100;

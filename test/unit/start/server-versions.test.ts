@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { requireVersion } from '../../src/server-versions.ts';
+import { requireVersion } from '../../../src/start/server-versions.ts';
 
 describe('server versions', () => {
   it.each([

@@ -1,5 +1,5 @@
-import { capabilitiesOf, type IntakeName } from './config/modes.ts';
-import type { Config } from './config/schema.ts';
+import { capabilitiesOf, type IntakeName } from '../config/modes.ts';
+import type { Config } from '../config/schema.ts';
 
 /** Names of spec/ingestion.md 1.1, as they are in Kafka. */
 export interface Topics {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { startLagWatch } from '../../src/lag-watch.ts';
-import { observe, type Facts } from '../../src/observe/facts.ts';
-import { manualClock } from '../kit/clock.ts';
+import { startLagWatch } from '../../../src/start/lag-watch.ts';
+import { observe, type Facts } from '../../../src/observe/facts.ts';
+import { manualClock } from '../../kit/clock.ts';
 
 const ends: (() => void)[] = [];
 afterEach(() => ends.splice(0).forEach((end) => end()));

@@ -1,7 +1,7 @@
-import type { LedgerSnapshot } from './kafka/ledger.ts';
-import type { TopicAdmin } from './kafka/port.ts';
-import { state } from './observe/facts.ts';
-import type { Clock } from './runtime/clock.ts';
+import type { LedgerSnapshot } from '../kafka/ledger.ts';
+import type { TopicAdmin } from '../kafka/port.ts';
+import { state } from '../observe/facts.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 /**
  * Measures how far behind our partitions are, by asking the brokers where each ends. What a fetch tells is not enough: a partition that

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, expect, it } from 'vitest';
-import { observe, type Facts } from '../../src/observe/facts.ts';
-import { stopSignal, watchFailures } from '../../src/signals.ts';
+import { observe, type Facts } from '../../../src/observe/facts.ts';
+import { stopSignal, watchFailures } from '../../../src/start/signals.ts';
 
 class FakeProcess extends EventEmitter {
   readonly exits: number[] = [];

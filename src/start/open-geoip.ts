@@ -1,13 +1,13 @@
 import { resolve } from 'node:path';
 import type { Closers } from './closers.ts';
-import type { Config } from './config/schema.ts';
-import { bundledDatabase, fileSource } from './geoip/file-source.ts';
-import { createGeoIp } from './geoip/hot-swap.ts';
-import type { GeoIpSource } from './geoip/port.ts';
-import { startGeoIpService } from './geoip/service.ts';
-import type { PostgresClient } from './postgres/client.ts';
-import { createMmdbAttachment } from './postgres/mmdb-attachment.ts';
-import type { Clock } from './runtime/clock.ts';
+import type { Config } from '../config/schema.ts';
+import { bundledDatabase, fileSource } from '../geoip/file-source.ts';
+import { createGeoIp } from '../geoip/hot-swap.ts';
+import type { GeoIpSource } from '../geoip/port.ts';
+import { startGeoIpService } from '../geoip/service.ts';
+import type { PostgresClient } from '../postgres/client.ts';
+import { createMmdbAttachment } from '../postgres/mmdb-attachment.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 /** A file is looked at often, for that is one stat(); PostHog's attachment changes every few weeks. */
 const FILE_POLL_MS = 2_000;

@@ -1,9 +1,9 @@
 import type { Closers } from './closers.ts';
-import type { Config } from './config/schema.ts';
-import { listen } from './http/listen.ts';
-import { createProfiler } from './http/profile.ts';
-import { createOperationsHandler, type Checks } from './http/server.ts';
-import type { Clock } from './runtime/clock.ts';
+import type { Config } from '../config/schema.ts';
+import { listen } from '../http/listen.ts';
+import { createProfiler } from '../http/profile.ts';
+import { createOperationsHandler, type Checks } from '../http/server.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 export interface OperationsParts {
   readonly config: Config;

@@ -1,9 +1,9 @@
-import { createCapture } from './capture/service.ts';
+import { createCapture } from '../capture/service.ts';
 import type { Closers } from './closers.ts';
-import type { Config } from './config/schema.ts';
-import { listen } from './http/listen.ts';
-import type { RecordProducer } from './kafka/port.ts';
-import type { Clock, Random } from './runtime/clock.ts';
+import type { Config } from '../config/schema.ts';
+import { listen } from '../http/listen.ts';
+import type { RecordProducer } from '../kafka/port.ts';
+import type { Clock, Random } from '../runtime/clock.ts';
 import { topicsOf } from './topics.ts';
 
 export interface CaptureParts {

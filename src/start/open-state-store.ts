@@ -1,13 +1,13 @@
 import { join, resolve } from 'node:path';
 import type { AssembleDeps } from './assemble.ts';
-import { pemOf } from './config/pem.ts';
-import { isVerified } from './config/rules.ts';
-import { redisTarget } from './contact-targets.ts';
-import { contact, ContactError } from './contact.ts';
-import { createEmbeddedStateStore } from './embedded/state-store.ts';
-import { createRedisStateStore } from './redis/client.ts';
-import { tryRedis } from './redis/first-contact.ts';
-import type { StateStore } from './redis/port.ts';
+import { pemOf } from '../config/pem.ts';
+import { isVerified } from '../config/rules.ts';
+import { redisTarget } from './contact/targets.ts';
+import { contact, ContactError } from './contact/contact.ts';
+import { createEmbeddedStateStore } from '../embedded/state-store.ts';
+import { createRedisStateStore } from '../redis/client.ts';
+import { tryRedis } from '../redis/first-contact.ts';
+import type { StateStore } from '../redis/port.ts';
 
 /** Redis, or the embedded state store. Says which. */
 export async function openStateStore(deps: AssembleDeps): Promise<StateStore> {

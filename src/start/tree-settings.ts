@@ -1,5 +1,5 @@
-import type { TreeSettings } from '../supervisors/settings.ts';
-import type { Config } from './config/schema.ts';
+import type { TreeSettings } from '../../supervisors/settings.ts';
+import type { Config } from '../config/schema.ts';
 import { topicsOf } from './topics.ts';
 
 /** The numbers of the tree, from the settings in force. What has no setting stands here with its reason. */

@@ -1,5 +1,5 @@
-import type { Clock } from './runtime/clock.ts';
-import { diagnose, type Diagnosis, type Remedy } from './contact-diagnosis.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { diagnose, type Diagnosis, type Remedy } from './diagnosis.ts';
 import { listenerSpeaks, type Address } from './listener-probe.ts';
 
 /** An outside system, as the settings tell where and how to find it. */

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createInspectionSource, type InspectionParts } from '../../src/inspection-source.ts';
-import { state } from '../../src/observe/facts.ts';
-import { manualClock } from '../kit/clock.ts';
+import { createInspectionSource, type InspectionParts } from '../../../src/start/inspection-source.ts';
+import { state } from '../../../src/observe/facts.ts';
+import { manualClock } from '../../kit/clock.ts';
 
 const ends: (() => void)[] = [];
 afterEach(() => ends.splice(0).forEach((end) => end()));

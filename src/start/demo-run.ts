@@ -1,10 +1,10 @@
-import type { ClickHouse } from './clickhouse/port.ts';
-import { runDemo } from './demo/demo.ts';
-import { GEOIP_PLUGIN } from './demo/geoip-plugin.ts';
-import { observe } from './observe/facts.ts';
-import type { PostgresClient } from './postgres/client.ts';
-import { seedPlugin, seedTeam } from './postgres/seed.ts';
-import type { Clock } from './runtime/clock.ts';
+import type { ClickHouse } from '../clickhouse/port.ts';
+import { runDemo } from '../demo/demo.ts';
+import { GEOIP_PLUGIN } from '../demo/geoip-plugin.ts';
+import { observe } from '../observe/facts.ts';
+import type { PostgresClient } from '../postgres/client.ts';
+import { seedPlugin, seedTeam } from '../postgres/seed.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 /** The demo's own team. */
 export interface DemoTeam {
