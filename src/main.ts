@@ -115,7 +115,7 @@ async function start({ config, closers, quiet, prepare, lose }: StartOptions): P
   const ingestion =
     stores === undefined
       ? undefined
-      : await prepareIngestion({ config, clock, random, closers, accounts, log, stores, onFatal: lose, say: print });
+      : await prepareIngestion({ config, clock, random, closers, accounts, log, stores, onFatal: lose, version: version(), say: print });
   const metricsUrl = await openOperations({
     config,
     clock,

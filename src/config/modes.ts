@@ -45,20 +45,23 @@ export interface Capabilities {
   /** Whether capture is served when TROUPE_CAPTURE_ENABLED does not say. */
   readonly capture: boolean;
   readonly missing: readonly Missing[];
+  /** Whether PostHog's web is told, through Redis, that a plugin-server lives (C-8). */
+  readonly preflight: boolean;
 }
 
 const ASYNC: readonly Missing[] = ['plugin jobs', 'scheduled plugin tasks', 'onEvent and composeWebhook of plugins', 'webhooks of actions'];
 
-const only = (...missing: readonly Missing[]): Capabilities => ({ intakes: [], capture: false, missing });
-const reads = (...intakes: readonly IntakeName[]): Capabilities => ({ intakes, capture: false, missing: [] });
+const only = (...missing: readonly Missing[]): Capabilities => ({ intakes: [], capture: false, missing, preflight: false });
+const reads = (...intakes: readonly IntakeName[]): Capabilities => ({ intakes, capture: false, missing: [], preflight: false });
 
 const TABLE: Readonly<Record<Mode, Capabilities>> = {
   null: {
     intakes: ['main', 'overflow', 'historical', ...PIPELINES],
     capture: true,
     missing: [...ASYNC, 'session replay', 'hog functions'],
+    preflight: true,
   },
-  capture: { intakes: [], capture: true, missing: [] },
+  capture: { intakes: [], capture: true, missing: [], preflight: false },
   ingestion: reads('main'),
   'analytics-ingestion': reads('main'),
   'ingestion-overflow': reads('overflow'),
@@ -79,6 +82,7 @@ const TABLE: Readonly<Record<Mode, Capabilities>> = {
     intakes: ['main', 'historical', ...PIPELINES],
     capture: true,
     missing: [...ASYNC, 'session replay'],
+    preflight: true,
   },
 };
 

@@ -22,6 +22,7 @@ import { createTeamStore } from '../postgres/team-store.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { createSandbox } from '../sandbox/host.ts';
 import type { Accounts } from '../telemetry/account.ts';
+import { startPreflight } from './preflight.ts';
 import { intakeIdentity, topicsOf } from './topics.ts';
 import { treeSettings } from './tree-settings.ts';
 
@@ -35,6 +36,8 @@ export interface IngestionOptions {
   readonly stores: Stores;
   /** The tree cannot be held up: the process should end with a failure. */
   readonly onFatal: (error: Error) => void;
+  /** Of Troupe. */
+  readonly version: string;
   /** Told one line per part worth knowing of. */
   readonly say: (line: string) => void;
 }
@@ -81,7 +84,7 @@ export async function prepareIngestion(options: IngestionOptions): Promise<Inges
   });
   closers.push('the inspector', () => inspector.close(1_000));
 
-  const { intakes } = capabilitiesOf(config.server.mode, config.server.pipeline);
+  const { intakes, preflight } = capabilitiesOf(config.server.mode, config.server.pipeline);
   const deps: TroupeDeps = {
     clock,
     random,
@@ -127,6 +130,9 @@ export async function prepareIngestion(options: IngestionOptions): Promise<Inges
       closers.push('the actors', () => planted.stop());
       const lag = startLagWatch({ ledgers: () => planted.tree().intakes.ledgers(), admin: log.admin, clock });
       closers.push('the lag watch', () => lag.stop());
+      if (!preflight || config.redis.url === undefined) return; // without Redis nobody could read it
+      const told = startPreflight({ store: stores.stateStore, clock, version: options.version });
+      closers.push('the preflight', () => told.stop());
     },
   };
 }

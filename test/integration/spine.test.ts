@@ -3,6 +3,7 @@ import { PostHog } from 'posthog-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { personUuid } from '../../src/domain/uuid.ts';
 import { seedTeam } from '../../src/postgres/seed.ts';
+import { createRedisStateStore } from '../../src/redis/client.ts';
 import { eventRecord } from '../kit/records.ts';
 import { drained, requireSurroundings, startSurroundings, TOPIC, until, type Surroundings } from '../services/surroundings.ts';
 import { startTroupe, type TroupeProcess } from '../services/troupe.ts';
@@ -125,6 +126,18 @@ describe.skipIf(!surroundingsHere.available)('the spine: events in, one row each
       { team },
     );
     expect(JSON.parse(group?.properties ?? '')).toEqual({ seats: 5 });
+  });
+
+  test("C-8: PostHog's web finds a living plugin-server in Redis", async () => {
+    const redis = createRedisStateStore({ url: surroundings.redis.url, timeoutMs: 1_000 });
+    try {
+      await until(async () => (await redis.get('@posthog-plugin-server/ping')) !== undefined, 'the ping is there', LIMIT_MS);
+      const ping = (await redis.get('@posthog-plugin-server/ping')) ?? '';
+      expect(Date.now() - Date.parse(ping)).toBeLessThan(60_000);
+      expect(await redis.get('@posthog-plugin-server/version')).toMatch(/^\d+\.\d+\.\d+/);
+    } finally {
+      await redis.close();
+    }
   });
 
   test('warnings have their rows: a merge on an illegal id, and one that the client raised', async () => {

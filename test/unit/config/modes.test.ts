@@ -37,6 +37,10 @@ describe('9.1: capabilities of a mode', () => {
     expect(new Set(capabilitiesOf('async').missing)).toEqual(new Set(parts));
   });
 
+  it("C-8: modes null and functional-tests answer PostHog's preflight", () => {
+    expect(MODES.filter((mode) => capabilitiesOf(mode).preflight)).toEqual(['null', 'functional-tests']);
+  });
+
   it('a mode that runs nothing says what is missing', () => {
     const idle = MODES.filter((mode) => runsNothing(capabilitiesOf(mode)));
     expect(idle).toHaveLength(10);
