@@ -1,45 +1,19 @@
 import { createTeamCache } from '../actors/router/index.ts';
-import type { LedgerSnapshot } from '../src/kafka/ledger.ts';
-import type { AnyRef } from '../src/runtime/ref.ts';
-import type { ActorSystem } from '../src/runtime/system.ts';
-import type { TroupeDeps } from './root.ts';
-import { createIntake, type Below } from './routers.ts';
-import type { Writers } from './writers.ts';
+import type { IntakeParts, Intaking } from './intake.ts';
+import { createIntake } from './routers.ts';
 
 /**
  * All intakes of a tree, as one: each input topic has a consumer group of its own (docs/adr/0014), so that a rebalance, a backlog or a
  * pause of one topic holds up no other; what they have in common is the team cache, the tree they feed, and its fall.
  */
-export interface Intakes {
-  /** @throws what the first consumer throws that cannot subscribe. The others are ended by `abandon`. */
-  start(): Promise<void>;
-  /** Each: stops fetching, lets in-flight events settle for at most `limitMs`, commits, leaves its group. @throws when one could not. */
-  stop(limitMs: number): Promise<void>;
-  /** As a crash: nothing is drained or committed; the consumers leave so that the records come again. Never rejects. */
-  abandon(): Promise<void>;
-  /** As kill -9: not even the groups are left. */
-  kill(): void;
-  /** False when this process may have lost the partition without knowing it yet. */
-  owns(topic: string, partition: number, generation: number): boolean;
-  ledgers(): readonly (LedgerSnapshot & { readonly highWatermark: number | undefined })[];
-  /** All are joined, taken over and consuming. */
-  ready(): boolean;
+export interface Intakes extends Intaking {
   /** One by one, by PostHog's id of the service (HT-1). */
   services(): readonly { readonly name: string; readonly ready: boolean; readonly healthy: boolean }[];
-  inFlightCount(): number;
   /** F-1: PostgreSQL has it that these teams have had an event. */
   noteIngested(teamIds: readonly number[]): void;
 }
 
-export interface IntakesParts {
-  readonly system: ActorSystem;
-  readonly deps: TroupeDeps;
-  readonly below: Below;
-  readonly writers: () => Writers;
-  readonly onEscalate: (ref: AnyRef, error: unknown) => void;
-}
-
-export function createIntakes(parts: IntakesParts): Intakes {
+export function createIntakes(parts: Omit<IntakeParts, 'parent' | 'spec' | 'teamCache'>): Intakes {
   const { system, deps } = parts;
   const parent = system.parent('routers');
   const teamCache = createTeamCache(deps.teams, deps.clock, deps.settings.teamCache);
