@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TraceContext } from '../domain/event.ts';
 import { newSpanId, parseTraceparent } from '../domain/trace.ts';
 import { uuidV7 } from '../domain/uuid.ts';
-import type { RecordProducer } from '../kafka/port.ts';
 import { state } from '../observe/facts.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import * as answers from './answers.ts';
@@ -15,16 +14,17 @@ import { recordsOf, type RecordsByTopic } from './records.ts';
 import { routeOf, type Route } from './routes.ts';
 import { sdkAnswer, tokenAsked } from './sdk.ts';
 import { parseRequest } from './shapes.ts';
+import type { EventSink } from './sink.ts';
 import { tokenOf } from './token.ts';
 
 /**
- * Role: PostHog's capture endpoints in front of a Kafka producer.
+ * Role: PostHog's capture endpoints in front of a sink, which is Kafka.
  *
  *     serving ──beginDrain──▶ draining (requests are still served, and their connections closed; readiness says 503)
  *
- * I1 200 is said only after the producer acknowledged every record of the request. There is no queue of our own.
+ * I1 200 is said only after the sink acknowledged every record of the request. There is no queue of our own.
  * I2 A request that is refused for what it holds produced nothing: all its records are built before the first is sent.
- * I3 Records of one request go to the producer in the order of its events, in one call per topic, so a key keeps its order.
+ * I3 Records of one request go to the sink in the order of its events, in one call, so a key keeps its order.
  * I4 Memory is bounded: bodies of all requests by `inFlightBytes`, one body by `wireBytes` and, inflated, `decodedBytes`.
  * I5 Overload and outages are a 503 with Retry-After, never a 4xx: SDKs throw away what a 4xx answered.
  *
@@ -53,7 +53,7 @@ export interface CaptureLimits {
   readonly bodyIdleMs: number;
   /** How long the rest of a refused upload is read. @defaultValue 5,000 */
   readonly drainMs: number;
-  /** How long the producer may take; posthog-node waits 10 s for the answer. @defaultValue 5,000 */
+  /** How long the sink may take; posthog-node waits 10 s for the answer. @defaultValue 5,000 */
   readonly produceMs: number;
   /** Bodies inflated at a time, each up to `decodedBytes`. @defaultValue 4 */
   readonly inflateCount: number;
@@ -71,7 +71,7 @@ export const DEFAULT_LIMITS: CaptureLimits = {
 };
 
 export interface CaptureOptions {
-  readonly producer: RecordProducer;
+  readonly sink: EventSink;
   readonly topics: CaptureTopics;
   readonly clock: Clock;
   readonly random: Random;
@@ -90,7 +90,7 @@ interface Account {
 const NO_PARENT = '0000000000000000';
 
 export function createCapture(options: CaptureOptions): Capture {
-  const { producer, topics, clock, random, sampleRatio } = options;
+  const { sink, topics, clock, random, sampleRatio } = options;
   const limits: CaptureLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const budget = createBudget(limits.inFlightBytes);
   const inflate = createInflate(limits.inflateCount);
@@ -121,20 +121,15 @@ export function createCapture(options: CaptureOptions): Capture {
 
   /** I1. Resolves to undefined when everything is acknowledged. */
   async function produce(records: RecordsByTopic): Promise<Answer | undefined> {
-    const sends = Promise.allSettled([...records].map(([topic, ofTopic]) => producer.send(topic, ofTopic)));
-    const results = await withinMs(limits.produceMs, sends);
-    if (results === 'late') return answers.TRY_AGAIN;
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed === undefined) return undefined;
-    const { code, message } = failed.reason as { code?: unknown; message?: string };
-    return code === 'too-large' ? answers.oversize(message ?? '') : answers.TRY_AGAIN;
-  }
-
-  function withinMs<T>(limitMs: number, work: Promise<T>): Promise<T | 'late'> {
-    return new Promise((resolve, reject) => {
-      const limit = clock.after(limitMs, () => resolve('late'));
-      work.then(resolve, reject).finally(() => limit.cancel());
-    });
+    const result = await sink.send(records, limits.produceMs);
+    switch (result.type) {
+      case 'acknowledged':
+        return undefined;
+      case 'too-large':
+        return answers.oversize(result.detail);
+      case 'unavailable':
+        return answers.TRY_AGAIN;
+    }
   }
 
   async function takeEvents(

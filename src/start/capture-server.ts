@@ -1,3 +1,4 @@
+import { createKafkaSink } from '../capture/kafka-sink.ts';
 import { createCapture } from '../capture/service.ts';
 import type { Closers } from './closers.ts';
 import type { Config } from '../config/schema.ts';
@@ -18,7 +19,7 @@ export interface CaptureParts {
 export async function openCapture({ config, clock, random, closers, producer }: CaptureParts): Promise<string> {
   const topics = topicsOf(config);
   const capture = createCapture({
-    producer,
+    sink: createKafkaSink({ producer, clock }),
     topics: {
       main: topics.main,
       historical: topics.historical,

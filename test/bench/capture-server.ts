@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { createKafkaSink } from '../../src/capture/kafka-sink.ts';
 import { createCapture } from '../../src/capture/service.ts';
 import { createKafkaProducer } from '../../src/kafka/producer.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
@@ -38,7 +39,7 @@ function troupe(): RequestListener {
   const producer = createKafkaProducer({ connection, clock: systemClock, lingerMs, maxQueuedBytes: 64 << 20 });
   const other = `${TOPIC}-other`;
   return createCapture({
-    producer,
+    sink: createKafkaSink({ producer, clock: systemClock }),
     topics: { main: TOPIC, historical: other, clientWarnings: other, heatmaps: other, exceptions: other },
     clock: systemClock,
     random: systemRandom,

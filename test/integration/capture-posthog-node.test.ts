@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PostHog } from 'posthog-node';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createKafkaSink } from '../../src/capture/kafka-sink.ts';
 import { createCapture } from '../../src/capture/service.ts';
 import { parseEnvelope } from '../../src/domain/envelope.ts';
 import { parseEvent } from '../../src/domain/parse-event.ts';
@@ -26,7 +27,13 @@ beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'troupe-capture-'));
   log = await openEmbeddedLog({ dir, clock: systemClock });
   await log.admin().ensureTopics([{ topic: 'events', partitions: PARTITIONS }]);
-  const capture = createCapture({ producer: log.producer(), topics: TOPICS, clock: systemClock, random: systemRandom, sampleRatio: 0 });
+  const capture = createCapture({
+    sink: createKafkaSink({ producer: log.producer(), clock: systemClock }),
+    topics: TOPICS,
+    clock: systemClock,
+    random: systemRandom,
+    sampleRatio: 0,
+  });
   server = createServer(capture.handle);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   host = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

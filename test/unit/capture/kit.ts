@@ -1,5 +1,6 @@
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createKafkaSink } from '../../../src/capture/kafka-sink.ts';
 import { createCapture, type Capture, type CaptureLimits } from '../../../src/capture/service.ts';
 import type { OutgoingRecord, RecordProducer } from '../../../src/kafka/port.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
@@ -67,7 +68,8 @@ export async function serve(
   const { limits = {}, sampleRatio = 0 } = options;
   let seed = 1;
   const random = { next: () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647 };
-  const capture = createCapture({ producer, topics: TOPICS, clock: systemClock, random, limits, sampleRatio });
+  const sink = createKafkaSink({ producer, clock: systemClock });
+  const capture = createCapture({ sink, topics: TOPICS, clock: systemClock, random, limits, sampleRatio });
   const server = createServer(capture.handle);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

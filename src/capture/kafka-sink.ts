@@ -1,0 +1,53 @@
+import type { OutgoingRecord, RecordProducer } from '../kafka/port.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { RecordsByTopic } from './records.ts';
+import type { EventSink, SinkResult } from './sink.ts';
+
+/**
+ * The sink that is Kafka: `acknowledged` when all in-sync replicas have every record. One call of the producer per topic,
+ * all of them at once; records of a topic keep their order, and so does a key.
+ */
+export function createKafkaSink({ producer, clock }: { readonly producer: RecordProducer; readonly clock: Clock }): EventSink {
+  return {
+    async send(records, limitMs) {
+      if (records.size === 0) return { type: 'acknowledged' };
+      const failed = new Map<string, Error>();
+      const open = new Set(records.keys());
+      const sends = [...records].map(([topic, ofTopic]) =>
+        producer.send(topic, ofTopic).then(
+          () => void open.delete(topic),
+          (error: unknown) => void failed.set(topic, error instanceof Error ? error : new Error(String(error))),
+        ),
+      );
+      await withinMs(clock, limitMs, Promise.all(sends));
+      return resultOf(records, { open, failed, limitMs });
+    },
+  };
+}
+
+interface Ended {
+  /** Topics without an acknowledgement. */
+  readonly open: ReadonlySet<string>;
+  /** Those of them that the producer refused; the others are late. */
+  readonly failed: ReadonlyMap<string, Error>;
+  readonly limitMs: number;
+}
+
+function resultOf(records: RecordsByTopic, { open, failed, limitMs }: Ended): SinkResult {
+  if (open.size === 0) return { type: 'acknowledged' };
+  for (const error of failed.values()) if (isTooLarge(error)) return { type: 'too-large', detail: error.message };
+  const missing = new Map<string, readonly OutgoingRecord[]>();
+  for (const [topic, ofTopic] of records) if (open.has(topic)) missing.set(topic, ofTopic);
+  const [error = new Error(`no acknowledgement within ${limitMs} ms`)] = failed.values();
+  return { type: 'unavailable', missing, error };
+}
+
+const isTooLarge = (error: Error): boolean => (error as { readonly code?: unknown }).code === 'too-large';
+
+/** Resolves when the work is done or the time is up, whichever is first. */
+function withinMs(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const limit = clock.after(limitMs, resolve);
+    work.then(() => resolve(), reject).finally(() => limit.cancel());
+  });
+}
