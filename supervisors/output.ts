@@ -57,21 +57,16 @@ export interface RowWriterParts {
 
 export function startRowWriter(output: Output, parts: RowWriterParts): ActorRef<RowWriterMessage> {
   const { system, parent, clock, settings, deadLetter, warn, mayWrite, onEscalate } = parts;
-  const shared = { clock, deadLetter, strategy: WRITER_STRATEGY };
+  const shared = { clock, deadLetter, warn, mayWrite, strategy: WRITER_STRATEGY };
   const mailboxCapacityCount = settings.writerMailboxCount;
   if (output.type === 'clickhouse') {
     const options = { ...settings.clickhouseWriter, mailboxCapacityCount };
-    const spec = createClickHouseWriter({ ...shared, clickhouse: output.clickhouse, warn, mayInsert: mayWrite, options });
+    const spec = createClickHouseWriter({ ...shared, clickhouse: output.clickhouse, options });
     return system.spawn(spec, 'clickhouse-writer', parent, onEscalate);
   }
   const { producer, topics } = output;
   const options = { ...settings.kafkaWriter, mailboxCapacityCount };
-  return system.spawn(
-    createKafkaWriter({ ...shared, producer, topics, warn, maySend: mayWrite, options }),
-    'kafka-writer',
-    parent,
-    onEscalate,
-  );
+  return system.spawn(createKafkaWriter({ ...shared, producer, topics, options }), 'kafka-writer', parent, onEscalate);
 }
 
 /**

@@ -1,8 +1,9 @@
 /** What is stored together, and the order in which: side rows first, then the event rows (W2). */
-import { isObserved, state as stateFact } from '../../src/observe/facts.ts';
+import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ClickHouse, SideBlocks } from '../../src/clickhouse/port.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import type { RowlessEvent } from '../row-writer/messages.ts';
+import { settleRowless, tellStage } from '../row-writer/settling.ts';
 import { clearBlock, openBlock, type OpenBlock } from './state.ts';
 import { storageOf, storeEvents, type Storage, type StoreDeps } from './store-block.ts';
 import { storeSideRows, type SideStorage } from './store-side-rows.ts';
@@ -23,9 +24,6 @@ export interface Flight extends Load {
   readonly startedWallMs: number;
   hasLanded: boolean;
 }
-
-/** Links of one span; more would say no more. */
-const MAX_LINKS = 32;
 
 export function newLoad(clickhouse: ClickHouse): Load {
   return { block: openBlock(clickhouse.eventBlock()), side: clickhouse.sideBlocks(), rowless: [] };
@@ -61,7 +59,7 @@ export function takeOff(load: Load, clock: Clock): Flight {
 export async function fly(flight: Flight, deps: StoreDeps & { readonly clock: Clock }): Promise<void> {
   if (flight.hasLanded) return;
   await storeSideRows(flight.sideStorage, deps.clickhouse, deps.clock, deps.nextNonce);
-  for (const { settlement, offset, outcome } of flight.rowless.splice(0)) if (settlement.active) settlement.settle(offset, outcome); // W10
+  settleRowless(flight.rowless); // W10
   await storeEvents(flight.storage, deps);
   flight.hasLanded = true;
   report(flight, deps.clock);
@@ -71,14 +69,5 @@ function report({ block, startedMs, startedWallMs }: Flight, clock: Clock): void
   if (block.rows.length === 0) return;
   const { table, rowCount: rows, byteCount: bytes } = block.builder;
   stateFact('clickhouse-block-stored', { table, rows, bytes, durationMs: clock.monotonic() - startedMs });
-  const [trace, ...others] = block.traces;
-  if (trace === undefined || !isObserved('stage-ended')) return;
-  stateFact('stage-ended', {
-    name: 'clickhouse insert',
-    trace,
-    startMs: startedWallMs,
-    endMs: clock.now(),
-    attributes: { rows, bytes },
-    links: others.slice(0, MAX_LINKS),
-  });
+  tellStage('clickhouse insert', block.traces, { startMs: startedWallMs, endMs: clock.now(), rows, bytes });
 }

@@ -17,14 +17,16 @@
 import { createHash } from 'node:crypto';
 import { insertId } from '../../src/domain/insert-id.ts';
 import type { TopicPartition } from '../../src/domain/ids.ts';
-import { dropped, STORED, type Settlement } from '../../src/domain/outcome.ts';
+import { dropped, type Settlement } from '../../src/domain/outcome.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import { ClickHouseError, type ClickHouse } from '../../src/clickhouse/port.ts';
+import { GivenUpError, NotFreshError } from '../row-writer/carrier.ts';
+import type { RowWriterDeps } from '../row-writer/options.ts';
+import { areFresh, settle, settleStored, sourcesOf } from '../row-writer/settling.ts';
 import type { HeldRow, OpenBlock } from './state.ts';
 
-export interface StoreDeps {
+export interface StoreDeps extends Pick<RowWriterDeps, 'mayWrite'> {
   readonly clickhouse: ClickHouse;
-  readonly mayInsert: (topic: string, partition: number, generation: number) => boolean;
   /** Told of a row that ClickHouse refuses alone. */
   readonly refused: (row: HeldRow, detail: string) => void;
   /** A name for one insert that no other insert ever had. */
@@ -53,11 +55,6 @@ export interface Storage {
   /** What is left to do, in order. */
   readonly pieces: Piece[];
 }
-
-/** The last heartbeat is too old: whether the partition is still ours will be known soon. */
-export class NotFreshError extends Error {}
-/** The writer has stopped; what is left comes again from Kafka. */
-export class GivenUpError extends Error {}
 
 /** After so many clean inserts a missing row is one that the engine merged into an equal one. */
 const VAIN_INSERTS_COUNT = 2;
@@ -89,9 +86,9 @@ export async function storeEvents(storage: Storage, deps: StoreDeps): Promise<vo
 
 async function insert(storage: Storage, piece: Piece, deps: StoreDeps): Promise<void> {
   const { block } = storage;
-  const sources = sourcesOf(storage, piece.indexes);
+  const sources = sourcesOf(piece.indexes.map((index) => rowAt(storage, index).pending.settlement));
   if (deps.givenUp()) throw new GivenUpError();
-  if (!sources.every(({ topic, partition, generation }) => deps.mayInsert(topic, partition, generation))) throw new NotFreshError(); // W9
+  if (!areFresh(sources, deps.mayWrite)) throw new NotFreshError(); // W9
   const nonce = deps.nextNonce();
   piece.insertName = insertId(sources, nonce);
   try {
@@ -112,7 +109,7 @@ async function insert(storage: Storage, piece: Piece, deps: StoreDeps): Promise<
     piece.doubt = 'over';
     piece.vainCount++;
   } else {
-    settleStored(storage, piece.indexes); // W5
+    settleStored(rowsAt(storage, piece.indexes)); // W5
     piece.indexes = [];
   }
 }
@@ -149,7 +146,7 @@ async function ask(storage: Storage, piece: Piece, doubt: 'maybe-running' | 'ove
     return storedOf.get(`${settlement.topic}:${settlement.partition}`)?.has(offset) ?? false;
   };
   const askedCount = piece.indexes.length;
-  settleStored(storage, piece.indexes.filter(isStored)); // W5
+  settleStored(rowsAt(storage, piece.indexes.filter(isStored))); // W5
   piece.indexes = piece.indexes.filter((index) => !isStored(index));
   piece.doubt = undefined;
   stateFact('clickhouse-gap-filled', { asked: askedCount, missing: piece.indexes.length });
@@ -162,7 +159,7 @@ function conclude(storage: Storage, piece: Piece, deps: StoreDeps): void {
   if (refusal !== undefined) {
     // W8
     storage.pieces.shift();
-    if (indexes.length === 1) for (const index of indexes) deps.refused(rowAt(storage, index), refusal);
+    if (indexes.length === 1) for (const row of rowsAt(storage, indexes)) deps.refused(row, refusal);
     else {
       const middle = indexes.length >> 1;
       storage.pieces.unshift(newPiece(indexes.slice(0, middle)), newPiece(indexes.slice(middle)));
@@ -170,39 +167,17 @@ function conclude(storage: Storage, piece: Piece, deps: StoreDeps): void {
   } else if (piece.vainCount >= VAIN_INSERTS_COUNT) {
     const fields = { rows: indexes.length };
     stateFact('log-written', { level: 'warn', message: 'Rows were merged into rows with an equal key before they were seen.', fields });
-    for (const index of indexes) settle(rowAt(storage, index), dropped('duplicate'));
+    for (const { pending } of rowsAt(storage, indexes)) settle(pending, dropped('duplicate'));
     piece.indexes = [];
   }
 }
 
-function settleStored(storage: Storage, indexes: readonly number[]): void {
-  for (const index of indexes) settle(rowAt(storage, index), STORED);
-}
-
-function settle({ pending }: HeldRow, outcome: typeof STORED): void {
-  if (pending.settlement.active) pending.settlement.settle(pending.offset, outcome);
-}
+const rowsAt = (storage: Storage, indexes: readonly number[]): readonly HeldRow[] => indexes.map((index) => rowAt(storage, index));
 
 function rowAt(storage: Storage, index: number): HeldRow {
   const row = storage.block.rows[index];
   if (row === undefined) throw new RangeError(`no row ${index} in a block of ${storage.block.rows.length}`);
   return row;
-}
-
-/** One per partition and generation, of which a block has a handful; each distinct_id has a settlement of its own. */
-function sourcesOf(storage: Storage, indexes: readonly number[]): readonly Settlement[] {
-  const sources: Settlement[] = [];
-  for (const index of indexes) {
-    const { settlement } = rowAt(storage, index).pending;
-    let isKnown = false;
-    for (let at = 0; at < sources.length && !isKnown; at++) isKnown = isSameSource(sources[at] ?? settlement, settlement);
-    if (!isKnown) sources.push(settlement);
-  }
-  return sources;
-}
-
-function isSameSource(a: Settlement, b: Settlement): boolean {
-  return a.partition === b.partition && a.generation === b.generation && a.topic === b.topic;
 }
 
 /** W7: a hash of the offsets, and of the one insert that carries them. */

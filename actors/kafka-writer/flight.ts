@@ -1,11 +1,13 @@
 /** What is sent together, and the order in which: side rows first, then the event rows (V2). */
 import { createEqualRows, type KeyedRow } from '../../src/domain/equal-rows.ts';
 import type { TraceContext } from '../../src/domain/event.ts';
-import { dropped, STORED, type Settlement } from '../../src/domain/outcome.ts';
+import { dropped } from '../../src/domain/outcome.ts';
 import type { OutgoingRecord } from '../../src/kafka/port.ts';
-import { isObserved, state as stateFact } from '../../src/observe/facts.ts';
+import { state as stateFact } from '../../src/observe/facts.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
+import { GivenUpError, NotFreshError } from '../row-writer/carrier.ts';
 import type { RowlessEvent } from '../row-writer/messages.ts';
+import { areFresh, settleRowless, settleStored, sourcesOf, tellStage } from '../row-writer/settling.ts';
 import { deliver, type Cargo } from './cargo.ts';
 import type { KafkaWriterDeps } from './options.ts';
 
@@ -37,20 +39,12 @@ export interface Flight {
   hasLanded: boolean;
 }
 
-export interface FlightDeps extends Pick<KafkaWriterDeps, 'producer' | 'maySend' | 'clock'> {
+export interface FlightDeps extends Pick<KafkaWriterDeps, 'producer' | 'mayWrite' | 'clock'> {
   readonly tooLarge: (event: HeldEvent) => void;
   readonly tooLargeSide: (side: HeldSide) => void;
   /** True once nobody waits any more: nothing further is begun. */
   readonly givenUp: () => boolean;
 }
-
-/** The last heartbeat is too old: whether the partition is still ours will be known soon. */
-export class NotFreshError extends Error {}
-/** The writer has stopped; what is left comes again from Kafka. */
-export class GivenUpError extends Error {}
-
-/** Links of one span; more would say no more. */
-const MAX_LINKS = 32;
 
 /** Rows that leave together. */
 export interface Load {
@@ -114,13 +108,13 @@ function cut(topic: string, items: readonly HeldSide[], maxBytes: number): Cargo
 export async function fly(flight: Flight, deps: FlightDeps): Promise<void> {
   if (flight.hasLanded) return;
   await deliverSides(flight, deps);
-  for (const { settlement, offset, outcome } of flight.rowless.splice(0)) if (settlement.active) settlement.settle(offset, outcome); // V9
+  settleRowless(flight.rowless); // V9
   const { events } = flight;
   events.left = events.left.filter(({ pending }) => pending.settlement.active); // V5
   if (events.left.length > 0) {
     if (deps.givenUp()) throw new GivenUpError();
-    if (!isFresh(events.left, deps.maySend)) throw new NotFreshError(); // V6
-    await deliver(events, deps.producer, { acknowledged: settle, refused: deps.tooLarge });
+    if (!areFresh(sourcesOf(events.left.map(({ pending }) => pending.settlement)), deps.mayWrite)) throw new NotFreshError(); // V6
+    await deliver(events, deps.producer, { acknowledged: settleStored, refused: deps.tooLarge }); // V3
   }
   flight.hasLanded = true;
   report(flight, deps.clock);
@@ -136,33 +130,7 @@ async function deliverSides({ sides }: Flight, { producer, givenUp, tooLargeSide
   if (failure !== undefined) throw failure.reason;
 }
 
-/** V3 */
-function settle(events: readonly HeldEvent[]): void {
-  for (const { pending } of events) if (pending.settlement.active) pending.settlement.settle(pending.offset, STORED);
-}
-
-/** Each distinct_id has a settlement of its own; of partitions there is a handful. */
-function isFresh(events: readonly HeldEvent[], maySend: KafkaWriterDeps['maySend']): boolean {
-  const asked: Settlement[] = [];
-  for (const { settlement } of events.map(({ pending }) => pending)) {
-    const { topic, partition, generation } = settlement;
-    if (asked.some((known) => known.partition === partition && known.generation === generation && known.topic === topic)) continue;
-    if (!maySend(topic, partition, generation)) return false;
-    asked.push(settlement);
-  }
-  return true;
-}
-
 function report({ rowCount: rows, sideCount: sideRows, bytes, traces, startedMs, startedWallMs }: Flight, clock: Clock): void {
   stateFact('output-flight-landed', { rows, sideRows, bytes, durationMs: clock.monotonic() - startedMs });
-  const [trace, ...others] = traces;
-  if (trace === undefined || !isObserved('stage-ended')) return;
-  stateFact('stage-ended', {
-    name: 'kafka output',
-    trace,
-    startMs: startedWallMs,
-    endMs: clock.now(),
-    attributes: { rows, bytes },
-    links: others.slice(0, MAX_LINKS),
-  });
+  tellStage('kafka output', traces, { startMs: startedWallMs, endMs: clock.now(), rows, bytes });
 }

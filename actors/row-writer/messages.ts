@@ -26,3 +26,7 @@ export type RowWriterMessage =
   | { readonly type: 'settle-after-side-rows'; readonly events: readonly RowlessEvent[] }
   /** Write out what is pending without waiting for size or age; `replyTo` is told when nothing is pending any more. */
   | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> };
+
+/** Private: timers and answers of a row writer's own sends. */
+export type RowWriterSelf =
+  { readonly type: 'self:age-reached' } | { readonly type: 'self:flight-ended'; readonly error: unknown } | { readonly type: 'self:retry' };

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createClickHouseWriter } from '../../actors/clickhouse-writer/index.ts';
-import type { ClickHouseWriterMessage } from '../../actors/clickhouse-writer/messages.ts';
+import type { RowWriterMessage } from '../../actors/row-writer/messages.ts';
 import type { DeadLetterMessage } from '../../actors/dead-letter/messages.ts';
 import { observe } from '../../src/observe/facts.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
@@ -43,7 +43,7 @@ describe.skipIf(!engine.available)('the writer on the real engine', () => {
         },
         clock: systemClock,
         deadLetter: deadLetters,
-        mayInsert: () => true,
+        mayWrite: () => true,
         options: { maxRowsCount: 2_000, maxBytes: 10_000_000, maxAgeMs: 50, mailboxCapacityCount: 10_000 },
         strategy: { directive: 'escalate' },
       }),
@@ -74,7 +74,7 @@ describe.skipIf(!engine.available)('the writer on the real engine', () => {
       await server.kill();
       await server.restart();
     }
-    await system.ask<ClickHouseWriterMessage, { readonly type: 'drained' }>(writer, (replyTo) => ({ type: 'drain', replyTo }), 60_000);
+    await system.ask<RowWriterMessage, { readonly type: 'drained' }>(writer, (replyTo) => ({ type: 'drain', replyTo }), 60_000);
     stopListening();
 
     for (const settlement of settlements) {

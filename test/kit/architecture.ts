@@ -36,6 +36,9 @@ const EDGE =
   /^(src\/(main|cli)\.ts|src\/runtime\/clock\.ts|src\/config\/load\.ts|src\/(embedded|sandbox)\/(.*\/)?[\w-]*(child|-server)[\w-]*\.ts)$/;
 const FORBIDDEN_GLOBALS = ['Date.now', 'Math.random', 'process.env', 'setTimeout', 'setInterval', 'console'];
 
+/** Actors of one protocol have what they share beside it: a folder that is no actor, and that only these build on (rule 6). */
+const BUILT_ON: readonly (readonly [RegExp, string])[] = [[/^actors\/(clickhouse|kafka)-writer\//, 'actors/row-writer/']];
+
 const folderOf = (path: string): string => /^(actors\/[^/]+|src\/[^/]+|[^/]+)\//.exec(path)?.[0] ?? '';
 
 type Rule = (edge: Import & { readonly isPackage: boolean }) => boolean;
@@ -64,7 +67,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   '5 actors know ports; implementations arrive as arguments': ({ from, to }) =>
     from.startsWith('actors/') && SYSTEM.test(to) && !PORT.test(to),
   '6 an actor knows the messages of another, and nothing else of it': ({ from, to }) =>
-    from.startsWith('actors/') && to.startsWith('actors/') && folderOf(to) !== folderOf(from) && !to.endsWith('/messages.ts'),
+    from.startsWith('actors/') &&
+    to.startsWith('actors/') &&
+    folderOf(to) !== folderOf(from) &&
+    !to.endsWith('/messages.ts') &&
+    !BUILT_ON.some(([builder, base]) => builder.test(from) && folderOf(to) === base),
   '7 actors do not know supervisors; supervisors know what actors show': ({ from, to, isPackage }) =>
     (from.startsWith('actors/') && to.startsWith('supervisors/')) ||
     (from.startsWith('supervisors/') &&

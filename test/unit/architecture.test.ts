@@ -27,6 +27,8 @@ describe('who may import whom', () => {
     ['4c', 'src/kafka/port.ts', `import { readFileSync } from 'node:fs';`],
     ['5', 'actors/router/x.ts', `import type { Client } from '../../src/clickhouse/client.ts';`],
     ['6', 'actors/router/x.ts', `import { make } from '../team/behavior.ts';`],
+    ['6', 'actors/distinct-id/x.ts', `import { createRowWriter } from '../row-writer/behavior.ts';`],
+    ['6', 'actors/row-writer/x.ts', `import { fly } from '../kafka-writer/flight.ts';`],
     ['7', 'actors/router/x.ts', `export * from '../../supervisors/root.ts';`],
     ['7', 'supervisors/x.ts', `import { receive } from '../actors/router/behavior.ts';`],
     ['7', 'supervisors/x.ts', `import { createPool } from '../src/postgres/client.ts';`],
@@ -54,6 +56,7 @@ describe('who may import whom', () => {
     ],
     ['src/embedded/x.ts', `import { ProduceError } from '../kafka/port.ts'; import { readFileSync } from 'node:fs';`],
     ['actors/router/x.ts', `import { ProduceError } from '../../src/kafka/port.ts'; import { poison } from '../dead-letter/messages.ts';`],
+    ['actors/kafka-writer/x.ts', `import { createRowWriter } from '../row-writer/behavior.ts';`],
     [
       'supervisors/x.ts',
       `import { router } from '../actors/router/index.ts'; import type { ClickHouse } from '../src/clickhouse/port.ts';`,

@@ -1,5 +1,5 @@
 import { createClickHouseWriter, type ClickHouseWriterOptions } from '../../../actors/clickhouse-writer/index.ts';
-import type { ClickHouseWriterMessage } from '../../../actors/clickhouse-writer/messages.ts';
+import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
 import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts';
 import type { ClickHouse } from '../../../src/clickhouse/port.ts';
 import type { ActorRef } from '../../../src/runtime/ref.ts';
@@ -27,13 +27,13 @@ export interface WriterSetUp {
   readonly system: ActorSystem;
   readonly clock: ManualClock;
   readonly server: FakeClickHouseServer;
-  readonly writer: ActorRef<ClickHouseWriterMessage>;
+  readonly writer: ActorRef<RowWriterMessage>;
   readonly deadLetters: Probe<DeadLetterMessage>;
   readonly settlement: TestSettlement;
   readonly calls: Called[];
   readonly escalated: unknown[];
   readonly warnings: string[];
-  readonly control: { mayInsert: boolean };
+  readonly control: { mayWrite: boolean };
   settle(): Promise<void>;
   /** Lets what was told be handled, then moves the clock in steps of a second. */
   pass(ms: number): Promise<void>;
@@ -62,14 +62,14 @@ export function setUpWriter(fate: ClickHouseFate = {}, options: Partial<ClickHou
   const deadLetters = probe<DeadLetterMessage>('dead-letter');
   const settlement = testSettlement();
   const warnings: string[] = [];
-  const control = { mayInsert: true };
+  const control = { mayWrite: true };
   const escalated: unknown[] = [];
   const spec = createClickHouseWriter({
     clickhouse,
     clock,
     deadLetter: deadLetters,
     warn: (warning) => void warnings.push(warning.type),
-    mayInsert: () => control.mayInsert,
+    mayWrite: () => control.mayWrite,
     options: { maxRowsCount: 4, maxBytes: 1_000_000, maxAgeMs: 300, mailboxCapacityCount: 1_000, ...options },
     strategy: { directive: 'escalate' },
   });

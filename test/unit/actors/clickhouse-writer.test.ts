@@ -226,11 +226,11 @@ describe('clickhouse-writer: outages', () => {
 
   it('W9: begins no insert while the last heartbeat is too old, and goes on when it is fresh', async () => {
     const it = setUpWriter();
-    it.control.mayInsert = false;
+    it.control.mayWrite = false;
     it.writer.tell({ type: 'store-events', rows: range(0, 4).map((offset) => eventRow(it.settlement, offset)) });
     await it.pass(5_000);
     expect(it.calls).toEqual([]);
-    it.control.mayInsert = true;
+    it.control.mayWrite = true;
     await it.pass(1_000);
     expect(it.stored()).toEqual([0, 1, 2, 3]);
   });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts';
 import { createKafkaWriter, type KafkaWriterOptions } from '../../../actors/kafka-writer/index.ts';
-import type { KafkaWriterMessage } from '../../../actors/kafka-writer/messages.ts';
+import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
 import type { Warning } from '../../../actors/redis-buffer/messages.ts';
 import { dropped } from '../../../src/domain/outcome.ts';
 import { offset as toOffset } from '../../../src/domain/ids.ts';
@@ -42,7 +42,7 @@ function setUp(fate: Fate = () => undefined, options: Partial<KafkaWriterOptions
   const deadLetters = probe<DeadLetterMessage>('dead-letter');
   const warnings: Warning[] = [];
   const settlement = testSettlement();
-  const control = { maySend: true };
+  const control = { mayWrite: true };
   const escalated: unknown[] = [];
   const writer = system.spawn(
     createKafkaWriter({
@@ -51,7 +51,7 @@ function setUp(fate: Fate = () => undefined, options: Partial<KafkaWriterOptions
       clock,
       deadLetter: deadLetters,
       warn: (warning) => void warnings.push(warning),
-      maySend: () => control.maySend,
+      mayWrite: () => control.mayWrite,
       options: { maxRowsCount: 4, maxBytes: 100_000, maxAgeMs: 20, mailboxCapacityCount: 1_000, ...options },
       strategy: { directive: 'escalate' },
     }),
@@ -72,7 +72,7 @@ function setUp(fate: Fate = () => undefined, options: Partial<KafkaWriterOptions
     control,
     escalated,
     rows,
-    tell: (message: KafkaWriterMessage): void => {
+    tell: (message: RowWriterMessage): void => {
       expect(writer.tell(message)).toBe('accepted');
     },
     store: (...offsets: number[]): void => void writer.tell({ type: 'store-events', rows: rows(...offsets) }),
@@ -340,11 +340,11 @@ describe('V5: a partition that was lost', () => {
 describe('V6: membership', () => {
   it('no event row is sent while the heartbeat is too old; then they go', async () => {
     const { store, pass, control, sent } = setUp();
-    control.maySend = false;
+    control.mayWrite = false;
     store(1);
     await pass(1_000, 50);
     expect(sent()).toEqual([]);
-    control.maySend = true;
+    control.mayWrite = true;
     await pass(100, 50);
     expect(sent()).toEqual([1]);
   });
