@@ -12,13 +12,13 @@
  *
  * Invariants
  * G1 every invocation is answered exactly once: also after deadlines, deaths of the sandbox, a crash of this actor, its stop.
- * G2 answers come in the order of the tells.
+ * G2 answers come in the order of the tells (outbox.ts).
  * G3 at most one batch is in flight; a batch holds at most `batchCount` events.
  * G4 a batch that was stopped by force is run again event by event, ONCE each; an event that is stopped alone is `failed`.
  * G5 an end that is known to be another plugin's doing costs no event its result and this plugin no offence.
  * G6 offences are counted in a window; one more than the budget quarantines the plugin until a stated time, and from then on
  *    whatever waits and whatever comes is answered `quarantined` at once.
- * G7 a plugin cannot change team_id (PE-2); a throw keeps the mutations made before it (PE-3); a falsy result drops (L-5).
+ * G7 a plugin cannot change team_id (PE-2); a throw keeps the mutations made before it (PE-3); a falsy result drops (L-5; runs.ts).
  * G8 every run is told to the journal once, as success or failure (PE-7), unless it is answered by a crash or a quarantine.
  *
  * `receive` is synchronous and does not throw: what the sandbox does arrives as a message. What waits here is bounded by the
@@ -26,39 +26,15 @@
  */
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/actor.ts';
-import type { Clock } from '../../src/runtime/clock.ts';
-import type { Budget, Strategy } from '../../src/runtime/strategy.ts';
-import type { ActorRef } from '../../src/runtime/ref.ts';
-import type { InvocationResult, PluginFault, Sandbox } from '../../src/sandbox/port.ts';
-import type { FailedRun, PluginJournalMessage } from '../plugin-journal/messages.ts';
-import type { PluginAnswer, PluginMessage } from './messages.ts';
-import { createReports, type RunnablePlugin } from './reports.ts';
+import { sleep } from '../../src/runtime/patience.ts';
+import type { FailedRun } from '../plugin-journal/messages.ts';
+import type { PluginMessage } from './messages.ts';
+import type { PluginDeps } from './options.ts';
+import { answer, tellOutbox } from './outbox.ts';
+import { createReports } from './reports.ts';
+import { failedRun, faultOf, guarded, messageOf } from './runs.ts';
 import { freshState, type BatchEnd, type Flight, type Invocation, type PluginState } from './state.ts';
 import { createTrial, judge, RefusedError } from './trial.ts';
-
-export interface PluginDeps {
-  readonly sandbox: Sandbox;
-  readonly clock: Clock;
-  readonly plugin: RunnablePlugin;
-  readonly journal: ActorRef<PluginJournalMessage>;
-  /** Names this life of the process in what authors read (V-22). */
-  readonly instanceId: string;
-  readonly options: {
-    /** Time one batch has in the isolate, and an event run alone. */
-    readonly deadlineMs: number;
-    /** Events a batch may hold: more cost less each and wait longer for the slowest. */
-    readonly batchCount: number;
-    /** How long a first event waits for company. */
-    readonly lingerMs: number;
-    /** Stops by force that are forgiven within the period. @defaultValue 3 in 60,000 ms */
-    readonly offences?: Budget;
-    /** @defaultValue 60,000 */
-    readonly quarantineMs?: number;
-    /** @defaultValue 100,000: above the credit of the routers, so that it fills only when they are many */
-    readonly mailboxCapacityCount?: number;
-  };
-  readonly strategy: Strategy;
-}
 
 type Ctx = ActorContext<PluginMessage>;
 
@@ -230,15 +206,6 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     return false;
   }
 
-  /** G7 */
-  function guarded({ event }: Invocation, result: InvocationResult | undefined): InvocationResult {
-    if (result === undefined) return { type: 'failed', message: 'the sandbox gave no result', event: undefined };
-    if (result.type === 'dropped' || result.event === undefined || result.event.team_id === event.team_id) return result;
-    result.event.team_id = event.team_id;
-    const message = 'Plugin tried to change event.team_id';
-    return { type: 'failed', message, event: result.event, fault: { name: 'IllegalOperationError', message } };
-  }
-
   /** G8 */
   function count(state: PluginState, flight: Flight, failures: readonly FailedRun[], callsMs?: BatchEnd['callsMs']): void {
     const events = flight.invocations.length;
@@ -252,20 +219,8 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     reports.runsEnded(events - failed, failures);
   }
 
-  function answer(state: PluginState, { ticket, replyTo }: Invocation, result: PluginAnswer['result']): void {
-    state.outbox.push({ replyTo, answer: { type: 'plugin-answered', ticket, result } });
-  }
-
-  /** G1, G2: a refusing mailbox holds back its own answers only; who is gone needs none. */
   function tellAnswers(state: PluginState, ctx: Ctx): void {
-    if (state.outbox.length === 0) return;
-    const full = new Set<unknown>();
-    state.outbox = state.outbox.filter(({ replyTo, answer: told }) => {
-      if (!full.has(replyTo) && replyTo.tell(told) !== 'full') return false;
-      full.add(replyTo);
-      return true;
-    });
-    if (state.outbox.length > 0 && !state.ending) ctx.after(ANSWERS_AGAIN_MS, { type: 'self:answers-due' });
+    if (!tellOutbox(state) && !state.ending) ctx.after(ANSWERS_AGAIN_MS, { type: 'self:answers-due' });
   }
 
   /** G1 at the end of a life: a stop in order lets the isolate finish what was taken; a crash answers it as failed. */
@@ -276,11 +231,7 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     while (!crashed && state.flight !== undefined) land(state, await state.flight.ended, ctx);
     for (const invocation of [...(state.flight?.invocations ?? []), ...state.suspects, ...state.queue])
       answer(state, invocation, { type: 'failed', message: 'the actor of the plugin crashed', event: undefined });
-    tellAnswers(state, ctx);
-    while (state.outbox.length > 0) {
-      await new Promise<void>((resolve) => void clock.after(ANSWERS_AGAIN_MS, resolve)); // the runtime bounds `stopping`
-      tellAnswers(state, ctx);
-    }
+    while (!tellOutbox(state)) await sleep(clock, ANSWERS_AGAIN_MS); // the runtime bounds `stopping`
     if (state.loaded) reports.unloaded();
     // Nobody is left to hear of a failure, and a child that does not answer this is killed by its host.
     sandbox.unload(state.isolateId).catch(() => undefined);
@@ -320,13 +271,3 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
 function tellFailure({ ticket, replyTo }: Extract<PluginMessage, { type: 'invoke' }>, message: string): void {
   replyTo.tell({ type: 'plugin-answered', ticket, result: { type: 'failed', message, event: undefined } });
 }
-
-const failedRun = ({ event }: Invocation, fault: PluginFault, wentOn: FailedRun['event'] = event): FailedRun => ({ fault, event: wentOn });
-
-/** Of an end by force, in PostHog's words for a deadline (V-14). */
-function faultOf(error: unknown): PluginFault {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return { name: code === 'deadline' ? 'TimeoutError' : error instanceof Error ? error.name : 'Error', message: messageOf(error) };
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

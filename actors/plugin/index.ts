@@ -1,2 +1,3 @@
 export type { RunnablePlugin } from './reports.ts';
-export { createPlugin, type PluginDeps } from './behavior.ts';
+export { createPlugin } from './behavior.ts';
+export type { PluginDeps } from './options.ts';
