@@ -8,20 +8,18 @@ import { createOrdinalAffineAssigner } from './kafkajs-assigner.ts';
 import { createHolds } from './holds.ts';
 import { finalError, rebalanceError, watchGroups, type KafkajsGroup } from './kafkajs-group.ts';
 import { installIdleSpinPatch } from './kafkajs-idle-spin.ts';
-import { createMembership, keyOf, type Membership } from './membership.ts';
+import { createMembership } from './membership.ts';
 import type { ConsumerHandlers, RecordConsumer } from './port.ts';
 import { toRecord } from './records.ts';
+import { attempt, createTenure, type Tenure } from './tenure.ts';
 import { untilTopicsAreKnown, within } from './waiting.ts';
-
-/** Calls a handler; one that throws before it returns a promise is one that rejects. */
-const attempt = async (call: () => Promise<void>): Promise<void> => call();
 
 /** Between two looks for the new leader of a partition. */
 const LEADER_SEARCH_MS = 50;
 
 /**
  * RecordConsumer over kafkajs: turns its fetch loop into generations with a beginning, an end and nothing in between
- * that belongs to another one.
+ * that belongs to another one (tenure.ts).
  *
  *   idle → starting → (joining → taking over → fetching → revoking)* → closing → closed
  *
@@ -49,17 +47,8 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
   installIdleSpinPatch();
   registerCodecs();
 
-  interface Held {
-    readonly membership: Membership;
-    readonly group: KafkajsGroup;
-    /** The takeover: resolves when batches may be handed over. */
-    ready: Promise<void>;
-    taken: boolean;
-    announced: boolean;
-    revoking: Promise<void> | undefined;
-  }
   let handlers: ConsumerHandlers | undefined;
-  let held: Held | undefined;
+  let held: Tenure | undefined;
   let running: Promise<void> | undefined;
   let closing = false;
   let closed: Promise<void> | undefined;
@@ -111,65 +100,16 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
     if (closing) return;
     holds.clear();
     const membership = createMembership({ group, clock, heartbeatIntervalMs, sessionTimeoutMs, rebalanceTimeoutMs, commitTimeoutMs });
-    const mine: Held = { membership, group, ready: Promise.resolve(), taken: false, announced: false, revoking: undefined };
-    held = mine;
     state('kafka-generation-changed', { groupId, generation: membership.generation, partitions: membership.partitions.length });
-    mine.ready = takeOver(mine).catch((error: unknown) => failed(mine, error));
-    void membership.ended.then((reason) => revokeHeld(mine, reason)); // C4
+    held = createTenure({ membership, group, handlers, clock, revokeTimeoutMs, crash: (error) => void crash(error) });
   }
 
   function leaderMoved(): Promise<void> {
     return new Promise((resolve) => void clock.after(LEADER_SEARCH_MS, resolve));
   }
 
-  async function takeOver(mine: Held): Promise<void> {
-    const { membership } = mine;
-    const committed = await membership.fetchCommitted();
-    if (committed === undefined || membership.over) return;
-    mine.announced = true;
-    await handlers?.assigned({
-      generation: membership.generation,
-      memberId: membership.memberId,
-      partitions: membership.partitions.map((one) => ({ ...one, committed: committed.get(keyOf(one.topic, one.partition)) })),
-    });
-    mine.taken = true;
-  }
-
-  /** A handler failed: a bug, unless its generation was over, when giving up in this way is as good as any. */
-  function failed({ membership }: Held, error: unknown): void {
-    if (!membership.over) void crash(asError(error));
-    else
-      state('log-written', {
-        level: 'debug',
-        message: 'A handler ended with an error after its generation.',
-        fields: { error: asError(error).message },
-      });
-  }
-
   function revoke(reason: Error): Promise<void> {
-    return held === undefined ? Promise.resolve() : revokeHeld(held, reason);
-  }
-
-  /** C1: ends a generation, once; every caller waits for the same end. Never rejects. */
-  function revokeHeld(mine: Held, reason: Error): Promise<void> {
-    const { membership } = mine;
-    mine.revoking ??= (async () => {
-      membership.end(reason);
-      let failure: Error | undefined;
-      const to = handlers;
-      if (mine.announced && to !== undefined) {
-        const answer = await within(
-          clock,
-          revokeTimeoutMs,
-          attempt(() => to.revoked(membership.generation)).catch((error: unknown) => void (failure = asError(error))),
-        );
-        if (answer === 'late')
-          warn('A revoked generation was not given up in time.', { generation: membership.generation, revokeTimeoutMs });
-      }
-      membership.release();
-      if (failure !== undefined) void crash(failure);
-    })();
-    return mine.revoking;
+    return held?.revoke(reason) ?? Promise.resolve();
   }
 
   // ── batches ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +141,7 @@ export function createKafkaConsumer(given: KafkaConsumerOptions): RecordConsumer
         accepted = true;
         if (!membership.over) holds.accepted(of);
       })
-      .catch((error: unknown) => failed(mine, error));
+      .catch(mine.failed);
     await within(clock, acceptanceGraceMs, Promise.race([acceptance, membership.ended]));
     if (accepted || membership.over) return;
     holds.setAside(of); // C3
