@@ -30,7 +30,7 @@ import { endAsHeatmap } from './heatmap.ts';
 import type { DistinctIdMessage, GroupMessage } from './messages.ts';
 import { foldPeople, loaded, merged, refused, written } from './people.ts';
 import { afterPlugins, invokeNextPlugin, pluginAnswered } from './plugin-chain.ts';
-import { prepare } from './prepare.ts';
+import { prepare, type Notes } from './prepare.ts';
 import { makeRows, tellRows } from './rows.ts';
 import { SmallMap } from './small-map.ts';
 import { IDLE, isIdle, type DistinctIdState, type Item, type LocalPerson, type Work } from './state.ts';
@@ -132,17 +132,20 @@ function newWork(message: GroupMessage, nowMs: number): Work {
 
 /** Makes an item of every event that the rules before plugins let through; the others end here. */
 function prepareAll(shared: Shared, work: Work, ctx: Ctx): void {
+  const notes: Notes = {
+    found: (finding) => shared.findings.note(finding, ctx.clock),
+    warn: (warning) => warn(shared, work, warning, ctx),
+  };
   for (const pending of work.message.group.events) {
     guard(shared, pending, 'prepare', () => {
       if (!pending.settlement.active) return;
-      const prepared = prepare(pending, work.message.team, ctx.clock.now(), (finding) => shared.findings.note(finding, ctx.clock));
+      const prepared = prepare(pending, work.message.team, ctx.clock.now(), notes);
       if (prepared.type === 'poison') return void deadLetter(shared, pending, prepared.reason, 'prepare', prepared.detail);
       if (prepared.type === 'heatmap') return void endAsHeatmap(shared, work, pending, prepared.event, ctx);
       if (prepared.type === 'dropped') {
         if (prepared.warning === undefined) return void drop(pending, prepared.reason);
         return void dropWithWarning(shared, work, pending, prepared.reason, prepared.warning, ctx);
       }
-      if (prepared.warning !== undefined) warn(shared, work, prepared.warning, ctx);
       work.items.push({
         pending,
         event: prepared.event,

@@ -18,14 +18,19 @@ export type Prepared =
       readonly type: 'event';
       readonly event: PluginEvent;
       readonly mode: 'full' | 'personless';
-      readonly warning: IngestionWarning | undefined;
     }
   /** L-4: a touch map, and nothing else. */
   | { readonly type: 'heatmap'; readonly event: PluginEvent }
   | { readonly type: 'dropped'; readonly reason: DropReason; readonly warning: IngestionWarning | undefined }
   | { readonly type: 'poison'; readonly reason: DeadLetterReason; readonly detail: string };
 
-export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, found: (finding: Finding) => void): Prepared {
+/** What is to be said of an event besides what becomes of it. */
+export interface Notes {
+  found(finding: Finding): void;
+  warn(warning: IngestionWarning): void;
+}
+
+export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, notes: Notes): Prepared {
   const { envelope } = pending;
   if (!isUuid(envelope.uuid)) {
     // T-4, as the newest generation has it: the team is told, and the event ends here.
@@ -40,13 +45,19 @@ export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, 
     return { type: 'dropped', reason: 'invalid_distinct_id', warning: warning('skipping_event_invalid_distinct_id', details) };
   }
   const sentId = envelope.fields['distinct_id'];
-  if (typeof sentId === 'string' && !sentId.isWellFormed()) found('surrogates-substituted'); // N-21
+  if (typeof sentId === 'string' && !sentId.isWellFormed()) notes.found('surrogates-substituted'); // N-21
   const parsed = parseEvent(envelope, pending.teamId);
   if (!parsed.ok) return { type: 'poison', reason: parsed.reason, detail: parsed.detail };
   const { event } = parsed;
   forgetContent(envelope);
-  if (setsOutsidePersonEvents(event)) found('set-outside-person-event'); // K-23
+  if (setsOutsidePersonEvents(event)) notes.found('set-outside-person-event'); // K-23
   normalise(event);
+
+  // Before whatever else ends an event: the flag of a heatmap or a client warning is looked at too (1.7).
+  if (team.personProcessingOptOut) event.properties['$process_person_profile'] = false;
+  const decision = decidePersonMode(event);
+  if (decision.mode === 'refused') return { type: 'dropped', reason: 'invalid_event_for_flags', warning: decision.warning };
+  if (decision.warning !== undefined) notes.warn(decision.warning);
 
   if (event.event === '$$client_ingestion_warning') {
     const message = event.properties['$$client_ingestion_warning_message'];
@@ -56,12 +67,9 @@ export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, 
   const tooOld = ageWarning(event, team, wallClockMs);
   if (tooOld !== undefined) return { type: 'dropped', reason: 'too_old', warning: tooOld };
   if (event.event === '$$heatmap') return { type: 'heatmap', event };
-  if (team.personProcessingOptOut) event.properties['$process_person_profile'] = false;
 
-  const decision = decidePersonMode(event);
-  if (decision.mode === 'refused') return { type: 'dropped', reason: 'invalid_event_for_flags', warning: decision.warning };
   withoutPersonUpdates(event, decision.mode);
-  return { type: 'event', event, mode: decision.mode, warning: decision.warning };
+  return { type: 'event', event, mode: decision.mode };
 }
 
 /** T-8. By when the event happened, and before plugins, as the newest generation has it. */

@@ -21,8 +21,10 @@ export function normalise(event: PluginEvent): void {
   if (!properties['$ip'] && typeof event.ip === 'string' && event.ip !== '') properties['$ip'] = event.ip;
   event.ip = null;
 
-  if (event.event !== '$snapshot' && event.event !== '$performance_event' && properties['$process_person_profile'] !== false) {
-    addPersonProperties(properties);
+  if (event.event !== '$snapshot' && event.event !== '$performance_event') {
+    const osName = properties['$os_name'];
+    if (osName) properties['$os'] ??= osName; // A-4
+    if (properties['$process_person_profile'] !== false) addPersonProperties(properties, osName);
   }
   if (event.sent_at) properties['$sent_at'] = event.sent_at;
 }
@@ -43,9 +45,7 @@ function setOf(properties: Json, name: '$set' | '$set_once'): Json {
 }
 
 /** 2.2: copies the properties of list A to `$set` and `$set_once`; what is there explicitly wins (A-2). */
-function addPersonProperties(properties: Json): void {
-  const osName = properties['$os_name'];
-  if (osName) properties['$os'] ??= osName; // A-4
+function addPersonProperties(properties: Json, osName: unknown): void {
   let set: Json | undefined;
   let setOnce: Json | undefined;
   for (const key in properties) {

@@ -27,14 +27,16 @@ export function outcomeByRules(value: Buffer | null, token: string): { readonly 
   if (envelope.token === undefined) return { outcome: dropped('no_token') };
   if (envelope.token !== token) return { outcome: dropped('invalid_token') };
   const pending = aPending(envelope);
-  const prepared = prepare(pending, aTeam(), NOW_MS, () => undefined);
+  const prepared = prepare(pending, aTeam(), NOW_MS, { found: () => undefined, warn: (said) => void JSON.stringify(said) });
   if (prepared.type === 'poison') return { outcome: deadLettered(prepared.reason) };
   if (prepared.type === 'heatmap') {
     JSON.stringify(takeHeatmap(prepared.event, { isOptedIn: true, teamId: pending.teamId, eventUuid: '', timestampMs: NOW_MS }));
     return { outcome: dropped('heatmap') };
   }
-  if (prepared.warning !== undefined) JSON.stringify(prepared.warning);
-  if (prepared.type === 'dropped') return { outcome: dropped(prepared.reason) };
+  if (prepared.type === 'dropped') {
+    JSON.stringify(prepared.warning);
+    return { outcome: dropped(prepared.reason) };
+  }
   expect(prepareAgain(prepared.event, prepared.mode)).toBeUndefined();
   return { outcome: STORED, row: rowOf(pending, prepared.event, prepared.mode) };
 }

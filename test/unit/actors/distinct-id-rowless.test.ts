@@ -60,6 +60,12 @@ describe('events that make no row of their own', () => {
     ]);
     expect([rowless(), redisBuffer.messages]).toEqual([['0 client_ingestion_warning'], []]);
   });
+
+  it.each(['$$client_ingestion_warning', '$$heatmap'])('1.7, PP-4: the flag of a %s is looked at before it ends', async (event) => {
+    const { run, warnings } = distinctIdKit(open());
+    await run([{ event, properties: { $process_person_profile: 'no' } }]);
+    expect(warnings()).toContain('invalid_process_person_profile');
+  });
 });
 
 describe('heatmap data on an event of its own', () => {

@@ -45,6 +45,11 @@ describe('normalise', () => {
       { properties: { $os_name: 'iOS', $os: 'iPadOS', $set: { $os_name: 'x', $os: null } } },
       { $os_name: 'iOS', $os: 'iPadOS', $set: { $os: 'iOS' }, $set_once: { $initial_os: 'iPadOS' } },
     ],
+    [
+      'A-4: of a personless event too, which has no other use of it',
+      { properties: { $os_name: 'iOS', $process_person_profile: false } },
+      { $os_name: 'iOS', $os: 'iOS', $process_person_profile: false },
+    ],
     ['N-4: the ip moves', { ip: '1.1.1.1' }, { $ip: '1.1.1.1' }],
     ['N-4: unless there is one', { ip: '1.1.1.1', properties: { $ip: '2.2.2.2' } }, { $ip: '2.2.2.2' }],
     ['N-5: $snapshot has no automatic properties', { event: '$snapshot', properties: { $os: 'x' } }, { $os: 'x' }],
