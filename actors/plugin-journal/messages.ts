@@ -1,4 +1,3 @@
-import type { PluginEvent } from '../../src/domain/event.ts';
 import type { SideRow } from '../../src/domain/rows.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { PluginFault } from '../../src/sandbox/port.ts';
@@ -19,8 +18,8 @@ export interface JournaledPlugin {
 /** One event on which processEvent failed. */
 export interface FailedRun {
   readonly fault: PluginFault;
-  /** As it went on. */
-  readonly event: PluginEvent;
+  /** AM-3. A text, since the event itself goes on, and whoever has it writes to it. */
+  readonly details: string;
 }
 
 export type PluginJournalMessage =

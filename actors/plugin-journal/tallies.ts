@@ -1,11 +1,7 @@
-import { briefJson } from '../../src/domain/brief-json.ts';
 import type { SideRow } from '../../src/domain/rows.ts';
 import type { FailedRun, JournaledPlugin } from './messages.ts';
 
 type AppMetricRow = Extract<SideRow, { table: 'app_metrics' }>;
-
-/** Above it the event is left out of the details: a failing plugin must not send whole events many times over. */
-const MAX_DETAILS_CHARS = 32_768;
 
 interface Tally {
   readonly plugin: JournaledPlugin;
@@ -39,7 +35,7 @@ export function createTallies(): Tallies {
       tally.atMs = nowMs;
     },
     fail(plugin, run, errorUuid, nowMs) {
-      const error = { uuid: errorUuid, type: run.fault.name, details: detailsOf(run) };
+      const error = { uuid: errorUuid, type: run.fault.name, details: run.details };
       failed.push(rowOf({ plugin, successes: 0, failures: 1, atMs: nowMs }, error));
     },
     take() {
@@ -64,12 +60,4 @@ function rowOf({ plugin, successes, failures, atMs }: Tally, error: AppMetricRow
     error,
     timestampMs: atMs,
   };
-}
-
-/** AM-3 */
-function detailsOf({ fault, event }: FailedRun): string {
-  const { name, message, stack } = fault;
-  const error = stack === undefined ? { name, message } : { name, message, stack };
-  const whole = briefJson({ error, event });
-  return whole.length <= MAX_DETAILS_CHARS ? whole : briefJson({ error });
 }

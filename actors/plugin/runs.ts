@@ -1,4 +1,6 @@
 /** How single runs of a plugin end: what counts as failed, and what its journal is told of it. */
+import { failureDetails } from '../../src/domain/brief-json.ts';
+import type { PluginEvent } from '../../src/domain/event.ts';
 import type { InvocationResult, PluginFault } from '../../src/sandbox/port.ts';
 import type { FailedRun } from '../plugin-journal/messages.ts';
 import type { Invocation } from './state.ts';
@@ -13,9 +15,9 @@ export function guarded({ event }: Invocation, result: InvocationResult | undefi
 }
 
 /** @param wentOn the event as it went on after the failure */
-export const failedRun = ({ event }: Invocation, fault: PluginFault, wentOn: FailedRun['event'] = event): FailedRun => ({
+export const failedRun = ({ event }: Invocation, fault: PluginFault, wentOn: PluginEvent = event): FailedRun => ({
   fault,
-  event: wentOn,
+  details: failureDetails(fault, wentOn),
 });
 
 /** Of an end by force, in PostHog's words for a deadline (V-14). */

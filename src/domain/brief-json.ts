@@ -1,3 +1,5 @@
+import type { PluginEvent } from './event.ts';
+
 /** AM-3: how much of an object is shown to people. */
 const MAX_DEPTH = 4;
 const MAX_BREADTH = 40;
@@ -24,6 +26,19 @@ function brief(value: unknown, depth: number): unknown {
   const shown = entries.slice(0, MAX_BREADTH).map(([key, item]) => [key, brief(item, depth + 1)] as const);
   if (entries.length > MAX_BREADTH) shown.push(['...', more(entries.length - MAX_BREADTH)]);
   return Object.fromEntries(shown);
+}
+
+/** Above it the event is left out: a failing plugin must not send whole events many times over. */
+const MAX_DETAILS_CHARS = 32_768;
+
+/** AM-3: `error_details` of a failure, as JSON text, with the event as it is at this moment. */
+export function failureDetails(
+  { name, message, stack }: { readonly name: string; readonly message: string; readonly stack?: string | undefined },
+  event: Readonly<PluginEvent>,
+): string {
+  const error = stack === undefined ? { name, message } : { name, message, stack };
+  const whole = briefJson({ error, event });
+  return whole.length <= MAX_DETAILS_CHARS ? whole : briefJson({ error });
 }
 
 const more = (count: number): string => `${count} ${count === 1 ? 'item' : 'items'} not stringified`;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createPluginJournal, type PluginJournalOptions } from '../../../actors/plugin-journal/index.ts';
 import type { JournaledPlugin, LogSource, LogType, PluginJournalMessage } from '../../../actors/plugin-journal/messages.ts';
 import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
+import { failureDetails } from '../../../src/domain/brief-json.ts';
 import type { SideRow } from '../../../src/domain/rows.ts';
 import { observe } from '../../../src/observe/facts.ts';
 import { isUuid } from '../../../src/domain/uuid.ts';
@@ -24,10 +25,10 @@ const event = (properties: Record<string, unknown> = {}) => ({
   ip: null,
   properties,
 });
-const failure = (message = 'no', properties = {}) => ({
-  fault: { name: 'TypeError', message, stack: `TypeError: ${message}\n    at processEvent (plugin:1:1)` },
-  event: event(properties),
-});
+const failure = (message = 'no', properties = {}) => {
+  const fault = { name: 'TypeError', message, stack: `TypeError: ${message}\n    at processEvent (plugin:1:1)` };
+  return { fault, details: failureDetails(fault, event(properties)) };
+};
 
 function setUp(options: Partial<PluginJournalOptions> = {}) {
   const { system, clock } = testSystem();

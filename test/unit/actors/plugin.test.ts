@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createPlugin, type PluginDeps, type RunnablePlugin } from '../../../actors/plugin/index.ts';
 import type { PluginJournalMessage } from '../../../actors/plugin-journal/messages.ts';
 import type { PluginAnswer, PluginLoadAnswer, PluginMessage } from '../../../actors/plugin/messages.ts';
+import { failureDetails } from '../../../src/domain/brief-json.ts';
 import type { PluginEvent } from '../../../src/domain/event.ts';
 import { observe } from '../../../src/observe/facts.ts';
 import type { ActorRef } from '../../../src/runtime/ref.ts';
@@ -375,6 +376,11 @@ describe('what the journal is told', () => {
       message.type === 'log-lines' ? message.lines.map((line) => `${message.source} ${line.type} ${line.message}`) : [],
     );
 
+  const failed = (fault: { readonly name: string; readonly message: string }, one: PluginEvent) => ({
+    fault,
+    details: failureDetails(fault, one),
+  });
+
   it('PE-7, G8: a batch is one message: how many succeeded, dropped ones among them, and each failure with its event as it goes on', async () => {
     const { tell, rest, journal } = setUp();
     tell('a', 'throw', 'drop', 'team');
@@ -385,14 +391,23 @@ describe('what the journal is told', () => {
         plugin,
         successes: 2,
         failures: [
-          { fault: { name: 'Error', message: 'thrown' }, event: { ...event('throw'), properties: { half: true } } },
-          {
-            fault: { name: 'IllegalOperationError', message: 'Plugin tried to change event.team_id' },
-            event: { ...event('team'), properties: { done: true } },
-          },
+          failed({ name: 'Error', message: 'thrown' }, { ...event('throw'), properties: { half: true } }),
+          failed(
+            { name: 'IllegalOperationError', message: 'Plugin tried to change event.team_id' },
+            { ...event('team'), properties: { done: true } },
+          ),
         ],
       },
     ]);
+  });
+  it('AM-3: a failure is told with the event as it was then, whatever becomes of the event afterwards', async () => {
+    const { tell, rest, journal, sandbox } = setUp();
+    const goesOn = { ...event('throw'), properties: {} as Record<string, unknown> };
+    sandbox.invoke = () => Promise.resolve([{ type: 'failed', message: 'no', event: goesOn }]);
+    tell('throw');
+    await rest();
+    goesOn.properties['$plugins_failed'] = ['later'];
+    expect(JSON.stringify(of(journal, 'count-runs'))).not.toContain('later');
   });
   it('PE-3, V-23: each failure is a line of PLUGIN ERROR, the stack where there is one', async () => {
     const { tell, rest, journal, sandbox } = setUp();
@@ -408,7 +423,7 @@ describe('what the journal is told', () => {
     await rest();
     expect(of(journal, 'count-runs')).toMatchObject([
       { successes: 1, failures: [] },
-      { successes: 0, failures: [{ fault: { name: 'TimeoutError', message: 'forced: deadline' }, event: event('deadline') }] },
+      { successes: 0, failures: [failed({ name: 'TimeoutError', message: 'forced: deadline' }, event('deadline'))] },
       { successes: 1, failures: [] },
     ]);
   });
