@@ -1,16 +1,17 @@
+import { asJsonb } from './jsonb.ts';
 import { propertiesText } from './properties-text.ts';
 import type { SideRow } from './rows.ts';
 import type { Person } from './person.ts';
 import type { IngestionWarning } from './warnings.ts';
 
-/** ClickHouse's row for a person's present state (spec/ingestion.md 4.2). */
+/** ClickHouse's row for a person's present state (spec/ingestion.md 4.2), which is what PostgreSQL holds (P-36). */
 export function personRow(person: Person): SideRow {
   return {
     table: 'person',
     id: person.id,
     teamId: person.teamId,
     createdAtMs: person.createdAtMs,
-    properties: propertiesText(person.properties),
+    properties: asJsonb(propertiesText(person.properties)),
     isIdentified: person.isIdentified,
     isDeleted: false,
     version: person.version,

@@ -1,11 +1,12 @@
 import type { Json } from '../domain/event.ts';
 import type { TeamId } from '../domain/ids.ts';
 import { personId } from '../domain/ids.ts';
+import { asJsonb } from '../domain/jsonb.ts';
 import type { Person } from '../domain/person.ts';
+import { propertiesText } from '../domain/properties-text.ts';
 import { boolArray, float8Array, int4Array, int8Array, textArray, uuidArray, withoutNull } from './arrays.ts';
 import type { PostgresClient, Transaction } from './client.ts';
-import { asJsonb, jsonbText } from './json.ts';
-import { propertiesText } from '../domain/properties-text.ts';
+import { jsonbText } from './json.ts';
 import type {
   AddDistinctIdResult,
   CreateResult,
