@@ -9,6 +9,8 @@ export interface EventOptions {
   readonly uuid?: string;
   /** Of the event. @defaultValue now */
   readonly timestamp?: string;
+  /** Fields of the envelope, over what it would have. */
+  readonly envelope?: Readonly<Record<string, unknown>>;
 }
 
 /** A Kafka record as PostHog's capture writes it: envelope, inner event, key `token:distinct_id`. */
@@ -16,6 +18,15 @@ export function eventRecord(options: EventOptions): OutgoingRecord {
   const { token, distinctId, event, properties = {}, uuid = randomUUID(), timestamp } = options;
   const now = new Date().toISOString();
   const inner = { event, uuid, distinct_id: distinctId, properties, timestamp: timestamp ?? now };
-  const envelope = { uuid, distinct_id: distinctId, ip: '127.0.0.1', data: JSON.stringify(inner), now, sent_at: '', token };
+  const envelope = {
+    uuid,
+    distinct_id: distinctId,
+    ip: '127.0.0.1',
+    data: JSON.stringify(inner),
+    now,
+    sent_at: '',
+    token,
+    ...options.envelope,
+  };
   return { key: Buffer.from(`${token}:${distinctId}`), value: Buffer.from(JSON.stringify(envelope)) };
 }

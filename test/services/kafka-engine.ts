@@ -17,21 +17,25 @@ export interface EngineTables {
 
 /**
  * Runs deploy/clickhouse-kafka-engine.sql as an operator would, in a database of its own, with these brokers in place of its example.
- * The topics must be there: the engine of a missing one waits for its metadata.
+ * `prefix` is Troupe's KAFKA_PREFIX. The topics must be there: the engine of a missing one waits for its metadata.
  */
-export async function createEngineTables({ clickhouse, kafka, admin }: Surroundings, database: string): Promise<EngineTables> {
+export async function createEngineTables(
+  { clickhouse, kafka, admin }: Surroundings,
+  { database, prefix }: { readonly database: string; readonly prefix: string },
+): Promise<EngineTables> {
   await clickhouse.client().command(`CREATE DATABASE ${database}`);
   const rows = clickhouse.client({ database });
   for (const statement of CREATE_STATEMENTS.values()) await rows.command(statement);
   const sql = SQL.replaceAll('kafka:9092', kafka.brokers().join(','))
     .replaceAll(/kafka_group_name = '/g, `$&${database}-`)
+    .replaceAll(/kafka_topic_list = '/g, `$&${prefix}`)
     .replaceAll(/^\s*--.*$/gm, '')
     // The default of seven seconds is for throughput.
     .replaceAll("kafka_format = 'JSONEachRow'", '$&, kafka_flush_interval_ms = 300, kafka_poll_timeout_ms = 100');
   for (const statement of sql.split(';').filter((part) => part.trim() !== '')) await rows.command(statement);
 
   const groups = [...SQL.matchAll(/kafka_topic_list = '(\w+)', kafka_group_name = '([\w-]+)'/g)].map(([, topic = '', group = '']) => ({
-    topic,
+    topic: prefix + topic,
     group: `${database}-${group}`,
   }));
   return {
@@ -56,6 +60,6 @@ export async function createEngineTables({ clickhouse, kafka, admin }: Surroundi
 }
 
 /** Makes the output topics before anybody writes or reads them. */
-export async function createOutputTopics({ admin }: Surroundings, partitions: number): Promise<void> {
-  await admin.ensureTopics(Object.values(outputTopics({ prefix: '' })).map((topic) => ({ topic, partitions })));
+export async function createOutputTopics({ admin }: Surroundings, prefix: string, partitions: number): Promise<void> {
+  await admin.ensureTopics(Object.values(outputTopics({ prefix })).map((topic) => ({ topic, partitions })));
 }
