@@ -1,7 +1,8 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Finding } from '../domain/findings.ts';
 import { observe } from '../observe/facts.ts';
 import type { Account } from './account.ts';
+import { createMakers } from './makers.ts';
 import { mapFactsToMetrics } from './metric-map.ts';
 import { mapFactsToPostHogMetrics } from './posthog-metrics.ts';
 import { isProcessed, lastStepOf } from './pipeline-steps.ts';
@@ -79,48 +80,32 @@ function gaugeMetric(registry: Registry, { name, help, labelNames = [], read }: 
  * `read = already stored + outcomes + abandoned + in flight` holds in every scrape.
  */
 function accountMetrics(registry: Registry): { readonly set: (account: Account) => void; readonly stop: () => void } {
-  const registers = [registry];
-  const read = new Counter({ name: 'troupe_records_read_total', help: 'Records that a partition took up.', registers });
-  const alreadyStored = new Counter({
-    name: 'troupe_records_already_stored_total',
-    help: 'Of those: stored by an earlier owner.',
-    registers,
-  });
-  const abandoned = new Counter({
-    name: 'troupe_records_abandoned_total',
-    help: 'Of those: in work when the partition was lost.',
-    registers,
-  });
-  const outcome = new Counter({
-    name: 'troupe_outcome_total',
-    help: 'Of those: reached this outcome.',
-    labelNames: ['topic', 'outcome', 'reason'],
-    registers,
-  });
-  const inFlight = new Gauge({ name: 'troupe_in_flight', help: 'Of those: in work now.', registers });
+  const { counter, gauge } = createMakers(registry);
+  const read = counter('troupe_records_read_total', 'Records that a partition took up.');
+  const alreadyStored = counter('troupe_records_already_stored_total', 'Of those: stored by an earlier owner.');
+  const abandoned = counter('troupe_records_abandoned_total', 'Of those: in work when the partition was lost.');
+  const outcome = counter('troupe_outcome_total', 'Of those: reached this outcome.', 'topic', 'outcome', 'reason');
+  const inFlight = gauge('troupe_in_flight', 'Of those: in work now.');
   // PostHog's names of two of the outcomes.
-  const ingested = new Counter({ name: 'event_processed_and_ingested', help: 'Events that ended without an error.', registers });
-  const steps = (name: string, help: string): Counter<'step_name'> => new Counter({ name, help, labelNames: ['step_name'], registers });
-  const lastStep = steps('events_pipeline_last_step_total', 'Events that ended without an error, by the step in which they did.');
-  const stepError = steps('events_pipeline_step_error_total', 'Events that ended with an error, by the step in which they did.');
-  const stepDeadLettered = steps('events_pipeline_step_dlq_total', 'Of those: kept in the dead-letter topic.');
-  const processed = new Counter({
-    name: 'kafka_consumer_messages_processed_total',
-    help: 'Records with an outcome.',
-    labelNames: ['topic_name'],
-    registers,
-  });
-  const droppedByPlugins = new Counter({ name: 'event_pipeline_dropped_events_total', help: 'Events a plugin dropped.', registers });
+  const ingested = counter('event_processed_and_ingested', 'Events that ended without an error.');
+  const lastStep = counter(
+    'events_pipeline_last_step_total',
+    'Events that ended without an error, by the step in which they did.',
+    'step_name',
+  );
+  const stepError = counter(
+    'events_pipeline_step_error_total',
+    'Events that ended with an error, by the step in which they did.',
+    'step_name',
+  );
+  const stepDeadLettered = counter('events_pipeline_step_dlq_total', 'Of those: kept in the dead-letter topic.', 'step_name');
+  const processed = counter('kafka_consumer_messages_processed_total', 'Records with an outcome.', 'topic_name');
+  const droppedByPlugins = counter('event_pipeline_dropped_events_total', 'Events a plugin dropped.');
   const heatmaps = new Map<Finding, number>();
   const stop = observe('event-findings-counted', ({ counts }) => {
     for (const finding of HEATMAP_FINDINGS) heatmaps.set(finding, (heatmaps.get(finding) ?? 0) + (counts[finding] ?? 0));
   });
-  const droppedEvents = new Counter({
-    name: 'ingestion_event_dropped_total',
-    help: 'Events dropped.',
-    labelNames: ['event_type', 'drop_cause'],
-    registers,
-  });
+  const droppedEvents = counter('ingestion_event_dropped_total', 'Events dropped.', 'event_type', 'drop_cause');
 
   const set = (account: Account): void => {
     const counters = [

@@ -1,6 +1,7 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import { observe, type FactName, type Facts } from '../observe/facts.ts';
 import { batchedHistogram, batchedSummary, type BatchedSummary } from './batched.ts';
+import { createMakers } from './makers.ts';
 
 /** Milliseconds, as PostHog's dashboards have them. */
 const MILLISECONDS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
@@ -11,14 +12,10 @@ const MAX_SIZE_EXPONENT = 24;
 /**
  * Metrics that exist only for PostHog's dashboards and alerts (spec/ingestion.md 9.4): names, types and labels are PostHog's, what each
  * means here stands in docs/instrumentation.md, "PostHog's metric names". Those that Troupe would want anyway are in
- * metric-map.ts; those of the account in metrics.ts. Returns the function that stops listening.
+ * metrics/; those of the account in metrics.ts. Returns the function that stops listening.
  */
 export function mapFactsToPostHogMetrics({ registry, groupId }: { readonly registry: Registry; readonly groupId: string }): () => void {
-  const registers = [registry];
-  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]): Counter<Label> =>
-    new Counter({ name, help, labelNames, registers });
-  const histogram = <Label extends string>(name: string, help: string, buckets: number[], ...labelNames: Label[]): Histogram<Label> =>
-    new Histogram({ name, help, buckets, labelNames, registers });
+  const { counter, gauge, histogram } = createMakers(registry);
   const summary = <Label extends string>(name: string, help: string, ...labelNames: Label[]): BatchedSummary<Label> =>
     batchedSummary({ registry, name, help, labelNames });
 
@@ -42,12 +39,7 @@ export function mapFactsToPostHogMetrics({ registry, groupId }: { readonly regis
   const inputLength = summary('ingest_event_batching_input_length', 'Events of a slice.');
   const batchCount = summary('ingest_event_batching_batch_count', 'Groups of a slice.');
   const groupLength = summary('ingest_event_batching_distinct_id_batch_length', 'Events of a group.');
-  const rebalanced = new Gauge({
-    name: 'kafka_rebalance_partition_count',
-    help: 'Partitions this process has after the last rebalance.',
-    labelNames: ['topic'],
-    registers,
-  });
+  const rebalanced = gauge('kafka_rebalance_partition_count', 'Partitions this process has after the last rebalance.', 'topic');
   const ackWait = summary('ingest_event_each_batch_kafka_ack_wait', 'Output kafka: milliseconds until a flight of rows was acknowledged.');
 
   const queued = counter('kafka_producer_messages_queued_total', 'Records given to the producer.', 'topic_name');
