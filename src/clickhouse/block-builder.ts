@@ -3,18 +3,7 @@ import type { BlockBuilder, SideBlocks } from './port.ts';
 import { RowBinaryWriter } from './row-binary.ts';
 import type { RowEncoder } from './encoder.ts';
 import { EVENT_ENCODER } from './rows.ts';
-import {
-  APP_METRIC_ENCODER,
-  DEAD_LETTER_ENCODER,
-  DISTINCT_ID_ENCODER,
-  GROUP_ENCODER,
-  HEATMAP_ENCODER,
-  OVERRIDE_ENCODER,
-  PERSON_ENCODER,
-  PLUGIN_LOG_ENCODER,
-  WARNING_ENCODER,
-  type Stamped,
-} from './side-rows.ts';
+import { OVERRIDE_ENCODER, SIDE_ENCODERS, type Stamped } from './side-rows.ts';
 
 /** A block much larger than usual is not worth its memory afterwards. */
 const KEPT_BYTES = 64 * 1024 * 1024;
@@ -75,15 +64,15 @@ export function createEventBlock(): BlockBuilder<EventRow> {
 
 /** Empty blocks of every side table. */
 export function createSideBlocks(): SideBlocks {
-  const person = createBlockBuilder(PERSON_ENCODER, SIDE_BLOCK_BYTES);
-  const distinctIds = createBlockBuilder(DISTINCT_ID_ENCODER, SIDE_BLOCK_BYTES);
+  const person = createBlockBuilder(SIDE_ENCODERS.person, SIDE_BLOCK_BYTES);
+  const distinctIds = createBlockBuilder(SIDE_ENCODERS.person_distinct_id2, SIDE_BLOCK_BYTES);
   const overrides = createBlockBuilder(OVERRIDE_ENCODER, SIDE_BLOCK_BYTES);
-  const groups = createBlockBuilder(GROUP_ENCODER, SIDE_BLOCK_BYTES);
-  const warnings = createBlockBuilder(WARNING_ENCODER, SIDE_BLOCK_BYTES);
-  const heatmaps = createBlockBuilder(HEATMAP_ENCODER, SMALL_BLOCK_BYTES);
-  const deadLetters = createBlockBuilder(DEAD_LETTER_ENCODER, SMALL_BLOCK_BYTES);
-  const appMetrics = createBlockBuilder(APP_METRIC_ENCODER, SMALL_BLOCK_BYTES);
-  const pluginLogs = createBlockBuilder(PLUGIN_LOG_ENCODER, SMALL_BLOCK_BYTES);
+  const groups = createBlockBuilder(SIDE_ENCODERS.groups, SIDE_BLOCK_BYTES);
+  const warnings = createBlockBuilder(SIDE_ENCODERS.ingestion_warnings, SIDE_BLOCK_BYTES);
+  const heatmaps = createBlockBuilder(SIDE_ENCODERS.heatmaps, SMALL_BLOCK_BYTES);
+  const deadLetters = createBlockBuilder(SIDE_ENCODERS.events_dead_letter_queue, SMALL_BLOCK_BYTES);
+  const appMetrics = createBlockBuilder(SIDE_ENCODERS.app_metrics, SMALL_BLOCK_BYTES);
+  const pluginLogs = createBlockBuilder(SIDE_ENCODERS.plugin_log_entries, SMALL_BLOCK_BYTES);
   const all = [person, distinctIds, overrides, groups, warnings, heatmaps, deadLetters, appMetrics, pluginLogs];
 
   // Asked for with every message to the writer, so they are counted and not summed up.

@@ -1,17 +1,7 @@
 import type { EventRow } from '../domain/rows.ts';
 import { escapeLoneSurrogates } from '../domain/strings.ts';
 import { columnsOf, seconds, type RowEncoder } from './encoder.ts';
-import {
-  APP_METRIC_ENCODER,
-  DEAD_LETTER_ENCODER,
-  DISTINCT_ID_ENCODER,
-  GROUP_ENCODER,
-  HEATMAP_ENCODER,
-  OVERRIDE_ENCODER,
-  PERSON_ENCODER,
-  PLUGIN_LOG_ENCODER,
-  WARNING_ENCODER,
-} from './side-rows.ts';
+import { OVERRIDE_ENCODER, SIDE_ENCODERS } from './side-rows.ts';
 
 const PERSON_MODES = { full: 0, propertyless: 1, force_upgrade: 2 } as const;
 
@@ -61,15 +51,4 @@ export const EVENT_ENCODER: RowEncoder<EventRow> = {
 };
 
 /** Every table that Troupe writes. */
-export const ENCODERS = [
-  EVENT_ENCODER,
-  PERSON_ENCODER,
-  DISTINCT_ID_ENCODER,
-  OVERRIDE_ENCODER,
-  GROUP_ENCODER,
-  WARNING_ENCODER,
-  HEATMAP_ENCODER,
-  DEAD_LETTER_ENCODER,
-  APP_METRIC_ENCODER,
-  PLUGIN_LOG_ENCODER,
-] as const;
+export const ENCODERS = [EVENT_ENCODER, ...Object.values(SIDE_ENCODERS), OVERRIDE_ENCODER] as const;
