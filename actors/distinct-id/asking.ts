@@ -1,4 +1,6 @@
 /** Whom a distinct_id actor tells things, and how it asks: every answer it waits for has a ticket. */
+import type { Finding } from '../../src/domain/findings.ts';
+import type { CountBook } from '../../src/observe/count-book.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext } from '../../src/runtime/actor.ts';
 import type { ActorRef, TellResult } from '../../src/runtime/ref.ts';
@@ -10,7 +12,6 @@ import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 import type { PersonWriterMessage } from '../person-writer/messages.ts';
 import type { PrefetchedPersons } from '../person-writer/messages.ts';
 import type { RedisBufferMessage } from '../redis-buffer/messages.ts';
-import type { FindingsBook } from './findings.ts';
 import type { DistinctIdMessage } from './messages.ts';
 import type { Item, LocalPerson, Stage, Work } from './state.ts';
 
@@ -37,7 +38,9 @@ export interface Shared {
   readonly deps: DistinctIdDeps;
   /** Never used twice, by any of them: an answer to a life before this one finds nobody waiting for it. */
   nextTicket: number;
-  readonly findings: FindingsBook;
+  readonly findings: CountBook<Finding>;
+  /** P-39. */
+  readonly propertyKeys: CountBook<string>;
 }
 
 /** From now on the work waits for this, and the stage's span begins. */

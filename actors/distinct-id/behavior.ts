@@ -17,6 +17,7 @@
  * D5 An idle actor holds nothing (IDLE is one object for all): it may be passivated at any moment.
  * D6 It does no I/O and reads no clock but its context's: what it does is a function of its messages.
  */
+import { CountBook } from '../../src/observe/count-book.ts';
 import type { ActorSpec } from '../../src/runtime/actor.ts';
 import type { Copied } from '../forwarder/messages.ts';
 import type { PersonWriterAnswer } from '../person-writer/messages.ts';
@@ -24,7 +25,6 @@ import type { PluginAnswer } from '../plugin/messages.ts';
 import type { Ctx, DistinctIdDeps, Shared } from './asking.ts';
 import { bury, deadLetter, drop, dropWithWarning, guard, unendedOf, warn } from './ends.ts';
 import { copied, copyExceptions } from './exceptions.ts';
-import { FindingsBook } from './findings.ts';
 import { askGroupTypes } from './groups.ts';
 import { endAsHeatmap } from './heatmap.ts';
 import type { DistinctIdMessage, GroupMessage } from './messages.ts';
@@ -37,7 +37,12 @@ import { IDLE, isIdle, type DistinctIdState, type Item, type LocalPerson, type W
 
 /** One spec serves all distinct_id actors: nothing in it belongs to a key. */
 export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdState, DistinctIdMessage> {
-  const shared: Shared = { deps, nextTicket: 1, findings: new FindingsBook() };
+  const shared: Shared = {
+    deps,
+    nextTicket: 1,
+    findings: new CountBook('event-findings-counted'),
+    propertyKeys: new CountBook('person-property-keys-counted'),
+  };
   /** What the receive under way has begun: if it crashes, these know best which of their events have ended. */
   const begun: Work[] = [];
 
@@ -153,6 +158,7 @@ function prepareAll(shared: Shared, work: Work, ctx: Ctx): void {
         timestampMs: 0,
         person: undefined,
         forceUpgrade: false,
+        limited: undefined,
         ended: false,
         succeeded: undefined,
         failed: undefined,

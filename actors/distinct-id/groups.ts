@@ -41,6 +41,7 @@ export function upsertGroup(shared: Shared, work: Work, item: Item, ctx: Ctx): b
     groupKey: group.groupKey,
     set: group.set,
     createdAtMs: item.timestampMs,
+    maybeReplayed: item.pending.maybeReplayed,
     settlement: item.pending.settlement,
     replyTo: ctx.self,
   }));

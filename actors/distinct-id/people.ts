@@ -8,7 +8,7 @@
  * further is folded until it is durable (D1, D2). A refused segment is folded again from its start, one item at a time (D4).
  */
 import { mergeIdsOf, type MergeIds } from '../../src/domain/merge.ts';
-import { foldPerson, newPerson, personUpdateOf } from '../../src/domain/person-fold.ts';
+import { changedKeyLabels, foldPerson, newPerson, personUpdateOf } from '../../src/domain/person-fold.ts';
 import { isForceUpgrade, SYNTHETIC_PERSON_CREATED_AT_MS } from '../../src/domain/person-mode.ts';
 import type { PendingEvent } from '../../src/domain/event.ts';
 import type { Person } from '../../src/domain/person.ts';
@@ -44,7 +44,7 @@ export function foldPeople(shared: Shared, work: Work, ctx: Ctx): boolean {
       load(shared, work, ctx);
       return true;
     }
-    guard(shared, item.pending, 'fold', () => fold(work, item, local), item);
+    guard(shared, item.pending, 'fold', () => fold(shared, work, item, local, ctx), item);
     work.position++;
     if (upsertGroup(shared, work, item, ctx)) return true;
   }
@@ -92,25 +92,33 @@ export function loaded(work: Work, distinctIds: readonly string[], { found }: Pe
 }
 
 /** Gives the item its person: the event's own update applied, or, personless, whoever has the id. */
-function fold(work: Work, item: Item, local: LocalPerson): void {
+function fold(shared: Shared, work: Work, item: Item, local: LocalPerson, ctx: Ctx): void {
   if (item.mode === 'personless') return lend(work, item, local.current);
   const update = personUpdateOf(item.event);
   if (local.current === undefined) {
-    local.current = newPerson({
+    const born = newPerson({
       teamId: work.message.team.id,
       distinctId: item.event.distinct_id,
       createdAtMs: item.timestampMs,
       eventUuid: item.event.uuid,
       update,
       isIdentified: false,
-    }).person;
+    });
+    local.current = born.person;
+    item.limited = born.limited;
     local.birth = item;
     local.dirty = true;
     local.updates.push(update);
   } else {
-    const folded = foldPerson(local.current, update);
+    const before = local.current;
+    const folded = foldPerson(before, update);
     local.current = folded.person;
-    if (folded.changed) local.dirty = true;
+    item.limited = folded.limited;
+    if (folded.changed) {
+      local.dirty = true;
+      if (shared.propertyKeys.isRead)
+        for (const label of changedKeyLabels(before, folded.person, update)) shared.propertyKeys.note(label, ctx.clock); // P-39
+    }
     // Unchanged ones too: if somebody else was faster, the same update may change what is stored then.
     local.updates.push(update);
   }
@@ -138,7 +146,11 @@ function foldAgain(work: Work, items: readonly Item[], local: LocalPerson, folde
   for (const item of items) {
     if (item.ended || item.event.distinct_id !== local.distinctId) continue;
     if (item.mode === 'personless') lend(work, item, current);
-    else item.person = current = foldPerson(current, personUpdateOf(item.event)).person;
+    else {
+      const folded = foldPerson(current, personUpdateOf(item.event));
+      item.person = current = folded.person;
+      item.limited = folded.limited;
+    }
   }
 }
 
@@ -229,6 +241,7 @@ function merge(shared: Shared, work: Work, item: Item, ids: MergeIds, ctx: Ctx):
 export function merged(shared: Shared, work: Work, item: Item, answer: PersonMerged, ctx: Ctx): void {
   if (answer.warning !== undefined) warn(shared, work, { ...answer.warning, debounceKey: '', alwaysSend: true }, ctx);
   item.person = answer.person;
+  item.limited = answer.limited;
   // The other id's person is another one now, and so may be any person loaded before.
   work.people.clear();
   work.people.set(item.event.distinct_id, localPerson(item.event.distinct_id, answer.person, 0, true));

@@ -4,6 +4,7 @@ import { fingerprintException } from '../../src/domain/exceptions.ts';
 import { asJsonObject } from '../../src/domain/json.ts';
 import { assignGroups } from '../../src/domain/groups.ts';
 import { personPropertiesOf } from '../../src/domain/person-fold.ts';
+import { sizeWarning } from '../../src/domain/person-size.ts';
 import { storedPersonMode } from '../../src/domain/person-mode.ts';
 import type { Person } from '../../src/domain/person.ts';
 import { propertiesText } from '../../src/domain/properties-text.ts';
@@ -12,7 +13,7 @@ import type { EventRow, SideRow } from '../../src/domain/rows.ts';
 import { distinctIdRow, personRow } from '../../src/domain/side-rows.ts';
 import { taken, traceStage, type Ctx, type Shared } from './asking.ts';
 import { noteNames } from './definitions.ts';
-import { guard } from './ends.ts';
+import { guard, warn } from './ends.ts';
 import { heatmapRowsOf } from './heatmap.ts';
 import type { Item, MadeRows, Work } from './state.ts';
 
@@ -52,6 +53,7 @@ function rowOf(work: Work, item: Item, sideRows: SideRow[], shared: Shared, ctx:
   noteTexts(shared, event, ctx);
   //
   if (event.event === '$exception' && !fingerprintException(event)) shared.findings.note('exception-without-fingerprint', ctx.clock);
+  if (item.limited !== undefined) warn(shared, work, sizeWarning(event, person.id, item.limited), ctx); // Z-3
   sideRows.push(...heatmapRowsOf(shared, work, item.pending, event, item.timestampMs, ctx));
   return buildEventRow(event, {
     pending: item.pending,

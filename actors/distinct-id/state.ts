@@ -1,6 +1,6 @@
 import type { PendingEvent, PluginEvent } from '../../src/domain/event.ts';
 import type { EventRow, SideRow } from '../../src/domain/rows.ts';
-import type { PersonUpdate } from '../../src/domain/person-fold.ts';
+import type { Limited, PersonUpdate } from '../../src/domain/person-fold.ts';
 import type { Person } from '../../src/domain/person.ts';
 import type { GroupMessage } from './messages.ts';
 import type { SmallMap } from './small-map.ts';
@@ -14,6 +14,8 @@ export interface Item {
   /** The person as this event left it; undefined until folded. */
   person: Person | undefined;
   forceUpgrade: boolean;
+  /** Z-3: its update was too much for its person. */
+  limited: Limited;
   /** Settled, dead-lettered or told as a row: nothing is left to do. */
   ended: boolean;
   /** Names for $plugins_succeeded and $plugins_failed (PE-5). */

@@ -18,6 +18,8 @@
  *    from the committed watermarks (supervisors/root.ts).
  */
 import type { Settlement } from '../../src/domain/outcome.ts';
+import { changedKeyLabels } from '../../src/domain/person-fold.ts';
+import { CountBook } from '../../src/observe/count-book.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { GroupStore, PersonStore } from '../../src/postgres/port.ts';
 import { PostgresError } from '../../src/postgres/port.ts';
@@ -25,11 +27,12 @@ import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { RowWriterMessage } from '../row-writer/messages.ts';
-import { untilAvailable, type Patience } from '../../src/runtime/patience.ts';
+import type { Patience } from '../../src/runtime/patience.ts';
+import { runGroupUpserts } from './group-upserts.ts';
 import { runLoadRound } from './load-round.ts';
-import { isolatingRefusals } from './refusals.ts';
-import { runMergeRound, type MergeRequest } from './merge-round.ts';
-import { runWriteRound, untilSure, type RoundDeps, type Standing, type WriteRequest } from './write-round.ts';
+import type { MergeRequest } from './merge-request.ts';
+import { runMergeRound } from './merge-round.ts';
+import { runWriteRound, type RoundDeps, type Standing, type WriteRequest } from './write-round.ts';
 import type { PersonWriterMessage, PersonWriterSelf } from './messages.ts';
 
 type Message<Type extends PersonWriterMessage['type']> = Extract<PersonWriterMessage, { readonly type: Type }>;
@@ -67,6 +70,7 @@ export interface PersonWriterState {
 
 export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWriterState, PersonWriterMessage> {
   const { options } = deps;
+  const propertyKeys = new CountBook<string>('person-property-keys-counted');
 
   function start(): PersonWriterState {
     return {
@@ -160,6 +164,10 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
       store: deps.persons,
       patience: patient,
       counts,
+      changed: (before, after, update) => {
+        if (!propertyKeys.isRead) return;
+        for (const label of changedKeyLabels(before, after, update)) propertyKeys.note(label, patient.clock); // P-39
+      },
       sideRows: (rows) => void deps.rowWriter.tell({ type: 'store-side-rows', rows }),
     };
     const writes: WriteRequest[] = [];
@@ -172,7 +180,7 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     }
     await runWriteRound(roundDeps, writes);
     await runMergeRound(roundDeps, merges);
-    await upsertGroups(groups, patient);
+    await runGroupUpserts({ ...deps, patience: patient, standingOf }, groups);
     stateFact('person-flushed', { ...counts, durationMs: patient.clock.monotonic() - startedMs });
   }
 
@@ -199,47 +207,11 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
       command,
       standing: () => standingOf(settlement),
       answer: (answer) => {
-        if (answer.type === 'merged') replyTo.tell({ type: 'person-merged', ticket, person: answer.person, warning: answer.warning });
+        if (answer.type === 'merged') replyTo.tell({ ...answer, type: 'person-merged', ticket });
         else if (answer.type === 'refused') replyTo.tell({ type: 'person-refused', ticket, detail: answer.detail });
         else replyTo.tell({ type: 'person-abandoned', ticket });
       },
     };
-  }
-
-  async function upsertGroups(commands: readonly Message<'upsert-group'>[], patient: Patience): Promise<void> {
-    for (const command of commands) {
-      const { teamId, groupTypeIndex, groupKey, set, createdAtMs, settlement, ticket, replyTo } = command;
-      await untilSure(patient, () => [{ standing: () => standingOf(settlement) }]);
-      if (standingOf(settlement) !== 'ours') {
-        replyTo.tell({ type: 'person-abandoned', ticket });
-        continue;
-      }
-      const [result] = await isolatingRefusals([command], async (part) => [
-        ...(await Promise.all(
-          part.map(() => untilAvailable(patient, () => deps.groups.upsertGroup({ teamId, groupTypeIndex, groupKey, set, createdAtMs }))),
-        )),
-      ]);
-      if (result === undefined) continue;
-      if ('type' in result) {
-        replyTo.tell({ type: 'person-refused', ticket, detail: result.detail });
-        continue;
-      }
-      deps.rowWriter.tell({
-        type: 'store-side-rows',
-        rows: [
-          {
-            table: 'groups',
-            teamId,
-            groupTypeIndex,
-            groupKey,
-            createdAtMs: result.createdAtMs,
-            properties: JSON.stringify(result.properties),
-            version: result.version,
-          },
-        ],
-      });
-      replyTo.tell({ type: 'group-upserted', ticket });
-    }
   }
 
   function patience(state: PersonWriterState, ctx: ActorContext<PersonWriterMessage>): Patience {

@@ -1,7 +1,7 @@
 import type { Json } from '../../src/domain/event.ts';
 import type { TeamId } from '../../src/domain/ids.ts';
 import type { Settlement } from '../../src/domain/outcome.ts';
-import type { PersonUpdate } from '../../src/domain/person-fold.ts';
+import type { Limited, PersonUpdate } from '../../src/domain/person-fold.ts';
 import type { Person } from '../../src/domain/person.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 
@@ -75,6 +75,8 @@ export type PersonWriterMessage =
       readonly groupKey: string;
       readonly set: Readonly<Json>;
       readonly createdAtMs: number;
+      /** A previous owner may have stored the group and died before ClickHouse knew: tell ClickHouse again. */
+      readonly maybeReplayed: boolean;
       readonly settlement: Settlement;
       readonly replyTo: ActorRef<PersonWriterAnswer>;
     }
@@ -106,7 +108,14 @@ export type PersonWriterAnswer =
       readonly person: Person;
       readonly foldedOn: Person | undefined;
     }
-  | { readonly type: 'person-merged'; readonly ticket: number; readonly person: Person; readonly warning: MergeWarning | undefined }
+  | {
+      readonly type: 'person-merged';
+      readonly ticket: number;
+      readonly person: Person;
+      readonly warning: MergeWarning | undefined;
+      /** Z-3: the update, or the two persons together, were too much. */
+      readonly limited: Limited;
+    }
   | { readonly type: 'group-types-resolved'; readonly ticket: number; readonly indexes: ReadonlyMap<string, number | undefined> }
   | { readonly type: 'group-upserted'; readonly ticket: number }
   /** PostgreSQL refuses this command for what it holds: the events behind it are poison. */

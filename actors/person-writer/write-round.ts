@@ -63,6 +63,8 @@ export interface RoundDeps {
   /** Told what ClickHouse must hold before the event rows; called before the answers. */
   readonly sideRows: (rows: readonly SideRow[]) => void;
   readonly counts: RoundCounts;
+  /** Told of each update of a merge event that was stored: the person before it and after (P-39). Other updates are folded by their actor. */
+  readonly changed: (before: Person, after: Person, update: PersonUpdate) => void;
 }
 
 /** Runs until every request has its answer. @throws PostgresError 'misconfigured', or 'unavailable' when given up. */

@@ -1,6 +1,7 @@
 import type { PluginEvent } from './event.ts';
 import { putAll } from './json.ts';
-import { foldPerson, type PersonUpdate } from './person-fold.ts';
+import { foldPerson, type Folded, type PersonUpdate } from './person-fold.ts';
+import { isTooLarge, trimmed } from './person-size.ts';
 import type { Person } from './person.ts';
 import { cleanDistinctId, MAX_DISTINCT_ID_LENGTH } from './strings.ts';
 import { warning, type IngestionWarning } from './warnings.ts';
@@ -141,18 +142,26 @@ export function mappingsOfBoth(ids: {
   };
 }
 
-/** M-3 (a): the survivor after the merge and the event's own update: the earlier birth, its own properties over the other's. */
-export function mergedState(into: Person, from: Person, update: PersonUpdate): Person {
-  const properties = { ...from.properties };
-  putAll(properties, into.properties);
+/** What two persons become, before and after the update of the event that makes them one. */
+export interface Merged {
+  readonly survivor: Person;
+  readonly folded: Folded;
+}
+
+/** M-3 (a): the earlier birth, its own properties over the other's, then the event's update. Z-3: what is too much of both is trimmed. */
+export function mergedState(into: Person, from: Person, update: PersonUpdate): Merged {
+  const both = { ...from.properties };
+  putAll(both, into.properties);
+  const isTrimmed = isTooLarge(both);
   const survivor: Person = {
     rowId: into.rowId,
     id: into.id,
     teamId: into.teamId,
     createdAtMs: Math.min(into.createdAtMs, from.createdAtMs),
-    properties,
+    properties: isTrimmed ? trimmed(both) : both,
     isIdentified: true,
     version: Math.max(into.version, from.version) + 1,
   };
-  return foldPerson(survivor, update).person;
+  const folded = foldPerson(survivor, update);
+  return { survivor, folded: { ...folded, limited: folded.limited ?? (isTrimmed ? 'trimmed' : undefined) } };
 }

@@ -1,7 +1,8 @@
 import type { Json, PluginEvent } from './event.ts';
 import type { TeamId } from './ids.ts';
 import { asJsonObject, own, put, putAll } from './json.ts';
-import { isVolatile } from './person-properties.ts';
+import { isVolatile, propertyKeyLabel } from './person-properties.ts';
+import { isTooLarge, trimmed } from './person-size.ts';
 import type { Person } from './person.ts';
 import { personUuid } from './uuid.ts';
 
@@ -42,7 +43,14 @@ export interface Folded {
   readonly person: Person;
   /** False: nothing is to be written (P-35), and `person` is the very object that was folded. */
   readonly changed: boolean;
+  readonly limited: Limited;
 }
+
+/**
+ * Z-3: what became of an update that makes its person too large to be stored. 'refused': the properties stay as they are. 'trimmed': they
+ * are there, and others had to go, because the person was too large before, or has to be stored whatever it holds.
+ */
+export type Limited = 'refused' | 'trimmed' | undefined;
 
 /** P-38: these events never change properties of a person that exists. */
 const LEAVES_PROPERTIES: ReadonlySet<string> = new Set(['$exception', '$$heatmap']);
@@ -60,23 +68,32 @@ const WRITES_VOLATILE: ReadonlySet<string> = new Set(['$identify', '$create_alia
 export function foldPerson(person: Person, update: PersonUpdate): Folded {
   const identifies = update.isIdentified && !person.isIdentified;
   const leavesProperties = LEAVES_PROPERTIES.has(update.eventName);
-  if (!identifies && (leavesProperties || !isWorthWriting(person.properties, update))) return { person, changed: false };
+  if (!identifies && (leavesProperties || !isWorthWriting(person.properties, update)))
+    return { person, changed: false, limited: undefined };
+  let properties: Readonly<Json> = leavesProperties ? person.properties : applied(person.properties, update);
+  let limited: Limited;
+  if (!leavesProperties && isTooLarge(properties)) {
+    limited = isTooLarge(person.properties) ? 'trimmed' : 'refused';
+    properties = limited === 'trimmed' ? trimmed(properties) : person.properties;
+    if (limited === 'refused' && !identifies) return { person, changed: false, limited };
+  }
   return {
     person: {
       rowId: person.rowId,
       id: person.id,
       teamId: person.teamId,
       createdAtMs: person.createdAtMs,
-      properties: leavesProperties ? person.properties : applied(person.properties, update),
+      properties,
       isIdentified: person.isIdentified || identifies,
       version: person.version,
     },
     changed: true,
+    limited,
   };
 }
 
 /** Folds several updates in order. */
-export function foldPersonUpdates(person: Person, updates: readonly PersonUpdate[]): Folded {
+export function foldPersonUpdates(person: Person, updates: readonly PersonUpdate[]): Omit<Folded, 'limited'> {
   let current = person;
   for (const update of updates) current = foldPerson(current, update).person;
   return { person: current, changed: current !== person };
@@ -111,6 +128,22 @@ function applied(properties: Readonly<Json>, update: PersonUpdate): Json {
   return next;
 }
 
+/**
+ * P-39: the labels of the keys whose values one update has changed, each once; `before` and `after` are the person around its fold.
+ * None when nothing was worth a write.
+ */
+export function changedKeyLabels(before: Person, after: Person, { set, setOnce, unset }: PersonUpdate): ReadonlySet<string> {
+  const labels = new Set<string>();
+  if (before.properties === after.properties) return labels;
+  const look = (key: string): void => {
+    if (own(before.properties, key) !== own(after.properties, key)) labels.add(propertyKeyLabel(key));
+  };
+  for (const key in setOnce) look(key);
+  for (const key in set) look(key);
+  unset?.forEach(look);
+  return labels;
+}
+
 /** 3.8: properties for the event's own row: the person's, and this event's `$set` over them even where it was not worth a write. */
 export function personPropertiesOf(person: Person, set: Readonly<Json> | undefined): Readonly<Json> {
   if (set === undefined || holdsAll(person.properties, set)) return person.properties;
@@ -130,6 +163,8 @@ export interface Birth {
   readonly person: Person;
   readonly propertiesLastUpdatedAt: Readonly<Json>;
   readonly propertiesLastOperation: Readonly<Json>;
+  /** Z-3: 'trimmed', or undefined: a person that is needed is made. */
+  readonly limited: Limited;
 }
 
 /**
@@ -144,7 +179,7 @@ export function newPerson(birth: {
   readonly update: PersonUpdate | undefined;
   readonly isIdentified: boolean;
 }): Birth {
-  const properties: Json = {};
+  let properties: Json = {};
   const propertiesLastUpdatedAt: Json = {};
   const propertiesLastOperation: Json = {};
   const at = new Date(birth.createdAtMs).toISOString();
@@ -159,6 +194,12 @@ export function newPerson(birth: {
   take(birth.update?.setOnce, 'set_once');
   take(birth.update?.set, 'set');
   properties['$creator_event_uuid'] = birth.eventUuid;
+  const limited = isTooLarge(properties) ? 'trimmed' : undefined;
+  if (limited !== undefined) {
+    properties = trimmed(properties);
+    for (const about of [propertiesLastUpdatedAt, propertiesLastOperation])
+      for (const key of Object.keys(about)) if (!Object.hasOwn(properties, key)) delete about[key];
+  }
   return {
     person: {
       rowId: '0',
@@ -171,5 +212,6 @@ export function newPerson(birth: {
     },
     propertiesLastUpdatedAt,
     propertiesLastOperation,
+    limited,
   };
 }

@@ -49,6 +49,11 @@ export const INITIAL_NAME: ReadonlyMap<string, string> = new Map(
 
 const INITIAL_NAMES: ReadonlySet<string> = new Set(INITIAL_NAME.values());
 
+/** A key of list A, or the initial name of one. */
+export function isInListA(key: string): boolean {
+  return INITIAL_NAME.has(key) || INITIAL_NAMES.has(key);
+}
+
 /** P-34: an existing value of this key that changes is no reason to write the person. */
 export function isVolatile(key: string): boolean {
   return INITIAL_NAME.has(key) || key.startsWith('$geoip_');
@@ -56,6 +61,6 @@ export function isVolatile(key: string): boolean {
 
 /** P-39: label of `person_property_key_update_total`; bounded, whatever clients send. */
 export function propertyKeyLabel(key: string): string {
-  if (INITIAL_NAME.has(key) || INITIAL_NAMES.has(key)) return key;
+  if (isInListA(key)) return key;
   return key.startsWith('$geoip_') || key.startsWith('$initial_geoip_') ? 'geoIP' : 'other';
 }

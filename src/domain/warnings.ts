@@ -18,7 +18,8 @@ export type WarningType =
   | 'ingestion_capacity_overflow'
   | 'invalid_heatmap_data'
   | 'group_key_too_long'
-  | 'event_dropped_too_old';
+  | 'event_dropped_too_old'
+  | 'person_properties_size_violation';
 
 export interface WarningRule {
   /** True: never debounced. */
@@ -46,6 +47,7 @@ export const WARNING_RULES: Readonly<Record<WarningType, WarningRule>> = {
   invalid_heatmap_data: hourly,
   group_key_too_long: hourly,
   event_dropped_too_old: hourly,
+  person_properties_size_violation: hourly,
 };
 
 /** A warning without its team and time, which whoever sends it adds. */

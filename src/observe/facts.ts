@@ -23,6 +23,8 @@ export interface Facts {
   };
   /** What rules came across since the last time, by the names of domain/findings.ts; two a second at most. */
   'event-findings-counted': { readonly counts: Readonly<Record<string, number | undefined>> };
+  /** Labels of the keys (domain/person-properties.ts) that updates have changed on persons that existed; two a second at most (P-39). */
+  'person-property-keys-counted': { readonly counts: Readonly<Record<string, number | undefined>> };
   /** By what the records of a slice name their team (T-7). */
   'router-auth-seen': { readonly neither: number; readonly token: number; readonly teamId: number; readonly both: number };
   'router-batch-read': {

@@ -58,7 +58,7 @@ function rowOf(pending: PendingEvent, event: PluginEvent, mode: 'full' | 'person
   if (merge !== undefined) {
     const other = aPerson();
     JSON.stringify(decideMerge({ ...merge, eventName: event.event, eventUuid: event.uuid, intoPerson: person, otherPerson: other }));
-    jsonbText(mergedState(person, other, update).properties);
+    jsonbText(mergedState(person, other, update).folded.person.properties);
   }
   jsonbText(person.properties);
   const group = groupIdentifyOf(event);

@@ -15,7 +15,7 @@ vi.mock('../../src/domain/person-fold.ts', async (original) => {
     if (planted.bug === '$unset before $set') {
       const first = real.foldPerson(person, { ...update, set: undefined, setOnce: undefined });
       const second = real.foldPerson(first.person, { ...update, unset: undefined });
-      return { person: second.person, changed: first.changed || second.changed };
+      return { ...second, changed: first.changed || second.changed };
     }
     if (planted.bug === '$unset is forgotten') return real.foldPerson(person, { ...update, unset: unset === undefined ? unset : [] });
     const folded = real.foldPerson(person, update);
@@ -48,9 +48,11 @@ vi.mock('../../src/domain/merge.ts', async (original) => {
   const mergedState: typeof real.mergedState = (into, from, update) => {
     if (planted.bug === 'properties merged the wrong way round')
       return real.mergedState({ ...into, properties: from.properties }, { ...from, properties: into.properties }, update);
-    if (planted.bug === 'created_at of the survivor kept')
-      return { ...real.mergedState(into, from, update), createdAtMs: into.createdAtMs };
+    if (planted.bug === 'created_at of the survivor kept') return late(real.mergedState(into, from, update), into.createdAtMs);
     return real.mergedState(into, from, update);
+  };
+  const late = ({ survivor, folded }: ReturnType<typeof mergedState>, createdAtMs: number): ReturnType<typeof mergedState> => {
+    return { survivor, folded: { ...folded, person: { ...folded.person, createdAtMs } } };
   };
   const mappingsOfBoth: typeof real.mappingsOfBoth = (ids) =>
     real.mappingsOfBoth(planted.bug === 'an id used without a person gets no override' ? { ...ids, otherExisted: false } : ids);

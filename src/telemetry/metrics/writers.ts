@@ -4,6 +4,11 @@ import { COUNTS, SECONDS, type FactListeners, type Makers } from '../makers.ts';
 export function writerMetrics({ counter, histogram, summary }: Makers): FactListeners {
   const personsWritten = counter('troupe_person_written_total', 'Persons written.', 'change');
   const versionMismatch = counter('person_update_version_mismatch', 'Person updates that met a newer version.');
+  const propertyKeys = counter(
+    'person_property_key_update_total',
+    'Updates of persons by the keys they changed: known keys by name, geoIP, other (P-39).',
+    'key',
+  );
   const mergeSuccess = counter('person_merge_txn_success_total', 'Merges committed.');
   const flushSeconds = histogram('troupe_person_flush_duration_seconds', 'Time of one flush of persons.', SECONDS);
   const personsLoaded = counter('troupe_person_loaded_total', 'Distinct ids looked up in PostgreSQL.');
@@ -52,6 +57,9 @@ export function writerMetrics({ counter, histogram, summary }: Makers): FactList
       mergeSuccess.inc(merged);
       versionMismatch.inc(conflicts);
       flushSeconds.observe(durationMs / 1_000);
+    },
+    'person-property-keys-counted'({ counts }) {
+      for (const [key, count] of Object.entries(counts)) propertyKeys.inc({ key }, count);
     },
     'person-loaded'({ keys, durationMs }) {
       personsLoaded.inc(keys);

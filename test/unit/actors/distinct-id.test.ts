@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { personUuid } from '../../../src/domain/uuid.ts';
 import { teamId } from '../../../src/domain/ids.ts';
 import { isIdle } from '../../../actors/distinct-id/index.ts';
 import { IDLE } from '../../../actors/distinct-id/state.ts';
+import { observe } from '../../../src/observe/facts.ts';
 import { gate, settle } from '../../kit/actors.ts';
 import { NOW_MS, uuidAt } from '../../kit/pipeline.ts';
 import { systemsOf } from '../../kit/systems.ts';
@@ -10,6 +11,70 @@ import { distinctIdKit, personPropertiesOf, propertiesOf } from './distinct-id.k
 
 const open = systemsOf();
 const idOf = (distinctId: string): string => personUuid(teamId(1), distinctId);
+
+describe('a person near the limit of its size', () => {
+  const text = (length: number): string => 'x'.repeat(length);
+
+  it('Z-3: an update that is too much is not stored and the team is told; its neighbours are; each row shows the person of its time', async () => {
+    const { run, stored, warnings } = distinctIdKit(open());
+    await run([{ properties: { $set: { a: text(600_000) } } }]);
+    const rows = await run([
+      { properties: { $set: { b: 1 } } },
+      { properties: { $set: { big: text(100_000), b: 2 } } },
+      { properties: { $set: { c: 1 } } },
+    ]);
+    expect(stored()).toEqual({ a: text(600_000), b: 1, c: 1 });
+    // 3.8: the event's own $set shows in its own row, stored or not
+    expect(rows.map((row) => Object.keys(personPropertiesOf(row)).sort())).toEqual([
+      ['a', 'b'],
+      ['a', 'b', 'big'],
+      ['a', 'b', 'c'],
+    ]);
+    expect(warnings()).toEqual(['person_properties_size_violation']);
+  });
+
+  it('Z-3: a first event that is too much makes its person without its largest property', async () => {
+    const { run, stored, redisBuffer } = distinctIdKit(open());
+    await run([{ properties: { $set: { a: 1, big: text(700_000) } } }, { properties: { $set: { c: 1 } } }]);
+    expect(stored()).toEqual({ a: 1, c: 1 });
+    expect(redisBuffer.messages).toMatchObject([
+      { type: 'warn', warning: { teamId: 1, details: { eventUuid: uuidAt(0), distinctId: 'd', personId: idOf('d') }, alwaysSend: false } },
+    ]);
+  });
+
+  it('Z-3: what was folded on a person that somebody else has filled meanwhile is folded again, limit and warning included', async () => {
+    const { run, stored, warnings, database } = distinctIdKit(open(), {
+      fate: {
+        arrive({ operation }) {
+          const [row] = database.persons.values();
+          if (operation !== 'update' || row?.version !== 0) return;
+          Object.assign(row, { version: 1, properties: JSON.stringify({ theirs: text(600_000) }) });
+        },
+      },
+    });
+    await run([{ properties: { $set: { a: 1 } } }]);
+    const [row] = await run([{ properties: { $set: { mine: text(100_000) } } }]);
+    expect(stored()).toEqual({ theirs: text(600_000) });
+    expect(Object.keys(personPropertiesOf(row!))).toEqual(['theirs', 'mine']);
+    expect(warnings()).toEqual(['person_properties_size_violation']);
+  });
+});
+
+describe('P-39', () => {
+  it('P-39: each label counts once for an event whose update is worth a write; a birth and what is not written count nothing', async () => {
+    const counted: unknown[] = [];
+    onTestFinished(observe('person-property-keys-counted', ({ counts }) => counted.push(counts)));
+    const { run, rest } = distinctIdKit(open());
+    await run([{ properties: { $set: { a: 1, b: 1, $browser: 'A', $geoip_city_name: 'X' } } }]);
+    await run([
+      { properties: { $set: { a: 2, b: 2, $browser: 'B' }, $set_once: { $initial_os: 'L', b: 3 } } },
+      { properties: { $set: { $browser: 'C' } } },
+      { properties: { $set: { a: 2 }, $unset: ['b', '$geoip_city_name'] } },
+    ]);
+    await rest(1_000);
+    expect(counted).toEqual([{ $browser: 1, $initial_os: 1, other: 2, geoIP: 1 }]);
+  });
+});
 
 describe('a person in the making', () => {
   it('the first event creates it; its row shows it as that event left it', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { RowWriterMessage } from '../../../actors/row-writer/messages.ts';
 import { createPersonWriter, type PersonWriterDeps } from '../../../actors/person-writer/index.ts';
 import type { MergeEventCommand, PersonWriterAnswer, PersonWriteCommand } from '../../../actors/person-writer/messages.ts';
@@ -9,6 +9,7 @@ import type { Person } from '../../../src/domain/person.ts';
 import { personUuid } from '../../../src/domain/uuid.ts';
 import type { NewPerson, PersonStore, PersonWrite } from '../../../src/postgres/port.ts';
 import { PostgresError } from '../../../src/postgres/port.ts';
+import { observe } from '../../../src/observe/facts.ts';
 import { gate, pass, probe, settle, type Probe } from '../../kit/actors.ts';
 import { testSettlement } from '../../kit/event-rows.ts';
 import {
@@ -525,6 +526,7 @@ describe('whose is the partition', () => {
         groupKey: 'g',
         set: {},
         createdAtMs: NOW_MS,
+        maybeReplayed: false,
         settlement,
         replyTo,
       });
@@ -539,6 +541,24 @@ describe('whose is the partition', () => {
     await rest(300);
     expect(answers().map(({ type }) => type)).toEqual(['group-upserted', 'person-abandoned']);
     expect(sideRows()).toHaveLength(1);
+  });
+});
+
+describe('groups', () => {
+  it('GU-2, GU-4: ClickHouse is told of a group when it has changed, or when somebody may have died before ClickHouse knew', async () => {
+    const { ref, rest, settlement, nextTicket, replyTo, sideRows, answers } = setUp();
+    const tell = async (set: Record<string, unknown>, maybeReplayed = false): Promise<void> => {
+      const group = { teamId: TEAM, groupTypeIndex: 0, groupKey: 'g', set, createdAtMs: NOW_MS, maybeReplayed };
+      ref.tell({ type: 'upsert-group', ticket: nextTicket(), ...group, settlement, replyTo });
+      await rest();
+    };
+    await tell({ seats: 1 });
+    await tell({ seats: '1' });
+    expect(sideRows().map((row) => 'version' in row && row.version)).toEqual([1]);
+    await tell({ seats: 1 }, true);
+    await tell({ seats: 2 });
+    expect(sideRows().map((row) => 'version' in row && row.version)).toEqual([1, 1, 2]);
+    expect(answers()).toHaveLength(4);
   });
 });
 
@@ -755,6 +775,42 @@ describe('merge events', () => {
         .toSorted((a, b) => a.ticket - b.ticket)
         .map(({ type }) => type),
     ).toEqual(['person-refused', 'person-merged']);
+  });
+});
+
+describe('P-39', () => {
+  it('P-39: a merge event counts the keys that its own update has changed, once it is stored', async () => {
+    const counted: unknown[] = [];
+    onTestFinished(observe('person-property-keys-counted', ({ counts }) => counted.push(counts)));
+    const { merge, other, rest } = setUp();
+    await other.create([newborn('into', { properties: { $browser: 'A', a: 1 } }), newborn('from', { properties: { b: 1 } })]);
+    merge('into', 'from', { update: update({ $browser: 'B', a: 1, c: 1, d: 2 }, { eventName: '$identify', unset: ['b'] }) });
+    await rest();
+    merge('into', 'unused', { update: update({ c: 1 }, { eventName: '$identify', setOnce: { $geoip_city_name: 'X' } }) });
+    await rest(1_000);
+    expect(counted).toEqual([{ $browser: 1, other: 1, geoIP: 1 }]);
+  });
+});
+
+describe('Z-3', () => {
+  it('Z-3: a merge of two persons that are too much together says so, and stores what fits', async () => {
+    const { merge, other, rest, answers, person } = setUp();
+    const half = 'x'.repeat(400_000);
+    await other.create([newborn('into', { properties: { a: half } }), newborn('from', { properties: { b: `${half}x` } })]);
+    merge('into', 'from');
+    await rest();
+    expect(answers()).toMatchObject([{ type: 'person-merged', limited: 'trimmed', person: { version: 1 } }]);
+    expect(propertiesOf(await person('from'))).toEqual({ a: half });
+  });
+
+  it('Z-3: of a refused update the mapping and the identification stay', async () => {
+    const { merge, other, rest, answers, person } = setUp();
+    const most = 'x'.repeat(655_000);
+    await other.create([newborn('into', { properties: { a: most } })]);
+    merge('into', 'unused', { update: update({ b: 'x'.repeat(1_000) }, { eventName: '$identify' }) });
+    await rest();
+    expect(answers()).toMatchObject([{ type: 'person-merged', limited: 'refused', person: { isIdentified: true } }]);
+    expect(propertiesOf(await person('unused'))).toEqual({ a: most });
   });
 });
 

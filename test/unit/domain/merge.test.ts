@@ -139,7 +139,9 @@ describe('what a merge writes', () => {
     const a = aPerson({ ...into, createdAtMs: 500, properties: { x: 'into', only: 1 }, version: 2 });
     const b = aPerson({ ...other, createdAtMs: 100, properties: { x: 'other', y: 'other', z: 1 }, version: 8 });
     const before = JSON.stringify([a, b]);
-    expect(mergedState(a, b, anUpdate({ eventName: '$identify', set: { n: 1 }, setOnce: { y: 2, m: 2 }, unset: ['z'] }))).toEqual({
+    expect(
+      mergedState(a, b, anUpdate({ eventName: '$identify', set: { n: 1 }, setOnce: { y: 2, m: 2 }, unset: ['z'] })).folded.person,
+    ).toEqual({
       ...a,
       createdAtMs: 100,
       properties: { x: 'into', only: 1, y: 'other', n: 1, m: 2 },

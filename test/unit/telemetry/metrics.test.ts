@@ -148,6 +148,14 @@ describe('the account', () => {
     }
   });
 
+  it('P-39: person_property_key_update_total adds up what was counted, by label', async () => {
+    const metrics = start();
+    state('person-property-keys-counted', { counts: { other: 2, $browser: 1 } });
+    state('person-property-keys-counted', { counts: { other: 3 } });
+    const series = await scrape(metrics);
+    expect(['other', '$browser'].map((key) => series.get(`person_property_key_update_total{key="${key}"}`))).toEqual([5, 1]);
+  });
+
   it('I2: keeps what a lost partition had, and calls abandoned what was in work', async () => {
     const accounts = createAccounts();
     const metrics = start({ account: accounts.read });

@@ -17,7 +17,7 @@ const NAMES_9_4: Readonly<Record<string, readonly string[]>> = {
     ...['ingestion_kafka_batch_start', 'ingestion_kafka_batch_committed_offsets', 'ingestion_overflowing_messages_total'],
     'ingestion_partition_key_overflowed partition_key',
     ...['final_failure_total', 'txn_attempt_total', 'txn_success_total'].map((name) => `person_merge_${name}`),
-    ...['person_property_key_update_total', 'person_update_version_mismatch'],
+    ...['person_property_key_update_total key', 'person_update_version_mismatch'],
     'kafka_consumer_event_total event',
     ...['messages_read_total', 'messages_processed_total', 'each_batch_failed_total'].map((name) => `kafka_consumer_${name} topic_name`),
     ...['queued_total', 'written_total', 'failed_total'].map((name) => `kafka_producer_messages_${name} topic_name`),
