@@ -34,7 +34,9 @@ import { type UpdatedPersonRow, updatePersons } from './statements/update-person
  * I2  A person's version grows with every write, and a write folded from another version changes nothing.
  * I3  Every call is one statement or one transaction: after a lost answer it was done wholly or not at all, and asking
  *     again does it no second time.
- * I4  Whoever locks several rows locks them in one order: persons by id, distinct ids by (team, text).
+ * I4  Whoever locks several rows locks them in one order: persons by id, then ids used without a person, then mappings, both by
+ *     (team, text). Each statement that needs it locks before it writes, because an UPDATE or a join locks in the order of its plan
+ *     (docs/delivery.md section 10, test/contract/postgres-lock-order.test.ts).
  */
 export function createPersonStore(client: PostgresClient): PersonStore {
   return {
