@@ -6,7 +6,6 @@ import type { DeadLetterReason, DropReason } from '../../src/domain/outcome.ts';
 import { parseEvent } from '../../src/domain/parse-event.ts';
 import { decidePersonMode, stripPersonUpdates } from '../../src/domain/person-mode.ts';
 import { MAX_DISTINCT_ID_LENGTH, toJsonText } from '../../src/domain/strings.ts';
-import { parseIsoMs } from '../../src/domain/time.ts';
 import { resolveTimestamp } from '../../src/domain/timestamp.ts';
 import type { Team } from '../../src/domain/team.ts';
 import { isUuid } from '../../src/domain/uuid.ts';
@@ -76,8 +75,8 @@ export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, 
 function ageWarning(event: PluginEvent, team: Team, wallClockMs: number): IngestionWarning | undefined {
   const dropThresholdSeconds = team.dropEventsOlderThanS;
   if (dropThresholdSeconds === undefined || dropThresholdSeconds <= 0) return undefined;
-  const { timestampMs } = resolveTimestamp(event, wallClockMs);
-  const ageMs = parseIsoMs(event.now) - timestampMs;
+  const { timestampMs, nowMs } = resolveTimestamp(event, wallClockMs);
+  const ageMs = nowMs - timestampMs;
   if (!(ageMs > dropThresholdSeconds * 1_000)) return undefined;
   return warning('event_dropped_too_old', {
     eventUuid: event.uuid,

@@ -3,7 +3,6 @@ import type { Envelope, Json } from './event.ts';
 import { asJsonObject, isJsonObject } from './json.ts';
 import type { DeadLetterReason } from './outcome.ts';
 import { cleanDistinctId, cut, toText } from './strings.ts';
-import { parseIsoMs } from './time.ts';
 import { lookupToken } from './token.ts';
 
 /** Why a record cannot become an event; `detail` is for people, `reason` for the outcome. */
@@ -21,9 +20,9 @@ const MAX_TEAM_ID = 2_147_483_647;
  * Reads the outer JSON of a Kafka value (spec 1.3) and checks every field the pipeline uses. Never throws: whatever
  * the bytes are, the answer is an Envelope or a reason (K-21 as the newest generation does it: a poison record costs
  * itself alone). Fields of a wrong type:
- * - `distinct_id`, `token`: their text (N-1). Absent ones are looked for in the inner object, where K-20 would find them.
- * - `ip`, `site_url`, `sent_at`: as if absent. `uuid`: kept as it is, rule T-4 judges it.
- * - `data`, `now`, `team_id`: refused, since nothing right can be made of them.
+ * - `distinct_id`, `token`: their text (N-1). Absent ones, and an absent `uuid`, are looked for in the inner object, where K-20 finds them.
+ * - `ip`, `site_url`, `sent_at`: as if absent. `uuid`, `now`: kept as they are, rules T-4 and TS-1 judge them.
+ * - `data`, `team_id`: refused, since nothing right can be made of them.
  */
 export function parseEnvelope(value: Buffer | null): EnvelopeResult {
   if (value === null) return failed('failed_parse_message', 'the value is null');
@@ -38,27 +37,26 @@ export function parseEnvelope(value: Buffer | null): EnvelopeResult {
 
   const data = fields['data'];
   if (typeof data !== 'string') return failed('failed_parse_message', data === undefined ? 'data is missing' : 'data is not a string');
-  const now = fields['now'];
-  if (typeof now !== 'string' || Number.isNaN(parseIsoMs(now))) return failed('failed_parse_event', 'now is not an ISO 8601 time');
   const teamId = fields['team_id'];
   if (teamId && !isTeamId(teamId)) return failed('failed_parse_event', 'team_id is not a positive 32-bit integer');
 
   let distinctId = fields['distinct_id'];
   let token = fields['token'];
-  if (distinctId === undefined || (token === undefined && !teamId)) {
+  let uuid = fields['uuid'];
+  if (distinctId === undefined || uuid === undefined || (token === undefined && !teamId)) {
     const inner = innerFields(data);
+    if (uuid === undefined) uuid = inner?.['uuid'];
     if (distinctId === undefined) distinctId = inner?.['distinct_id'];
     if (token === undefined) token = inner?.['token'];
   }
   return {
     ok: true,
     envelope: {
-      uuid: fields['uuid'],
+      uuid,
       distinctId: cleanDistinctId(distinctId),
       ip: textOrUndefined(fields['ip']),
       siteUrl: textOrUndefined(fields['site_url']),
       data,
-      now,
       sentAt: textOrUndefined(fields['sent_at']),
       token: token ? lookupToken(toText(token)) : undefined,
       teamId: teamId ? (teamId as number) : undefined,
@@ -74,7 +72,6 @@ export function parseEnvelope(value: Buffer | null): EnvelopeResult {
 export function forgetContent(envelope: Envelope): void {
   const writable = envelope as { -readonly [Key in keyof Envelope]: Envelope[Key] };
   writable.data = '';
-  writable.now = '';
   writable.ip = undefined;
   writable.siteUrl = undefined;
   writable.sentAt = undefined;
@@ -83,7 +80,7 @@ export function forgetContent(envelope: Envelope): void {
 }
 const NO_FIELDS: Json = Object.freeze({});
 
-/** The inner object, for the few producers that leave `distinct_id` or `token` out of the envelope. */
+/** The inner object, for the few producers that leave `distinct_id`, `uuid` or `token` out of the envelope. */
 function innerFields(data: string): Json | undefined {
   try {
     return asJsonObject(JSON.parse(data));

@@ -20,7 +20,6 @@ export interface Envelope {
   readonly siteUrl: string | undefined;
   /** JSON text of the inner object; '' once it was parsed (forgetContent), as is every text here that the event has by then. */
   readonly data: string;
-  readonly now: string;
   readonly sentAt: string | undefined;
   readonly token: string | undefined;
   readonly teamId: number | undefined;

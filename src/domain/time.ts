@@ -1,3 +1,5 @@
+import { toText } from './strings.ts';
+
 /**
  * Dates from text to epoch milliseconds. NaN means "no date". Nothing here reads a clock.
  * Date-times without a zone are UTC: in the common shape by our own arithmetic, in the others because the process runs
@@ -23,26 +25,24 @@ export function clampStoredMs(ms: number): number {
 }
 
 /**
- * TS-3: the JS Date constructor on the value, then strict ISO. Numbers are epoch milliseconds. Objects and arrays are
- * no dates (PostHog hands them to `new Date`, which calls their toString).
+ * TS-3: the JS Date constructor on the value, then strict ISO. Numbers are epoch milliseconds; a list is its text, as it is to Date.
+ * Objects are no dates (PostHog hands them to `new Date`, which calls their toString).
  */
 export function parseDateMs(value: unknown): number {
   if (typeof value === 'string') {
     const fast = parseCommonIsoMs(value);
     if (!Number.isNaN(fast)) return fast;
     const ms = new Date(value).getTime();
-    return Number.isNaN(ms) ? parseWeekOrOrdinalMs(value) : ms;
+    return Number.isNaN(ms) ? parseAnyIsoMs(value) : ms;
   }
+  if (Array.isArray(value)) return parseDateMs(toText(value));
   return typeof value === 'number' || typeof value === 'boolean' ? new Date(Number(value)).getTime() : Number.NaN;
 }
-
-const ISO_START = /^(?:[+-]\d{6}|\d{4})(?:-\d\d(?:-\d\d)?)?(?:[T ]\d|$)/;
 
 /** ISO 8601 only: what `now` and `sent_at` may be (TS-1, TS-2). */
 export function parseIsoMs(value: string): number {
   const fast = parseCommonIsoMs(value);
-  if (!Number.isNaN(fast)) return fast;
-  return ISO_START.test(value) ? new Date(value).getTime() : parseWeekOrOrdinalMs(value);
+  return Number.isNaN(fast) ? parseAnyIsoMs(value) : fast;
 }
 
 /**
@@ -115,27 +115,43 @@ function daysFromCivil(year: number, month: number, day: number): number {
   return era * 146_097 + dayOfEra - 719_468;
 }
 
-const WEEK_OR_ORDINAL = /^(\d{4})-(?:W(\d\d)(?:-([1-7]))?|(\d{3}))(T.+)?$/;
+/** Calendar, week or ordinal date, then perhaps a time, of an hour at least, and a zone. Hyphens and colons may be left out. */
+const ISO = new RegExp(
+  '^(?:([+-]\\d{6}|\\d{4})(?:-?(\\d\\d)(?:-?(\\d\\d))?)?|(\\d{4})-?W(\\d\\d)(?:-?([1-7]))?|(\\d{4})-?(\\d{3}))' +
+    '(?:T(\\d\\d)(?::?(\\d\\d)(?::?(\\d\\d)(?:[.,](\\d{1,30}))?)?)?(?:Z|([+-])(\\d\\d)(?::?(\\d\\d))?)?)?$',
+  'i',
+);
 
-/** ISO week dates (`2021-W43-5`) and ordinal dates (`2021-302`), which Date does not know. */
-function parseWeekOrOrdinalMs(text: string): number {
-  const match = WEEK_OR_ORDINAL.exec(text);
+/** ISO 8601 in the spellings that are not common: week dates (`2021-W43-5`), ordinal ones (`2021-302`), basic ones (`20211029T1030Z`). */
+function parseAnyIsoMs(text: string): number {
+  const match = ISO.exec(text);
   if (match === null) return Number.NaN;
-  const year = Number(match[1]);
-  const newYear = daysFromCivil(year, 1, 1);
-  let day: number;
-  if (match[2] !== undefined) {
-    const week = Number(match[2]);
-    if (week < 1 || week > weeksInYear(year)) return Number.NaN;
-    day = firstMonday(year) + (week - 1) * 7 + Number(match[3] ?? '1') - 1;
-  } else {
-    const ordinal = Number(match[4]);
-    if (ordinal < 1 || ordinal > (isLeap(year) ? 366 : 365)) return Number.NaN;
-    day = newYear + ordinal - 1;
-  }
-  if (match[5] === undefined) return day * DAY_MS;
-  const time = parseIsoMs(`1970-01-01${match[5]}`);
-  return day * DAY_MS + time;
+  const number = (group: number, otherwise = 0): number => (match[group] === undefined ? otherwise : Number(match[group]));
+  const day =
+    match[4] !== undefined
+      ? weekDay(number(4), number(5), number(6, 1))
+      : match[7] !== undefined
+        ? ordinalDay(number(7), number(8))
+        : calendarDay(number(1), number(2, 1), number(3, 1));
+  const [hour, minute, second] = [number(9), number(10), number(11)];
+  const fractionMs = Number((match[12] ?? '').slice(0, 3).padEnd(3, '0'));
+  const isMidnight = hour === 24 && minute === 0 && second === 0 && fractionMs === 0;
+  const [zoneHour, zoneMinute] = [number(14), number(15)];
+  if ((hour > 23 && !isMidnight) || minute > 59 || second > 59 || zoneHour > 23 || zoneMinute > 59) return Number.NaN;
+  const zoneMinutes = (zoneHour * 60 + zoneMinute) * (match[13] === '-' ? -1 : 1);
+  const ms = day * DAY_MS + ((hour * 60 + minute - zoneMinutes) * 60 + second) * 1000 + fractionMs;
+  return Math.abs(ms) <= MAX_DATE_MS ? ms : Number.NaN;
+}
+
+// Days from 1970-01-01; NaN for a day that the year has not.
+function calendarDay(year: number, month: number, day: number): number {
+  return month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month) ? daysFromCivil(year, month, day) : Number.NaN;
+}
+function weekDay(year: number, week: number, day: number): number {
+  return week >= 1 && week <= weeksInYear(year) ? firstMonday(year) + (week - 1) * 7 + day - 1 : Number.NaN;
+}
+function ordinalDay(year: number, day: number): number {
+  return day >= 1 && day <= (isLeap(year) ? 366 : 365) ? daysFromCivil(year, 1, 1) + day - 1 : Number.NaN;
 }
 
 /** Day number of the Monday of ISO week 1: the week that holds the fourth of January. */

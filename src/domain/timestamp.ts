@@ -8,6 +8,8 @@ import type { PluginEvent } from './event.ts';
 export interface ResolvedTimestamp {
   /** Epoch ms, inside what ClickHouse holds. */
   readonly timestampMs: number;
+  /** The server's time when the event came in, epoch ms. */
+  readonly nowMs: number;
   readonly warnings: readonly IngestionWarning[];
 }
 
@@ -19,7 +21,7 @@ const MAX_AHEAD_MS = 23 * 60 * 60 * 1000;
 /**
  * TS-1..TS-8. The server's `now`, corrected by how long before sending the client says it happened; or the client's own
  * `timestamp` where no usable `sent_at` allows a correction; or `now` less `offset` ms.
- * `wallClockMs` stands in for a timestamp nobody can read (TS-8), as it does for a `now` a plugin destroyed.
+ * `wallClockMs` stands in for a timestamp nobody can read (TS-8), as it does for such a `now`, so that the future stays bounded.
  * Beyond the rules: an `offset` that is no finite number warns and is ignored (PostHog dead-letters the event), and the
  * result is clamped to 1900..2299, the range of ClickHouse's column.
  */
@@ -31,8 +33,11 @@ export function resolveTimestamp(event: PluginEvent, wallClockMs: number): Resol
     warnings.push(warning('ignored_invalid_timestamp', { eventUuid: event.uuid, field, value: text, reason }));
   };
 
-  const now = typeof event.now === 'string' ? parseIsoMs(event.now) : Number.NaN;
-  const nowMs = Number.isNaN(now) ? wallClockMs : now;
+  let nowMs = typeof event.now === 'string' ? parseIsoMs(event.now) : Number.NaN;
+  if (Number.isNaN(nowMs)) {
+    invalid('now', event.now);
+    nowMs = wallClockMs;
+  }
   let ms = computeMs(event, nowMs, invalid);
   if (ms - nowMs > MAX_AHEAD_MS) {
     warnings.push(futureWarning(event, ms));
@@ -41,16 +46,16 @@ export function resolveTimestamp(event: PluginEvent, wallClockMs: number): Resol
     invalid('timestamp', event.timestamp);
     ms = wallClockMs;
   }
-  return { timestampMs: clampStoredMs(ms), warnings: warnings.length === 0 ? NO_WARNINGS : warnings };
+  return { timestampMs: clampStoredMs(ms), nowMs, warnings: warnings.length === 0 ? NO_WARNINGS : warnings };
 }
 
 /** TS-2..TS-6. NaN when `timestamp` is unreadable and nothing overrides it. */
 function computeMs(event: PluginEvent, nowMs: number, invalid: (field: string, value: unknown) => void): number {
   const { timestamp, offset } = event;
   let ms = nowMs;
+  const sentAtMs = usableSentAtMs(event, invalid); // an unreadable one is told of, whether it is needed or not
   if (timestamp) {
     const timestampMs = parseDateMs(timestamp);
-    const sentAtMs = usableSentAtMs(event, invalid);
     if (sentAtMs === undefined || Number.isNaN(timestampMs)) return timestampMs; // TS-4: offset is ignored then
     ms = nowMs + (timestampMs - sentAtMs);
   }

@@ -41,7 +41,6 @@ export function eventRow(settlement: Settlement, offset: number, parts: Partial<
       ip: undefined,
       siteUrl: undefined,
       data: '{}',
-      now: '2026-11-21T10:00:00Z',
       sentAt: undefined,
       token: undefined,
       teamId: undefined,

@@ -33,7 +33,7 @@ const ENVELOPE: Readonly<Record<string, (value: unknown) => Outcome>> = {
   site_url: alwaysStored,
   data: () => deadLettered('failed_parse_message'),
   token: (value) => dropped(value === null || value === '' ? 'no_token' : 'invalid_token'),
-  now: () => deadLettered('failed_parse_event'),
+  now: alwaysStored,
   sent_at: alwaysStored,
   // Falsy ones are none (T-2); any other value that is no id is refused.
   team_id: (value) => (value === null || value === '' ? STORED : deadLettered('failed_parse_event')),

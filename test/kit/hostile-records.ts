@@ -94,11 +94,11 @@ const NOT_AN_ENVELOPE: readonly HostileRecord[] = [
 ];
 
 const ENVELOPE_FIELDS: readonly HostileRecord[] = [
-  dead('failed_parse_event', 'now missing', { outer: { now: undefined } }),
-  dead('failed_parse_event', 'now null', { outer: { now: null } }),
-  dead('failed_parse_event', 'now an object', { outer: { now: TEXTLESS } }),
-  dead('failed_parse_event', 'now no time', { outer: { now: 'now' } }),
-  dead('failed_parse_event', 'now on the 32nd of January', { outer: { now: '2024-01-32T00:00:00Z' } }),
+  stored('now missing', { outer: { now: undefined } }),
+  stored('now null', { outer: { now: null } }),
+  stored('now an object', { outer: { now: TEXTLESS } }),
+  stored('now no time', { outer: { now: 'now' } }),
+  stored('now on the 32nd of January', { outer: { now: '2024-01-32T00:00:00Z' } }),
   dead('failed_parse_event', 'team_id an object', { outer: { team_id: TEXTLESS } }),
   dead('failed_parse_event', 'team_id negative', { outer: { team_id: -1 } }),
   dead('failed_parse_event', 'team_id 2^63', { value: (ids) => envelopeText(ids, {}).replace('{', '{"team_id":9223372036854775808,') }),
@@ -113,7 +113,8 @@ const ENVELOPE_FIELDS: readonly HostileRecord[] = [
   drop('invalid_token', 'token with half a surrogate pair', { outer: { token: HALF } }),
   drop('invalid_token', 'token of 500 kB', { outer: { token: 't'.repeat(500_000) } }),
   drop('invalid_token', 'token with SQL in it', { outer: { token: "'; DROP TABLE posthog_team; --" } }),
-  drop('invalid_uuid', 'uuid missing', { outer: { uuid: undefined } }),
+  drop('invalid_uuid', 'uuid missing', { outer: { uuid: undefined }, inner: { uuid: undefined } }),
+  stored('uuid only in the inner event', { outer: { uuid: undefined } }),
   drop('invalid_uuid', 'uuid null', { outer: { uuid: null } }),
   drop('invalid_uuid', 'uuid an object without a text', { outer: { uuid: TEXTLESS } }),
   drop('invalid_uuid', 'uuid one digit short', { outer: (ids) => ({ uuid: ids.uuid.slice(1) }) }),

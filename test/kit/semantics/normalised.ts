@@ -4,14 +4,18 @@ import { NO_ROW, UUID, type SemanticCase } from './case.ts';
 /** 2.1, 2.2, 2.3, 2.5, 2.7 */
 export const NORMALISED: readonly SemanticCase[] = [
   {
-    name: 'K-20, 10.1: envelope fields win over those of the inner event, null included',
+    name: 'K-20, 10.1: envelope fields win over those of the inner event, null included, and the others stand',
     sent: [
       {
-        inner: { distinct_id: 'inner', timestamp: '2021-01-01T00:00:00Z', site_url: 'https://inner' },
+        inner: { event: 'a', distinct_id: 'inner', timestamp: '2021-01-01T00:00:00Z', site_url: 'https://inner' },
         outer: { distinct_id: 'outer', timestamp: null, now: '2021-10-29T01:44:00.000Z' },
       },
+      { inner: { event: 'b', uuid: UUID, distinct_id: 'inner' }, outer: { uuid: undefined, distinct_id: undefined } },
     ],
-    events: [{ event: 'seen', distinctId: 'outer', timestamp: '2021-10-29 01:44:00.000' }],
+    events: [
+      { event: 'a', distinctId: 'outer', timestamp: '2021-10-29 01:44:00.000' },
+      { event: 'b', distinctId: 'inner', personProperties: { $creator_event_uuid: UUID } },
+    ],
   },
   {
     name: 'N-3, A-1, A-2, 10.5: properties of the browser become those of the person, and explicit ones win',

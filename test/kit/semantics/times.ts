@@ -87,6 +87,26 @@ export const TIMES: readonly SemanticCase[] = [
     { inner: { offset: -82_800_000 }, outer: { now: '2021-10-29T01:00:00.000Z' } },
     '2021-10-30 00:00:00.000',
   ),
+  at(
+    'TS-2: a sent_at that is no ISO time is as if absent, and the team is told',
+    {
+      inner: { timestamp: '2021-10-30T03:02:00.000Z' },
+      outer: { uuid: UUID, sent_at: '30/10/2021', now: '2021-11-29T01:44:00.000Z' },
+    },
+    '2021-10-30 03:02:00.000',
+    [ignored('sent_at', '30/10/2021')],
+  ),
+  at(
+    'TS-3, 10.9: basic ISO dates are dates',
+    { inner: { timestamp: '20211030T030200Z' }, outer: { now: '2021-11-29T01:44:00.000Z' } },
+    '2021-10-30 03:02:00.000',
+  ),
+  at(
+    'TS-1: a record without a now keeps the time of its event, and the team is told',
+    { inner: { timestamp: '2021-10-30T03:02:00.000Z' }, outer: { uuid: UUID, now: undefined } },
+    '2021-10-30 03:02:00.000',
+    [ignored('now', '')],
+  ),
   {
     name: 'TS-8, 10.8: a timestamp that is none is the wall clock, not the now of the envelope',
     sent: [{ inner: { timestamp: 'notISO' }, outer: { uuid: UUID, now: '2021-10-29T01:00:00.000Z' } }],

@@ -24,7 +24,6 @@ describe('parseEnvelope', () => {
       distinctId: 'd1',
       ip: '1.2.3.4',
       siteUrl: 'http://x',
-      now: NOW,
       sentAt: '2024-05-01T11:59:59Z',
       token: 'tok',
       teamId: 5,
@@ -48,8 +47,6 @@ describe('parseEnvelope', () => {
     ['the text null', Buffer.from('null'), 'failed_parse_message'],
     ['without data', aValue({ data: undefined }), 'failed_parse_message'],
     ['with data that is an object', aValue({ data: {} }), 'failed_parse_message'],
-    ['without now', aValue({ now: undefined }), 'failed_parse_event'],
-    ['with a now that is no time', aValue({ now: 'yesterday' }), 'failed_parse_event'],
     ['with a team_id that is a text', aValue({ team_id: '1' }), 'failed_parse_event'],
     ['with a team_id beyond PostgreSQL integers', aValue({ team_id: 2_147_483_648 }), 'failed_parse_event'],
     ['with a fractional team_id', aValue({ team_id: 1.5 }), 'failed_parse_event'],
@@ -74,10 +71,19 @@ describe('parseEnvelope', () => {
     expect(envelopeOf(aValue({ distinct_id: sent })).distinctId).toBe(read);
   });
 
-  test('K-20: a distinct_id or token that the envelope lacks is the inner one', () => {
-    const envelope = envelopeOf(aValue({ distinct_id: undefined, token: undefined }, { distinct_id: 'inner', token: 'inner-token' }));
-    expect(envelope).toMatchObject({ distinctId: 'inner', token: 'inner-token' });
+  test('K-20: a distinct_id, uuid or token that the envelope lacks is the inner one', () => {
+    const inner = { distinct_id: 'inner', token: 'inner-token', uuid: UUID };
+    const envelope = envelopeOf(aValue({ distinct_id: undefined, token: undefined, uuid: undefined }, inner));
+    expect(envelope).toMatchObject({ distinctId: 'inner', token: 'inner-token', uuid: UUID });
+    expect(envelopeOf(aValue({ uuid: null }, inner)).uuid).toBeNull();
   });
+
+  test.each([[undefined], [null], ['yesterday'], [5], [{ toString: null }]])(
+    'TS-1: a record with a now that is no time (%j) is no worse for it here: the timestamp of its event says what becomes of that',
+    (now) => {
+      expect(eventOf(aValue({ now })).now).toEqual(now);
+    },
+  );
 
   test('K-20: a token present as null is no token, whatever the inner object says', () => {
     expect(envelopeOf(aValue({ token: null }, { token: 'inner-token' })).token).toBeUndefined();

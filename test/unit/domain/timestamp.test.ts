@@ -90,6 +90,30 @@ describe('resolveTimestamp', () => {
       { type: 'ignored_invalid_timestamp', details: { field: 'sent_at', value: 'now-ish' } },
     ],
     [
+      'TS-2: an unreadable sent_at is told of where there is nothing to correct',
+      { sent_at: 'now-ish', now: '2021-11-29T01:00:00.000Z' },
+      '2021-11-29T01:00:00.000Z',
+      { type: 'ignored_invalid_timestamp', details: { field: 'sent_at', value: 'now-ish' } },
+    ],
+    [
+      'TS-2: a sent_at with a blank in it is no ISO time',
+      { timestamp, sent_at: '2021-10-30 03:12:00', now: '2021-11-29T01:00:00.000Z' },
+      timestamp,
+      { type: 'ignored_invalid_timestamp', details: { field: 'sent_at', value: '2021-10-30 03:12:00' } },
+    ],
+    [
+      'TS-1: a now that is none is the wall clock',
+      { now: 'x' },
+      iso(WALL_CLOCK_MS),
+      { type: 'ignored_invalid_timestamp', details: { field: 'now', value: 'x' } },
+    ],
+    [
+      'TS-1: and the timestamp stands all the same',
+      { timestamp, now: undefined as never },
+      timestamp,
+      { type: 'ignored_invalid_timestamp', details: { field: 'now', value: '' } },
+    ],
+    [
       'an offset that is no number is ignored',
       { offset: { a: 1 }, now: '2021-10-29T01:00:00.000Z' },
       '2021-10-29T01:00:00.000Z',
@@ -102,8 +126,12 @@ describe('resolveTimestamp', () => {
     expect(resolved.warnings[0]).toMatchObject(warning);
   });
 
-  test('a now that a plugin destroyed is the wall clock', () => {
-    expect(resolveTimestamp(anEvent({ now: 'x' }), WALL_CLOCK_MS).timestampMs).toBe(WALL_CLOCK_MS);
+  test('TS-1, TS-7: beside a now that is none the future stays bounded', () => {
+    const { timestampMs, warnings } = resolveTimestamp(anEvent({ now: 'x', timestamp: '2031-01-01T00:00:00Z' }), WALL_CLOCK_MS);
+    expect([timestampMs, warnings.map(({ type }) => type)]).toEqual([
+      WALL_CLOCK_MS,
+      ['ignored_invalid_timestamp', 'event_timestamp_in_future'],
+    ]);
   });
 });
 
@@ -121,6 +149,18 @@ describe('dates', () => {
     ['2021-10-29T10:30:00.5-02:30', '2021-10-29T13:00:00.500Z'],
     ['+002021-10-29T10:30:00Z', '2021-10-29T10:30:00.000Z'],
     ['0000-01-01T00:00:00Z', '0000-01-01T00:00:00.000Z'],
+    ['20211029T103000Z', '2021-10-29T10:30:00.000Z'],
+    ['20211029T1030+0130', '2021-10-29T09:00:00.000Z'],
+    ['20211029', '2021-10-29T00:00:00.000Z'],
+    ['2021302', '2021-10-29T00:00:00.000Z'],
+    ['2021W435', '2021-10-29T00:00:00.000Z'],
+    ['2021W435T10', '2021-10-29T10:00:00.000Z'],
+    ['2021-10-29T10', '2021-10-29T10:00:00.000Z'],
+    ['2021-10-29T10Z', '2021-10-29T10:00:00.000Z'],
+    ['2021-10-29T10:30:00,25Z', '2021-10-29T10:30:00.250Z'],
+    ['2021-10-29T10:30:00+02', '2021-10-29T08:30:00.000Z'],
+    ['2021-10-29t10:30:00z', '2021-10-29T10:30:00.000Z'],
+    ['2021-10-29T24:00:00Z', '2021-10-30T00:00:00.000Z'],
   ])('TS-3: %s is %s', (text, date) => {
     expect(iso(parseDateMs(text))).toBe(date);
     expect(iso(parseIsoMs(text))).toBe(date);
@@ -134,6 +174,11 @@ describe('dates', () => {
     '2021-13-01T00:00:00Z',
     '2021-02-29T00:00:00+25:00',
     '2021-10-29T10:30:00.Z',
+    '20211329',
+    '2021-10-29T24:00:01Z',
+    '20211029T1060Z',
+    '20211029T10:30:00+24:00',
+    '+999999-01-01T00:00:00Z',
     '',
     'T',
   ])('%j is no date', (text) => {
@@ -144,12 +189,19 @@ describe('dates', () => {
   test.each([
     ['Fri, 29 Oct 2021 10:30:00 GMT', '2021-10-29T10:30:00.000Z'],
     ['2021', '2021-01-01T00:00:00.000Z'],
+    ['2021-10-29 10:30', '2021-10-29T10:30:00.000Z'],
   ])('TS-3: %s is a date for timestamp', (text, date) => {
     expect(iso(parseDateMs(text))).toBe(date);
   });
 
-  test('RFC-2822 is no ISO time', () => {
-    expect(parseIsoMs('Fri, 29 Oct 2021 10:30:00 GMT')).toBeNaN();
+  test.each(['Fri, 29 Oct 2021 10:30:00 GMT', '2021-10-29 10:30:00', '2021/10/29'])('TS-2: %s is no ISO time', (text) => {
+    expect(parseIsoMs(text)).toBeNaN();
+    expect(iso(parseDateMs(text))).toMatch(/^2021-10-29/);
+  });
+
+  test('TS-3: a list is read as its text', () => {
+    expect(iso(parseDateMs(['2021-10-29T10:30:00Z']))).toBe('2021-10-29T10:30:00.000Z');
+    expect(parseDateMs([{ toString: null }])).toBeNaN();
   });
 
   test('the fast path agrees with Date on 20,000 seeded instants and zones', () => {
