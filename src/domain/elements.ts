@@ -16,6 +16,8 @@ export interface ChainElement {
 
 const MAX_TEXT_LENGTH = 400;
 const MAX_HREF_LENGTH = 2_048;
+/** E-4. Of one language, so that a chain is the same whatever the machine's is: Danish sorts `aa` behind `z`. */
+const ATTRIBUTE_ORDER = new Intl.Collator('en');
 
 /**
  * E-2..E-4: the chain of an event's `$elements`, leaf first. Undefined when something in it has no text form (null as
@@ -55,7 +57,7 @@ function elementText(element: unknown): string | undefined {
   for (const key in element) if (key.startsWith('attr__')) attributes.set(key, element[key]);
 
   let text = `${head}:`;
-  for (const key of [...attributes.keys()].sort((a, b) => a.localeCompare(b))) {
+  for (const key of [...attributes.keys()].sort(ATTRIBUTE_ORDER.compare)) {
     const value = attributes.get(key);
     if (value === null || value === undefined) return undefined;
     text += `${quoted(key)}="${quoted(toText(value))}"`;

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { elementsChainOf, parseElementsChain } from '../../../src/domain/elements.ts';
 
@@ -44,6 +46,20 @@ describe('elements to chain', () => {
     ['an attribute without a text of its own', [{ attr__x: { toString: null } }], ':attr__x="[object Object]"nth-child="0"nth-of-type="0"'],
   ])('%s', (_, elements, chain) => {
     expect(elementsChainOf(elements)).toBe(chain);
+  });
+});
+
+describe('elements to chain, on a machine of another language', () => {
+  test('E-4: the order of the attributes is the same', () => {
+    const script = `
+      import { elementsChainOf } from './src/domain/elements.ts';
+      console.log(elementsChainOf([{ tag_name: 'p', attr__aa: 1, attr__z: 2 }]));
+      console.log('aa'.localeCompare('z'));`;
+    const env = { ...process.env, LC_ALL: 'da_DK.UTF-8' };
+    const options = { cwd: join(import.meta.dirname, '../../..'), env, encoding: 'utf8' } as const;
+    const [chain, danish] = execFileSync(process.execPath, ['--input-type=module', '--eval', script], options).split('\n');
+    expect(danish).toBe('1'); // or nothing was shown
+    expect(chain).toBe('p:attr__aa="1"attr__z="2"nth-child="0"nth-of-type="0"');
   });
 });
 
