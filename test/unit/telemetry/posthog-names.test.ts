@@ -10,7 +10,8 @@ const COUNTER = 'counter';
 const NAMES_9_4: Readonly<Record<string, readonly string[]>> = {
   [COUNTER]: [
     'ingestion_event_dropped_total event_type drop_cause',
-    ...['ingestion_event_hasauthinfo_total', 'event_processed_and_ingested', 'event_pipeline_dropped_events_total'],
+    'ingestion_event_hasauthinfo_total team_id_present token_present', // T-7
+    ...['event_processed_and_ingested', 'event_pipeline_dropped_events_total'],
     ...['last_step_total', 'step_error_total', 'step_throw_total', 'step_dlq_total'].map((name) => `events_pipeline_${name} step_name`),
     ...['events_pipeline_elements_or_elements_chain_total type', 'invalid_timestamp_total type', 'set_usage_in_non_person_events'],
     ...['difference_with_proposed_normalisation_mode library', 'surrogates_substituted_total'],
