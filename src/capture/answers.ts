@@ -1,5 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { POST_OR_GET } from './routes.ts';
+import type { ServerResponse } from 'node:http';
 
 /**
  * What capture says, to the letter (spec/capture.md 4.4): SDKs and their tests match these texts. `reason` is the
@@ -30,6 +29,7 @@ export type Reason =
   | 'retryable_sink'
   | 'not_found'
   | 'method_not_allowed'
+  | 'client_gone'
   | 'internal';
 
 /** A value, or the answer that ends the request. */
@@ -68,8 +68,16 @@ export const NOT_AN_EVENT = refusal(
 export const NO_VARIANT = unparsable('data did not match any variant of untagged enum RawRequest');
 /** 503 and not 429: posthog-js throws the events of a 429 away. */
 export const TRY_AGAIN: Answer = { ...refusal(503, 'retryable_sink', 'transient error, please retry'), headers: { 'Retry-After': '1' } };
-export const METHOD_NOT_ALLOWED: Answer = { ...refusal(405, 'method_not_allowed', 'method not allowed'), headers: { Allow: POST_OR_GET } };
+/** Nobody is there to read it; as proxies name it in their logs. */
+export const ABORTED = refusal(499, 'client_gone', '');
 
+/** The same answer over a connection that ends with it: the rest of the upload was not read. */
+export function closing(answer: Answer): Answer {
+  return { ...answer, headers: { ...answer.headers, Connection: 'close' } };
+}
+export function methodNotAllowed(allowed: readonly string[]): Answer {
+  return { ...refusal(405, 'method_not_allowed', 'method not allowed'), headers: { Allow: allowed.join(',') } };
+}
 export function undecodable(why: string): Answer {
   return refusal(400, 'req_decoding', `failed to decode request: ${why}`);
 }
@@ -83,20 +91,10 @@ export function oversize(detail: string): Answer {
   return refusal(413, 'oversize_event', `maximum event size exceeded: ${detail}`);
 }
 
-/**
- * Writes the answer with the CORS headers every response carries when the request names its origin, errors included.
- * The origin is mirrored, never `*`: a browser hides a credentialed 200 behind `*`, and old SDKs then send again.
- */
-export function write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+/** Writes the answer, unless the client is gone. HEAD gets everything but the body. */
+export function write(response: ServerResponse, answer: Answer, method: string | undefined): void {
   if (response.writableEnded || response.destroyed) return;
   response.statusCode = answer.status;
-  const { origin } = request.headers;
-  if (origin !== undefined) {
-    response.setHeader('Access-Control-Allow-Origin', origin);
-    response.setHeader('Access-Control-Allow-Credentials', 'true');
-    response.setHeader('Access-Control-Expose-Headers', 'Retry-After');
-    response.setHeader('Vary', 'origin, access-control-request-method, access-control-request-headers');
-  }
   for (const name in answer.headers) response.setHeader(name, answer.headers[name] ?? '');
   if (answer.status === 204) {
     response.end();
@@ -104,14 +102,5 @@ export function write(request: IncomingMessage, response: ServerResponse, answer
   }
   response.setHeader('Content-Type', answer.contentType);
   response.setHeader('Content-Length', Buffer.byteLength(answer.body));
-  response.end(request.method === 'HEAD' ? undefined : answer.body);
-}
-
-/** Answers OPTIONS, on any path. */
-export function writePreflight(request: IncomingMessage, response: ServerResponse): void {
-  const asked = request.headers['access-control-request-headers'];
-  response.setHeader('Access-Control-Allow-Methods', POST_OR_GET);
-  response.setHeader('Access-Control-Max-Age', '7200');
-  if (asked !== undefined) response.setHeader('Access-Control-Allow-Headers', asked);
-  write(request, response, text(''));
+  response.end(method === 'HEAD' ? undefined : answer.body);
 }

@@ -1,27 +1,19 @@
-/** The topics capture writes to, by the kind of event (spec/capture.md 6.5, 6.6). Several kinds may share one topic. */
-export interface CaptureTopics {
-  readonly main: string;
-  readonly historical: string;
-  readonly clientWarnings: string;
-  readonly exceptions: string;
-  readonly heatmaps: string;
-}
+/** Where a record goes (spec/capture.md 6.5): by the kind of its event, or because a stage sent it aside. */
+export type Lane = 'main' | 'overflow' | 'historical' | 'clientWarnings' | 'exceptions' | 'heatmaps' | 'recordings';
 
-/** The topic of an event. Its name goes before the request's `historical_migration`: first match wins. */
-export function topicOf(topics: CaptureTopics, event: string, historicalMigration: boolean): string {
+/** The topic of each lane (6.6). Several lanes may share one. */
+export type CaptureTopics = Readonly<Record<Lane, string>>;
+
+/** The lane of an event. Its name goes before `historical`: first match wins, and other events are not historical, whatever their batch says. */
+export function laneOf(event: string, historical: boolean): Lane {
   switch (event) {
     case '$$client_ingestion_warning':
-      return topics.clientWarnings;
+      return 'clientWarnings';
     case '$exception':
-      return topics.exceptions;
+      return 'exceptions';
     case '$$heatmap':
-      return topics.heatmaps;
+      return 'heatmaps';
     default:
-      return historicalMigration ? topics.historical : topics.main;
+      return historical ? 'historical' : 'main';
   }
-}
-
-/** True when {@link topicOf} depends on the historical flag: other events are not historical, whatever their batch says. */
-export function mayBeHistorical(event: string): boolean {
-  return event !== '$$client_ingestion_warning' && event !== '$exception' && event !== '$$heatmap';
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 
-const SINGLE_ADDRESS_HEADERS = ['x-real-ip', 'fly-client-ip', 'true-client-ip', 'cf-connecting-ip', 'cloudfront-viewer-address'];
+const SINGLE_ADDRESS_HEADERS = ['x-real-ip', 'fly-client-ip', 'true-client-ip', 'cf-connecting-ip'];
 const FORWARDED_FOR = /(?:^|[;,\s])for="?\[?([^\]";,\s]+)/gi;
 
 /**
@@ -20,6 +20,9 @@ export function clientIp(request: IncomingMessage): string {
     const found = addressIn([headers[name] ?? ''].flat()[0] ?? '');
     if (found !== undefined) return found;
   }
+  // Always with a port behind it, which a short IPv6 address could take for its own end.
+  const viewer = withoutPort([headers['cloudfront-viewer-address'] ?? ''].flat()[0] ?? '');
+  if (viewer !== undefined) return viewer;
   const peer = request.socket.remoteAddress ?? '';
   return peer.startsWith('::ffff:') ? peer.slice('::ffff:'.length) : peer;
 }
@@ -28,6 +31,11 @@ export function clientIp(request: IncomingMessage): string {
 function addressIn(text: string): string | undefined {
   const address = text.trim();
   if (isIP(address) !== 0) return address;
+  return withoutPort(address);
+}
+
+function withoutPort(text: string): string | undefined {
+  const address = text.trim();
   const bare = address.slice(0, address.lastIndexOf(':'));
   return isIP(bare) === 0 ? undefined : bare;
 }

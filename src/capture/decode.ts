@@ -1,6 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
-import { gunzip, gunzipSync } from 'node:zlib';
 import { done, EMPTY_PAYLOAD, oversize, refuse, undecodable, type Attempt } from './answers.ts';
+import type { Compression, Inflate } from './inflate.ts';
+import { decompressLz64 } from './lz64.ts';
 
 /** What a request says about its payload besides the body. */
 export interface PayloadHints {
@@ -9,16 +10,19 @@ export interface PayloadHints {
   readonly contentEncoding: string | undefined;
 }
 
-/** Inflates gzip. Resolves to 'too-large' as soon as more than `limitBytes` came out. Rejects when it is no gzip. */
-export type Inflate = (bytes: Buffer, limitBytes: number) => Promise<Buffer | 'too-large'>;
-
-type Compression = 'gzip' | 'lz64' | 'base64';
-
 /** How much of a payload is looked at to tell what it is. */
 const SNIFF_BYTES = 128;
-const COMPRESSIONS: Readonly<Record<string, Compression>> = {
+/** lz64 is unpacked on the loop, and comes from browsers of a time when 2 MiB was the largest body that was taken. */
+const LZ64_BYTES = 2 << 20;
+
+type Encoding = Compression | 'lz64' | 'base64';
+const ENCODINGS: Readonly<Record<string, Encoding>> = {
   gzip: 'gzip',
   'gzip-js': 'gzip',
+  'x-gzip': 'gzip',
+  deflate: 'deflate',
+  br: 'br',
+  zstd: 'zstd',
   lz64: 'lz64',
   'lz-string': 'lz64',
   base64: 'base64',
@@ -27,98 +31,84 @@ const COMPRESSIONS: Readonly<Record<string, Compression>> = {
 
 /**
  * From bytes on the wire to JSON text (spec/capture.md 2, steps 3-8), whichever way the client wrapped it: in the query,
- * a form, base64, gzip, or several of them. What the bytes look like decides; hints come second, since SDKs and
- * proxies give wrong ones. Wider than upstream in three places, each of them data that upstream loses:
+ * a form, base64, a compression, or several of them. What the bytes look like decides; hints come second, since SDKs and
+ * proxies give wrong ones. Wider than upstream in four places, each of them data that upstream loses:
  * - base64 is unwrapped on every path (newer posthog-js sends it to `/i/v0/e/`);
  * - a form is a form with any `charset` behind its content type;
- * - `Content-Encoding: gzip` on bytes that are not gzip any more (a proxy unpacked them) is ignored. The same claim in
- *   the query or the form stays an error.
+ * - a `Content-Encoding` of bytes that are not compressed any more (a proxy unpacked them) is ignored. The same claim in
+ *   the query or the form stays an error;
+ * - deflate, brotli and zstd are unpacked as well.
  */
 export async function decodePayload(body: Buffer, hints: PayloadHints, inflate: Inflate, limitBytes: number): Promise<Attempt<string>> {
-  const inQuery = hints.query?.get('data');
-  let payload = inQuery ? Buffer.from(repairBase64(inQuery)) : body;
-  if (payload.length === 0) return refuse(EMPTY_PAYLOAD);
-  let hint = compressionOf(hints.query?.get('compression'));
+  const wrapped = unwrapForm(body, hints);
+  if (!wrapped.ok) return wrapped;
+  const { claimed } = wrapped.value;
+  let payload = wrapped.value.payload;
+  const announced = encodingOf(hints.contentEncoding);
 
-  if (!looksLikeForm(payload)) payload = unwrapBase64(payload);
-  if (hints.contentType?.startsWith('application/x-www-form-urlencoded') === true && !inQuery) {
-    if (!looksLikeForm(payload)) {
-      // A form that was base64 as a whole, or gzip under the browser's default content type: both are told by their bytes.
-      if (!isGzip(payload) && payload === body) return refuse(undecodable('expected form data in POST request payload'));
-    } else {
-      const form = new URLSearchParams(payload.toString());
-      payload = unwrapBase64(Buffer.from(repairBase64(form.get('data') ?? '')));
-      hint ??= compressionOf(form.get('compression'));
-      if (payload.length === 0) return refuse(EMPTY_PAYLOAD);
-    }
-  }
-
-  if (hint === 'lz64') return refuse(undecodable('lz64 is not supported'));
-  const isCompressed = isGzip(payload);
-  if (hint === 'gzip' && !isCompressed) return refuse(undecodable('invalid GZIP data'));
-  if (isCompressed) {
-    let inflated: Buffer | 'too-large';
-    try {
-      inflated = await inflate(payload, limitBytes);
-    } catch {
-      return refuse(undecodable('invalid GZIP data'));
-    }
-    if (inflated === 'too-large') return refuse(oversize(`the decompressed request exceeds ${limitBytes} bytes`));
-    if (!isUtf8(inflated)) return refuse(undecodable('invalid gzip data'));
-    payload = inflated;
-  } else if (payload.length > limitBytes) {
-    return refuse(oversize(`the request exceeds ${limitBytes} bytes`));
+  const encoding = sniff(payload) ?? claimed ?? announced;
+  if (encoding === 'lz64') return unpackLz64(payload, limitBytes);
+  if (encoding === undefined || encoding === 'base64') {
+    if (payload.length > limitBytes) return refuse(oversize(`the request exceeds ${limitBytes} bytes`));
+  } else {
+    const unpacked = await unpack(encoding, payload, inflate, limitBytes);
+    if (unpacked.ok) payload = unpacked.value;
+    else if (claimed !== undefined || !looksLikeJson(payload)) return unpacked;
   }
   payload = unwrapBase64(payload);
   if (!isUtf8(payload)) return refuse(undecodable('invalid UTF8 in request payload'));
   return done(textOf(payload));
 }
 
-/**
- * An {@link Inflate} of which at most `concurrentCount` run, so that a crowd of small bodies cannot become gigabytes at
- * once; the others wait their turn.
- */
-export function createInflate(concurrentCount: number): Inflate {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (bytes, limitBytes) => {
-    const small = bytes.length <= SMALL_BYTES ? inflateSmall(bytes, limitBytes) : undefined;
-    if (small !== undefined) return small;
-    if (running >= concurrentCount) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running++;
-    try {
-      return await new Promise((resolve, reject) => {
-        gunzip(bytes, { maxOutputLength: limitBytes }, (error, result) => {
-          if (error === null) resolve(result);
-          else if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') resolve('too-large');
-          else reject(error);
-        });
-      });
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) running--;
-      else next();
-    }
-  };
-}
-
-/** A trip to the thread pool costs more than inflating an ordinary request. */
-const SMALL_BYTES = 16 * 1024;
-/** Inflating this much holds the loop for 3 ms at the most; a body that wants more takes its turn in the pool. */
-const SMALL_RESULT_BYTES = 1024 * 1024;
-
-/** Undefined when the result is not small. @throws what zlib throws for bytes that are no gzip. */
-function inflateSmall(bytes: Buffer, limitBytes: number): Buffer | undefined {
-  try {
-    return gunzipSync(bytes, { maxOutputLength: Math.min(limitBytes, SMALL_RESULT_BYTES) });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
-    throw error;
+/** Out of the query, the base64 and the form (steps 3-6). `claimed` is what the client itself said, not its proxy. */
+function unwrapForm(
+  body: Buffer,
+  { query, contentType, contentEncoding }: PayloadHints,
+): Attempt<{ payload: Buffer; claimed: Encoding | undefined }> {
+  const inQuery = query?.get('data');
+  let payload = inQuery ? Buffer.from(repairBase64(inQuery)) : body;
+  if (payload.length === 0) return refuse(EMPTY_PAYLOAD);
+  let claimed = encodingOf(query?.get('compression'));
+  // The letters of lz64 look like base64 and are not.
+  const isLz64 = (): boolean => (claimed ?? encodingOf(contentEncoding)) === 'lz64';
+  if (!isLz64() && !looksLikeForm(payload)) payload = unwrapBase64(payload);
+  if (inQuery || contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded') !== true) return done({ payload, claimed });
+  if (!looksLikeForm(payload)) {
+    // A form that was base64 as a whole, or gzip under the browser's default content type: both are told by their bytes.
+    if (sniff(payload) === undefined && payload === body) return refuse(undecodable('expected form data in POST request payload'));
+    return done({ payload, claimed });
   }
+  const form = new URLSearchParams(payload.toString());
+  claimed ??= encodingOf(form.get('compression'));
+  payload = Buffer.from(repairBase64(form.get('data') ?? ''));
+  if (payload.length === 0) return refuse(EMPTY_PAYLOAD);
+  return done({ payload: isLz64() ? payload : unwrapBase64(payload), claimed });
 }
 
-function compressionOf(name: string | null | undefined): Compression | undefined {
-  return name === null || name === undefined ? undefined : COMPRESSIONS[name.toLowerCase()];
+async function unpack(encoding: Compression, payload: Buffer, inflate: Inflate, limitBytes: number): Promise<Attempt<Buffer>> {
+  const invalid = refuse(undecodable(`invalid ${encoding.toUpperCase()} data`));
+  // Told by their first bytes: another beginning is another thing, and zlib need not be asked.
+  if ((encoding === 'gzip' || encoding === 'zstd') && sniff(payload) !== encoding) return invalid;
+  let unpacked: Buffer | 'too-large';
+  try {
+    unpacked = await inflate(encoding, payload, limitBytes);
+  } catch {
+    return invalid; // zlib has no other complaint than that these are not its bytes
+  }
+  if (unpacked === 'too-large') return refuse(oversize(`the decompressed request exceeds ${limitBytes} bytes`));
+  return isUtf8(unpacked) ? done(unpacked) : refuse(undecodable(`invalid ${encoding} data`));
+}
+
+function unpackLz64(payload: Buffer, limitBytes: number): Attempt<string> {
+  if (payload.length > LZ64_BYTES) return refuse(oversize(`an lz64 request exceeds ${LZ64_BYTES} bytes`));
+  const unpacked = decompressLz64(payload.toString('latin1'), limitBytes);
+  if (unpacked === 'too-large') return refuse(oversize(`the decompressed request exceeds ${limitBytes} bytes`));
+  if (unpacked === 'invalid' || !unpacked.text.isWellFormed()) return refuse(undecodable('decompress_lz64: failed decompress to UTF16'));
+  return done(unpacked.text);
+}
+
+function encodingOf(name: string | null | undefined): Encoding | undefined {
+  return name === null || name === undefined ? undefined : ENCODINGS[name.trim().toLowerCase()];
 }
 
 /** ASCII bytes read as latin1 cost half of a UTF-8 decode and give the same string. */
@@ -126,8 +116,14 @@ function textOf(bytes: Buffer): string {
   return bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8');
 }
 
-function isGzip(bytes: Buffer): boolean {
-  return bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[2] === 0x08;
+/** The compressions that begin with bytes no text begins with. */
+function sniff(bytes: Buffer): 'gzip' | 'zstd' | undefined {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[2] === 0x08) return 'gzip';
+  return bytes.length >= 4 && bytes.readUInt32LE(0) === 0xfd2fb528 ? 'zstd' : undefined;
+}
+
+function looksLikeJson(bytes: Buffer): boolean {
+  return /^\s*[[{]/.test(bytes.toString('latin1', 0, SNIFF_BYTES)) && isUtf8(bytes);
 }
 
 const FORM = /(?:^|&)(?:data|_|ip|compression)=/;
@@ -143,7 +139,7 @@ function unwrapBase64(bytes: Buffer): Buffer {
   const padding = bytes.at(-2) === 0x3d ? 2 : bytes.at(-1) === 0x3d ? 1 : 0;
   if (decoded.length !== (bytes.length / 4) * 3 - padding) return bytes;
   // `null` and `1234` are base64 too, of bytes that no client sends.
-  return isGzip(decoded) || isUtf8(decoded) ? decoded : bytes;
+  return sniff(decoded) !== undefined || isUtf8(decoded) ? decoded : bytes;
 }
 
 const BASE64_WITH_SPACES = /^[A-Za-z0-9+/= ]+$/;

@@ -1,31 +1,49 @@
+/** What a route takes besides OPTIONS, which every path answers; HEAD goes with GET. */
+type Methods = readonly ('GET' | 'POST')[];
+
 /**
  * What capture listens to (spec/capture.md 1.1, 14). Every route is served with and without its trailing slash, never
- * by a redirect: SDKs follow one as a GET without the body, and count the events as delivered.
+ * by a redirect: SDKs follow one as a GET without the body, and count the events as delivered. `path` is the template,
+ * safe as a label.
  */
 export type Route =
-  /** Events in, any body shape on any of these paths. `path` is the template, safe as a label. */
-  | { readonly type: 'events'; readonly path: string; readonly mayEngage: boolean }
-  | { readonly type: 'flags' | 'decide' | 'flag-definitions' | 'surveys' | 'remote-config' | 'remote-config-script'; readonly path: string }
-  | { readonly type: 'root' | 'readiness' | 'liveness'; readonly path: string }
+  /** Events in, any body shape on any of these paths. */
+  | { readonly type: 'events'; readonly path: string; readonly methods: Methods; readonly mayEngage: boolean }
+  | { readonly type: SdkRouteType; readonly path: string; readonly methods: Methods }
+  | { readonly type: 'black-hole' | 'root' | 'readiness' | 'liveness'; readonly path: string; readonly methods: Methods }
   | { readonly type: 'not-found'; readonly path: 'unknown' };
 
-const EVENT_PATHS = ['/e', '/i/v0/e', '/capture', '/track', '/engage', '/batch'];
+/** What SDKs ask besides sending events. */
+export type SdkRouteType = 'flags' | 'decide' | 'flag-definitions' | 'surveys' | 'remote-config' | 'remote-config-script';
+export type SdkRoute = Extract<Route, { readonly type: SdkRouteType }>;
+
+const GET: Methods = ['GET'];
+const POST: Methods = ['POST'];
+const BOTH: Methods = ['GET', 'POST'];
+
+const ROUTES: readonly Route[] = [
+  ...['/e', '/i/v0/e', '/capture', '/track', '/engage', '/batch'].map((path): Route => ({
+    type: 'events',
+    path,
+    methods: BOTH,
+    mayEngage: path === '/engage',
+  })),
+  { type: 'events', path: '/i/v0/ai/batch', methods: POST, mayEngage: false },
+  { type: 'black-hole', path: '/test/black_hole', methods: BOTH },
+  { type: 'flags', path: '/flags', methods: BOTH },
+  { type: 'decide', path: '/decide', methods: BOTH },
+  { type: 'flag-definitions', path: '/flags/definitions', methods: GET },
+  { type: 'surveys', path: '/api/surveys', methods: GET },
+  { type: 'root', path: '/', methods: GET },
+  { type: 'readiness', path: '/_readiness', methods: GET },
+  { type: 'liveness', path: '/_liveness', methods: GET },
+];
+const FIXED: ReadonlyMap<string, Route> = new Map(ROUTES.map((route) => [route.path === '/' ? '' : route.path, route]));
+
 const NOT_FOUND: Route = { type: 'not-found', path: 'unknown' };
-
-const FIXED: ReadonlyMap<string, Route> = new Map<string, Route>([
-  ...EVENT_PATHS.map((path): [string, Route] => [path, { type: 'events', path, mayEngage: path === '/engage' }]),
-  ['/flags', { type: 'flags', path: '/flags' }],
-  ['/decide', { type: 'decide', path: '/decide' }],
-  ['/flags/definitions', { type: 'flag-definitions', path: '/flags/definitions' }],
-  ['/api/surveys', { type: 'surveys', path: '/api/surveys' }],
-  ['', { type: 'root', path: '/' }],
-  ['/_readiness', { type: 'readiness', path: '/_readiness' }],
-  ['/_liveness', { type: 'liveness', path: '/_liveness' }],
-]);
+const CONFIG: Route = { type: 'remote-config', path: '/array/{token}/config', methods: GET };
+const CONFIG_SCRIPT: Route = { type: 'remote-config-script', path: '/array/{token}/config.js', methods: GET };
 const REMOTE_CONFIG = /^\/array\/[^/]+\/config(\.js)?$/;
-
-/** Methods each kind of route answers to; the value of `Allow` when another one is used. */
-export const POST_OR_GET = 'GET,POST,OPTIONS';
 
 /** Finds the route of a request's URL (path and query). */
 export function routeOf(url: string): Route {
@@ -36,7 +54,5 @@ export function routeOf(url: string): Route {
   if (fixed !== undefined) return fixed;
   const config = REMOTE_CONFIG.exec(plain);
   if (config === null) return NOT_FOUND;
-  return config[1] === undefined
-    ? { type: 'remote-config', path: '/array/{token}/config' }
-    : { type: 'remote-config-script', path: '/array/{token}/config.js' };
+  return config[1] === undefined ? CONFIG : CONFIG_SCRIPT;
 }

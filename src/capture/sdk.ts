@@ -1,12 +1,12 @@
 import { asJsonObject } from '../domain/json.ts';
-import { json, NOT_FOUND, script, type Answer } from './answers.ts';
-import type { Route } from './routes.ts';
+import { json, script, type Answer } from './answers.ts';
+import type { SdkRoute } from './routes.ts';
 
 /**
  * What SDKs ask besides sending events (spec/capture.md 14): feature flags, remote configuration, surveys. Troupe has
  * none of these; the answers are empty sets in the shapes that SDKs accept, so that they neither fail nor ask again.
  */
-export function sdkAnswer(route: Route, query: URLSearchParams | undefined, token: string | undefined, requestId: string): Answer {
+export function sdkAnswer(route: SdkRoute, query: URLSearchParams | undefined, token: string | undefined, requestId: string): Answer {
   switch (route.type) {
     case 'flags':
       return json(
@@ -34,8 +34,6 @@ export function sdkAnswer(route: Route, query: URLSearchParams | undefined, toke
         `(function(){window._POSTHOG_REMOTE_CONFIG=window._POSTHOG_REMOTE_CONFIG||{};window._POSTHOG_REMOTE_CONFIG[${key}]=${site};})();`,
       );
     }
-    default:
-      return NOT_FOUND;
   }
 }
 

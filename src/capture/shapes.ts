@@ -1,7 +1,8 @@
 import type { Json } from '../domain/event.ts';
 import { isJsonObject } from '../domain/json.ts';
 import { isUuid } from '../domain/uuid.ts';
-import { done, EMPTY_BATCH, NO_VARIANT, NOT_AN_EVENT, refuse, unparsable, type Attempt } from './answers.ts';
+import { done, EMPTY_BATCH, NO_VARIANT, NOT_AN_EVENT, refuse, type Attempt } from './answers.ts';
+import { isKeptNumber, readJson } from './json-text.ts';
 
 /** An event as the client sent it, its fields checked and its aliases resolved (spec/capture.md 4.2). Other fields are gone. */
 export interface RawEvent {
@@ -31,14 +32,11 @@ export interface RawRequest {
  * malformed event refuses the request, as upstream does: SDKs do not repeat a 400, so half of a request must not count.
  */
 export function parseRequest(text: string, mayEngage: boolean): Attempt<RawRequest> {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (error) {
-    return refuse(unparsable((error as Error).message));
-  }
+  const read = readJson(text);
+  if (!read.ok) return read;
+  const parsed = read.value;
   if (Array.isArray(parsed)) return ofEvents(parsed, { token: { from: 'events' }, historicalMigration: false, sentAt: undefined });
-  if (!isJsonObject(parsed)) return refuse(NO_VARIANT);
+  if (!isObject(parsed)) return refuse(NO_VARIANT);
   return readBatch(parsed) ?? readSingle(parsed, mayEngage);
 }
 
@@ -73,13 +71,13 @@ function ofEvents(values: readonly unknown[], context: Omit<RawRequest, 'events'
 
 /** Undefined when a field has a type that no SDK gives it. */
 function readEvent(value: unknown): RawEvent | undefined {
-  if (!isJsonObject(value)) return undefined;
+  if (!isObject(value)) return undefined;
   const { event, properties = {}, timestamp = null, offset = null, $set: set = null, $set_once: setOnce = null } = value;
-  if (typeof event !== 'string' || !isJsonObject(properties)) return undefined;
+  if (typeof event !== 'string' || !isObject(properties)) return undefined;
   if (timestamp !== null && typeof timestamp !== 'string') return undefined;
   if (offset !== null && !Number.isSafeInteger(offset)) return undefined;
-  if (set !== null && !isJsonObject(set)) return undefined;
-  if (setOnce !== null && !isJsonObject(setOnce)) return undefined;
+  if (set !== null && !isObject(set)) return undefined;
+  if (setOnce !== null && !isObject(setOnce)) return undefined;
   // Two names for one id are two ids; upstream refuses too. Two names for the token are harmless: the first one counts.
   const { distinct_id: plain, $distinct_id: dollar } = value;
   if (plain !== undefined && dollar !== undefined) return undefined;
@@ -100,12 +98,17 @@ function readEvent(value: unknown): RawEvent | undefined {
   };
 }
 
-const BARE_UUID = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/i;
+/** The other ways to write one that upstream takes: bare, in braces, as a URN. */
+const ODD_UUID = /^(?:urn:uuid:|\{)?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?$/i;
 /** '' when none was given, undefined when it is none. */
 function readUuid(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return '';
   if (isUuid(value)) return value.toLowerCase();
-  return typeof value === 'string' && BARE_UUID.test(value) ? value.toLowerCase().replace(BARE_UUID, '$1-$2-$3-$4-$5') : undefined;
+  return typeof value === 'string' && ODD_UUID.test(value) ? value.toLowerCase().replace(ODD_UUID, '$1-$2-$3-$4-$5') : undefined;
+}
+
+function isObject(value: unknown): value is Json {
+  return isJsonObject(value) && !isKeptNumber(value);
 }
 
 function textOf(value: unknown): string | undefined {

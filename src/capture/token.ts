@@ -10,7 +10,7 @@ const MAX_TOKEN_BYTES = 64;
  * without one are covered by the others. Whether a team has this token is not asked here: ingestion knows.
  */
 export function tokenOf({ token, events }: RawRequest): Attempt<string> {
-  if (token.from === 'batch') return checked(token.value);
+  if (token.from === 'batch') return checkToken(token.value);
   let found: string | undefined;
   for (const event of events) {
     const own = tokenOfEvent(event);
@@ -18,7 +18,7 @@ export function tokenOf({ token, events }: RawRequest): Attempt<string> {
     if (found !== undefined && found !== own) return refuse(MULTIPLE_TOKENS);
     found = own;
   }
-  return found === undefined ? refuse(NO_TOKEN) : checked(found);
+  return found === undefined ? refuse(NO_TOKEN) : checkToken(found);
 }
 
 function tokenOfEvent(event: RawEvent): string | undefined {
@@ -27,7 +27,8 @@ function tokenOfEvent(event: RawEvent): string | undefined {
   return typeof inProperties === 'string' ? inProperties : undefined;
 }
 
-function checked(raw: string): Attempt<string> {
+/** The rules of shape (5.2), in their order. */
+export function checkToken(raw: string): Attempt<string> {
   const token = raw.trim();
   if (token === '') return refuse(invalidToken('empty'));
   const bytes = Buffer.from(token);

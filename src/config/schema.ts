@@ -86,6 +86,9 @@ export const SCHEMA = {
       lower: 'Large batches of backfills are refused.',
       min: 64 * KiB,
     }),
+    recordingsTopic: text('TROUPE_CAPTURE_RECORDINGS_TOPIC', 'session_recording_snapshot_item_events', {
+      prose: "Topic of session recordings, which PostHog's recording consumers read. KAFKA_PREFIX is put before it.",
+    }),
   },
 
   kafka: {

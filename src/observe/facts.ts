@@ -185,13 +185,26 @@ export interface Facts {
   };
   'state-store-unavailable': { readonly operation: string; readonly message: string };
   'capture-request-answered': {
+    readonly method: string;
+    /** The route's template, never the URL. */
     readonly path: string;
     readonly status: number;
     readonly events: number;
     readonly bytes: number;
     readonly durationMs: number;
     readonly reason: string | undefined;
+    /** The answer carries it as `X-Request-Id`. */
+    readonly requestId: string;
+    /** What the client says about itself: for the access log, never a label. */
+    readonly client: {
+      readonly address: string | undefined;
+      readonly forwardedFor: string | undefined;
+      readonly userAgent: string | undefined;
+      readonly referer: string | undefined;
+    };
   };
+  /** Events that were answered 200 and will not be stored. */
+  'capture-events-dropped': { readonly cause: string; readonly count: number };
   /**
    * A stage of a SAMPLED event's (or of a batch that holds sampled events) work ended. Telemetry makes the span afterwards, with these
    * times: nothing on the hot path holds a span object. `links` join batches: the contexts of other sampled events in it.

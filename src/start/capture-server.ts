@@ -22,6 +22,8 @@ export async function openCapture({ config, clock, random, closers, producer }: 
     sink: createKafkaSink({ producer, clock }),
     topics: {
       main: topics.main,
+      overflow: topics.overflow,
+      recordings: topics.recordings,
       historical: topics.historical,
       clientWarnings: topics.warnings,
       heatmaps: topics.heatmaps,

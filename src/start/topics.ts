@@ -10,6 +10,8 @@ export interface Topics {
   readonly heatmaps: string;
   readonly exceptions: string;
   readonly deadLetter: string;
+  /** Session recordings: written here, read by PostHog. */
+  readonly recordings: string;
   /** */
   readonly exceptionSymbolification: string;
 }
@@ -29,6 +31,7 @@ export function topicsOf(config: Config): Topics {
     heatmaps: named('heatmaps_ingestion'),
     exceptions: named('exceptions_ingestion'),
     deadLetter: named(config.kafka.deadLetterTopic),
+    recordings: named(config.capture.recordingsTopic),
     exceptionSymbolification: named(config.kafka.exceptionsTopic),
   };
 }

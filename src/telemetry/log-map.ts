@@ -133,10 +133,10 @@ const MAPPING: Mapping = {
     message: 'State store unavailable.',
     fields: { operation, error: message },
   }),
-  'capture-request-answered': (fact) =>
+  'capture-request-answered': ({ client: _, ...fields }) =>
     // Refusals of clients are the clients' affair and counted; ours is what could not be accepted although it was right.
-    fact.status >= 500
-      ? { level: 'warn', message: 'Capture could not accept a request.', fields: { ...fact }, repeatKey: String(fact.status) }
+    fields.status >= 500
+      ? { level: 'warn', message: 'Capture could not accept a request.', fields, repeatKey: String(fields.status) }
       : undefined,
 };
 

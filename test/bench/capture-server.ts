@@ -40,7 +40,15 @@ function troupe(): RequestListener {
   const other = `${TOPIC}-other`;
   return createCapture({
     sink: createKafkaSink({ producer, clock: systemClock }),
-    topics: { main: TOPIC, historical: other, clientWarnings: other, heatmaps: other, exceptions: other },
+    topics: {
+      main: TOPIC,
+      historical: other,
+      clientWarnings: other,
+      heatmaps: other,
+      exceptions: other,
+      overflow: other,
+      recordings: other,
+    },
     clock: systemClock,
     random: systemRandom,
     sampleRatio: 0,

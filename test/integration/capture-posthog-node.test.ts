@@ -14,7 +14,15 @@ import { openEmbeddedLog, type EmbeddedLog } from '../../src/embedded/log.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
 import { createWitness, until, type Witness } from '../contract/kafka-log-kit.ts';
 
-const TOPICS = { main: 'events', historical: 'events', clientWarnings: 'events', exceptions: 'events', heatmaps: 'events' };
+const TOPICS = {
+  main: 'events',
+  historical: 'events',
+  clientWarnings: 'events',
+  exceptions: 'events',
+  heatmaps: 'events',
+  overflow: 'events',
+  recordings: 'events',
+};
 const PARTITIONS = 3;
 const TOKEN = 'phc_integration';
 

@@ -130,6 +130,14 @@ const VECTORS: readonly Vector[] = [
   refused('24 two ids', '/e', json({ ...KEYED, $distinct_id: 'other' }), 400, NO_VARIANT),
   refused('25 a uuid that is none', '/e', json({ ...KEYED, uuid: 'nope' }), 400, NO_VARIANT),
   taken('25 an empty uuid', '/e', json({ ...KEYED, uuid: '' }), { envelope: expect.objectContaining({ uuid: expect.stringMatching(UUID_V7) as unknown }) as never }), // prettier-ignore
+  ...[
+    '{018f0000-0000-7000-8000-00000000abcd}',
+    'urn:uuid:018f0000-0000-7000-8000-00000000abcd',
+    '018f0000000070008000_'.replace('_', '00000000abcd'),
+  ].map(
+    (uuid) =>
+    taken(`25 the uuid ${uuid}`, '/e', json({ ...KEYED, uuid }), { envelope: expect.objectContaining({ uuid: '018f0000-0000-7000-8000-00000000abcd' }) as never }), // prettier-ignore
+  ),
   taken('25 the uuid of the client, in lower case', '/e', json({ ...KEYED, uuid: '018F0000-0000-7000-8000-00000000ABCD' }), {
     envelope: expect.objectContaining({ uuid: '018f0000-0000-7000-8000-00000000abcd' }) as never,
   }),

@@ -1,7 +1,8 @@
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createKafkaSink } from '../../../src/capture/kafka-sink.ts';
-import { createCapture, type Capture, type CaptureLimits } from '../../../src/capture/service.ts';
+import type { CaptureLimits } from '../../../src/capture/limits.ts';
+import { createCapture, type Capture } from '../../../src/capture/service.ts';
 import type { OutgoingRecord, RecordProducer } from '../../../src/kafka/port.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 
@@ -11,6 +12,8 @@ export const TOPICS = {
   clientWarnings: 'warnings',
   exceptions: 'exceptions',
   heatmaps: 'heatmaps',
+  overflow: 'overflow',
+  recordings: 'recordings',
 };
 
 export interface Produced {
@@ -70,6 +73,10 @@ export async function serve(
   const random = { next: () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647 };
   const sink = createKafkaSink({ producer, clock: systemClock });
   const capture = createCapture({ sink, topics: TOPICS, clock: systemClock, random, limits, sampleRatio });
+  return listen(capture);
+}
+
+export async function listen(capture: Capture): Promise<Served> {
   const server = createServer(capture.handle);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

@@ -106,9 +106,11 @@ describe('the log', () => {
 
   it('says nothing of requests that clients got wrong, and warns of those it had to refuse itself', () => {
     const { json } = start();
-    const answered = { path: '/e', events: 0, bytes: 1, durationMs: 1, reason: undefined };
+    const client = { address: '10.0.0.1', forwardedFor: undefined, userAgent: 'ua', referer: undefined };
+    const answered = { method: 'POST', path: '/e', events: 0, bytes: 1, durationMs: 1, reason: undefined, requestId: 'r1', client };
     state('capture-request-answered', { ...answered, status: 400 });
     state('capture-request-answered', { ...answered, status: 503 });
-    expect(json()).toMatchObject([{ level: 'warn', status: 503 }]);
+    expect(json()).toMatchObject([{ level: 'warn', status: 503, requestId: 'r1' }]);
+    expect(JSON.stringify(json())).not.toContain('10.0.0.1');
   });
 });

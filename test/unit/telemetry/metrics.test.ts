@@ -50,7 +50,9 @@ describe('metrics fed by facts', () => {
   it('keep labels bounded: paths that are not of capture are one', async () => {
     const metrics = start();
     for (const path of ['/e/', '/e', '/wp-login.php', '/x1', '/x2']) {
-      state('capture-request-answered', { path, status: 200, events: 1, bytes: 10, durationMs: 3, reason: undefined });
+      const client = { address: undefined, forwardedFor: undefined, userAgent: undefined, referer: undefined };
+      const answered = { method: 'POST', status: 200, events: 1, bytes: 10, durationMs: 3, reason: undefined, requestId: '', client };
+      state('capture-request-answered', { ...answered, path });
     }
     const series = await scrape(metrics);
     expect(series.get('troupe_capture_requests_total{path="/e",status="200"}')).toBe(2);

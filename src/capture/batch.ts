@@ -1,0 +1,68 @@
+import { state } from '../observe/facts.ts';
+import type { Answer } from './answers.ts';
+import type { Exchange } from './exchange.ts';
+import type { RawEvent } from './shapes.ts';
+
+/** The events of one request, all of one token, on their way to the sink. `E` grows as the stages learn more of them. */
+export interface Batch<E> {
+  readonly exchange: Exchange;
+  readonly token: string;
+  readonly events: readonly E[];
+  /** The flag of the request; an event can be historical without it. */
+  readonly historicalMigration: boolean;
+  /** When the client sent the request, by its own clock, epoch ms. */
+  readonly sentAtMs: number | undefined;
+  /** Where the request came from. */
+  readonly ip: string;
+  /** What was left out on the way and why; shared by all stages. */
+  readonly drops: Drop[];
+}
+
+/** Events that were taken and will not be stored: spec/capture.md 7. The client is told 200, since sending them again would help nobody. */
+export interface Drop {
+  readonly event: RawEvent;
+  readonly cause: DropCause;
+}
+
+/** Labels of `capture_events_dropped_total`. */
+export type DropCause = 'token_dropper' | 'performance_event';
+
+/** How the events of a request ended. `taken`: each is durable or was left out on purpose. */
+export type Verdict =
+  | { readonly type: 'taken' }
+  | { readonly type: 'refused'; readonly answer: Answer }
+  | { readonly type: 'too-large'; readonly detail: string }
+  | { readonly type: 'unavailable' };
+
+/** What takes a batch to its verdict. Never rejects for what a client or an outside system does. */
+export type Take<E> = (batch: Batch<E>) => Promise<Verdict>;
+
+/**
+ * One concern of a batch's way: hands on the batch, or one with fewer or altered events, and sees the verdict on its way
+ * back: what is to be marked, counted or given back only when the events are durable is done there. It may also end the
+ * batch by itself.
+ */
+export type Stage<E> = (next: Take<E>) => Take<E>;
+
+/** The stages before a take; the first one meets the batch first. */
+export function pipe<E>(stages: readonly Stage<E>[], last: Take<E>): Take<E> {
+  return stages.reduceRight((next, stage) => stage(next), last);
+}
+
+/** The batch without the events that have a cause to be left out; those are counted. */
+export function without<E extends { readonly raw: RawEvent }>(batch: Batch<E>, causeOf: (event: E) => DropCause | undefined): Batch<E> {
+  const events: E[] = [];
+  const counts = new Map<DropCause, number>();
+  for (const event of batch.events) {
+    const cause = causeOf(event);
+    if (cause === undefined) {
+      events.push(event);
+      continue;
+    }
+    batch.drops.push({ event: event.raw, cause });
+    counts.set(cause, (counts.get(cause) ?? 0) + 1);
+  }
+  if (counts.size === 0) return batch;
+  for (const [cause, count] of counts) state('capture-events-dropped', { cause, count });
+  return { ...batch, events };
+}

@@ -1,0 +1,52 @@
+import type { Clock } from '../runtime/clock.ts';
+import { ABORTED, closing, oversize, refuse, STALLED, TRY_AGAIN, type Attempt } from './answers.ts';
+import { readBody, type Budget } from './body.ts';
+import type { Exchange } from './exchange.ts';
+
+/** What one route's bodies may cost. */
+export interface PayloadLimits {
+  /** Largest body as sent. */
+  readonly wireBytes: number;
+  /** Largest payload after decompression. */
+  readonly decodedBytes: number;
+}
+
+export interface PayloadOptions {
+  readonly limits: PayloadLimits;
+  readonly bodyIdleMs: number;
+  readonly drainMs: number;
+  readonly clock: Clock;
+  /** Shared by all requests of the process. */
+  readonly budget: Budget;
+}
+
+/**
+ * Reads a request's body and gives it to `decode`; its bytes are the budget's again when that has ended. A refusal that
+ * leaves the rest of the upload unread ends the connection.
+ */
+export async function withBody<T>(
+  exchange: Exchange,
+  options: PayloadOptions,
+  decode: (body: Buffer) => Attempt<T> | Promise<Attempt<T>>,
+): Promise<Attempt<T>> {
+  const { limits, bodyIdleMs, drainMs, clock, budget } = options;
+  const body = await readBody(exchange.request, { wireBytes: limits.wireBytes, bodyIdleMs, drainMs }, { clock, budget });
+  switch (body.type) {
+    case 'aborted':
+      return refuse(ABORTED);
+    case 'stalled':
+      return refuse(closing(STALLED));
+    case 'busy':
+    case 'too-large': {
+      const answer = body.type === 'busy' ? TRY_AGAIN : oversize(`the request exceeds ${limits.wireBytes} bytes`);
+      return refuse(body.connectionUsable ? answer : closing(answer));
+    }
+    case 'whole':
+      try {
+        exchange.account.bytes = body.bytes.length;
+        return await decode(body.bytes);
+      } finally {
+        budget.give(body.bytes.length);
+      }
+  }
+}

@@ -1,0 +1,132 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { EventSink } from '../../../src/capture/sink.ts';
+import { createCapture } from '../../../src/capture/service.ts';
+import { observe, type Facts } from '../../../src/observe/facts.ts';
+import { systemClock, systemRandom } from '../../../src/runtime/clock.ts';
+import { fakeProducer, listen, serve, TOPICS, type Served } from './kit.ts';
+
+const EVENT = JSON.stringify({ api_key: 'phc_x', event: 'a', distinct_id: 'u1' });
+
+describe('the layers of capture', () => {
+  const open: Served[] = [];
+  const serving = async (): Promise<Served> => {
+    const served = await serve(fakeProducer());
+    open.push(served);
+    return served;
+  };
+  const stop: (() => void)[] = [];
+  const facts = <Name extends keyof Facts>(name: Name): Facts[Name][] => {
+    const seen: Facts[Name][] = [];
+    stop.push(observe(name, (fact) => seen.push(fact)));
+    return seen;
+  };
+  afterEach(async () => {
+    for (const end of stop.splice(0)) end();
+    await Promise.all(open.splice(0).map((served) => served.close()));
+  });
+
+  test.for<[path: string, allowed: string]>([
+    ['/e', 'GET,POST,OPTIONS'],
+    ['/flags/', 'GET,POST,OPTIONS'],
+    ['/i/v0/ai/batch/', 'POST,OPTIONS'],
+    ['/', 'GET,OPTIONS'],
+    ['/_readiness', 'GET,OPTIONS'],
+    ['/array/phc_x/config.js', 'GET,OPTIONS'],
+  ])('%s answers another method with 405 and Allow: %s', async ([path, allowed]) => {
+    const served = await serving();
+    for (const method of [
+      'PUT',
+      'DELETE',
+      'PATCH',
+      ...(allowed.startsWith('GET,P') ? [] : allowed.startsWith('GET') ? ['POST'] : ['GET', 'HEAD']),
+    ]) {
+      expect(await served.ask(path, { method, body: '' })).toMatchObject({ status: 405, headers: { allow: allowed } });
+    }
+  });
+
+  test('HEAD is answered as GET is, without the body', async () => {
+    const served = await serving();
+    expect(await served.ask('/e', { method: 'HEAD' })).toMatchObject({ status: 400, body: '', headers: { 'content-length': '28' } });
+    expect(await served.ask('/', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' });
+  });
+
+  test('OPTIONS is answered on every path, errors carry the origin, and the preflight may be kept', async () => {
+    const served = await serving();
+    const headers = { Origin: 'https://shop.example' };
+    expect(await served.ask('/anything', { method: 'OPTIONS', headers })).toMatchObject({
+      status: 200,
+      headers: { 'access-control-allow-origin': 'https://shop.example', 'access-control-max-age': '7200' },
+    });
+    for (const [path, status] of [
+      ['/anything', 404],
+      ['/flags', 200],
+      ['/array/phc_x/config.js', 200],
+      ['/_liveness', 200],
+    ] as const) {
+      expect(await served.ask(path, { headers })).toMatchObject({
+        status,
+        headers: {
+          'access-control-allow-origin': 'https://shop.example',
+          'access-control-allow-credentials': 'true',
+          'access-control-expose-headers': 'Retry-After',
+          vary: 'origin, access-control-request-method, access-control-request-headers',
+        },
+      });
+    }
+  });
+
+  test('a request keeps the name it brought, and gets one otherwise; the access log has it', async () => {
+    const served = await serving();
+    const answered = facts('capture-request-answered');
+    const ask = async (headers: Record<string, string>): Promise<unknown> => (await served.ask('/', { headers })).headers['x-request-id'];
+    expect(await ask({ 'X-Request-Id': 'lb-7:42' })).toBe('lb-7:42');
+    const names = [await ask({ 'X-Request-Id': 'no spaces, please' }), await ask({})];
+    for (const name of names) expect(name).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+    expect(answered.map(({ requestId }) => requestId)).toEqual(['lb-7:42', ...names]);
+  });
+
+  test('the access log says who asked', async () => {
+    const served = await serving();
+    const answered = facts('capture-request-answered');
+    const headers = { 'X-Forwarded-For': '1.2.3.4, 5.6.7.8', 'User-Agent': 'ua', Referer: 'https://shop.example/' };
+    await served.ask('/e/', { headers, body: EVENT });
+    expect(answered).toMatchObject([
+      {
+        method: 'POST',
+        path: '/e',
+        client: { address: '127.0.0.1', forwardedFor: '1.2.3.4, 5.6.7.8', userAgent: 'ua', referer: 'https://shop.example/' },
+      },
+    ]);
+  });
+
+  test('a bug is a 500 of its request, with the stack in the log, and the next request is served', async () => {
+    const log = facts('log-written');
+    const answered = facts('capture-request-answered');
+    let calls = 0;
+    const sink: EventSink = {
+      send: () => (++calls === 1 ? Promise.reject(new TypeError('planted')) : Promise.resolve({ type: 'acknowledged' })),
+    };
+    const served = await listen(createCapture({ sink, topics: TOPICS, clock: systemClock, random: systemRandom, sampleRatio: 0 }));
+    open.push(served);
+    const headers = { Origin: 'https://shop.example' };
+    expect(await served.ask('/e', { body: EVENT, headers })).toMatchObject({
+      status: 500,
+      body: 'internal error',
+      headers: { 'access-control-allow-origin': 'https://shop.example' },
+    });
+    expect((await served.ask('/e', { body: EVENT })).status).toBe(200);
+    expect(log).toMatchObject([
+      { level: 'error', fields: { path: '/e', error: expect.stringContaining('TypeError: planted') as unknown } },
+    ]);
+    expect(answered.map(({ status, reason }) => [status, reason])).toEqual([[500, 'internal'], [200, undefined]]); // prettier-ignore
+  });
+
+  test('what goes into the black hole is checked and answered, and goes nowhere', async () => {
+    const producer = fakeProducer();
+    const served = await serve(producer);
+    open.push(served);
+    expect(await served.ask('/test/black_hole', { body: EVENT })).toMatchObject({ status: 200, body: '{"status":"Ok"}' });
+    expect(await served.ask('/test/black_hole', { body: '[]' })).toMatchObject({ status: 400 });
+    expect(producer.produced).toEqual([]);
+  });
+});
