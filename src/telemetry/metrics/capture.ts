@@ -21,8 +21,10 @@ export function captureMetrics({ counter, histogram }: Makers): FactListeners {
   const captureBytes = counter('troupe_capture_received_bytes_total', 'Bytes of request bodies as sent.');
   const captureReceived = counter('capture_events_received_total', 'Events in requests that could be read.');
   const captureRefused = counter('troupe_capture_refused_total', 'Requests that were not accepted.', 'reason');
+  const dropped = counter('capture_events_dropped_total', 'Events that were answered 200 and left out.', 'cause');
 
   return {
+    'capture-events-dropped': ({ cause, count }) => dropped.inc({ cause }, count),
     'capture-request-answered'({ path, status, events, bytes, durationMs, reason }) {
       const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
       const label = CAPTURE_PATHS.has(plain) ? plain : 'other';
