@@ -44,6 +44,11 @@ export async function ensureClickHouseSchema(clickhouse: ClickHouse, options: Sc
   return lines;
 }
 
+/** Makes the database where it is missing. `anywhere` is a client of one that is there. */
+export async function ensureDatabase(anywhere: ClickHouse, database: string): Promise<void> {
+  await anywhere.command(`CREATE DATABASE IF NOT EXISTS \`${database.replaceAll(/[\\`]/g, '\\$&')}\``);
+}
+
 const flat = (statement: string): string => statement.replace(/\s+/g, ' ');
 
 async function problemsOf(clickhouse: ClickHouse, database: string): Promise<readonly SchemaProblem[]> {

@@ -1,6 +1,7 @@
 import { kafkaTlsProblem } from './kafka-tls.ts';
 import { capabilitiesOf, MODES, runsNothing } from './modes.ts';
 import type { Config } from './schema.ts';
+import { namedTopics } from './topic-names.ts';
 
 /** A value that cannot be used, told so that it can be put right without reading the source. */
 export interface Problem {
@@ -179,8 +180,9 @@ export const RULES: readonly Rule[] = [
   },
   {
     prose: 'KAFKA_CONSUMPTION_TOPIC, KAFKA_CONSUMPTION_OVERFLOW_TOPIC and INGESTION_CONSUMER_DLQ_TOPIC are different topics',
-    check({ kafka }) {
-      const names = [kafka.topic, kafka.overflowTopic, kafka.deadLetterTopic];
+    check(config) {
+      const { main, overflow, deadLetter } = namedTopics(config);
+      const names = [main, overflow, deadLetter];
       if (new Set(names).size === names.length) return undefined;
       return {
         name: 'KAFKA_CONSUMPTION_TOPIC + KAFKA_CONSUMPTION_OVERFLOW_TOPIC + INGESTION_CONSUMER_DLQ_TOPIC',

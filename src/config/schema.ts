@@ -86,8 +86,9 @@ export const SCHEMA = {
       lower: 'Large batches of backfills are refused.',
       min: 64 * KiB,
     }),
-    recordingsTopic: text('TROUPE_CAPTURE_RECORDINGS_TOPIC', 'session_recording_snapshot_item_events', {
-      prose: "Topic of session recordings, which PostHog's recording consumers read. KAFKA_PREFIX is put before it.",
+    recordingsTopic: optionalText('TROUPE_CAPTURE_RECORDINGS_TOPIC', {
+      prose: "Topic of session recordings, which PostHog's recording consumers read, as a whole name.",
+      derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_events`',
     }),
   },
 
@@ -96,7 +97,9 @@ export const SCHEMA = {
       prose:
         'Brokers, as `host:port,host:port`; the port is 9092 where none is given. Unset: an embedded log in TROUPE_DATA_DIR takes the place of Kafka.',
     }),
-    prefix: text('KAFKA_PREFIX', '', { prose: 'Put before every topic name and consumer group (spec 1.1).' }),
+    prefix: text('KAFKA_PREFIX', '', {
+      prose: 'Put before the name of every topic and consumer group (spec 1.1), but not before one that is set by itself.',
+    }),
     clientId: optionalText('KAFKA_CLIENT_ID', { prose: 'How this process names itself to the brokers.', derived: 'host name' }),
     securityProtocol: choice('KAFKA_SECURITY_PROTOCOL', ['plaintext', 'ssl', 'sasl_plaintext', 'sasl_ssl'], 'plaintext', {
       prose: 'How connections to the brokers are secured. Upper case is understood.',
@@ -135,23 +138,28 @@ export const SCHEMA = {
       derived: '60,000 ms in the producer, 300,000 ms in the consumer',
       min: 1_000,
     }),
-    topic: text('KAFKA_CONSUMPTION_TOPIC', 'events_plugin_ingestion', {
-      prose: 'Topic the events are read from, and capture writes to. KAFKA_PREFIX is put before it.',
+    topic: optionalText('KAFKA_CONSUMPTION_TOPIC', {
+      prose: 'Topic the events are read from, and capture writes to, as a whole name.',
+      derived: 'KAFKA_PREFIX and `events_plugin_ingestion`',
     }),
-    overflowTopic: text('KAFKA_CONSUMPTION_OVERFLOW_TOPIC', 'events_plugin_ingestion_overflow', {
+    overflowTopic: optionalText('KAFKA_CONSUMPTION_OVERFLOW_TOPIC', {
       prose:
-        'Topic for events of keys that have too many (INGESTION_OVERFLOW_ENABLED); it is read again, by a group of its own. KAFKA_PREFIX is put before it.',
+        'Topic for events of keys that have too many (INGESTION_OVERFLOW_ENABLED), as a whole name; it is read again, by a group of its own.',
+      derived: 'KAFKA_PREFIX and `events_plugin_ingestion_overflow`',
     }),
-    deadLetterTopic: text('INGESTION_CONSUMER_DLQ_TOPIC', 'events_plugin_ingestion_dlq', {
-      prose: 'Topic for records that cannot be ingested, with the reason in a header. KAFKA_PREFIX is put before it.',
+    deadLetterTopic: optionalText('INGESTION_CONSUMER_DLQ_TOPIC', {
+      prose: 'Topic for records that cannot be ingested, with the reason in a header, as a whole name.',
+      derived: 'KAFKA_PREFIX and `events_plugin_ingestion_dlq`',
     }),
-    exceptionsTopic: text('EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC', 'exception_symbolification_events', {
+    exceptionsTopic: optionalText('EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC', {
       prose:
-        "Topic that stored `$exception` events are copied to, for PostHog's service that makes stack traces readable. KAFKA_PREFIX is put before it. Not with the embedded log.",
+        "Topic that stored `$exception` events are copied to, for PostHog's service that makes stack traces readable, as a whole name. Not with the embedded log.",
+      derived: 'KAFKA_PREFIX and `exception_symbolification_events`',
     }),
-    groupId: text('INGESTION_CONSUMER_GROUP_ID', 'clickhouse-ingestion', {
+    groupId: optionalText('INGESTION_CONSUMER_GROUP_ID', {
       prose:
-        "Consumer group of KAFKA_CONSUMPTION_TOPIC; PostHog's own, so that Troupe goes on where PostHog stopped. The groups of the other topics are PostHog's as well (docs/adr/0014). KAFKA_PREFIX is put before each.",
+        "Consumer group of KAFKA_CONSUMPTION_TOPIC, as a whole name; PostHog's own unless it is set, so that Troupe goes on where PostHog stopped. The groups of the other topics are PostHog's as well (docs/adr/0014).",
+      derived: 'KAFKA_PREFIX and `clickhouse-ingestion`',
     }),
     maxBytes: integer('KAFKA_CONSUMPTION_MAX_BYTES', 'bytes', 10 * MiB, {
       prose: 'Most that one fetch brings from all partitions of a broker.',
@@ -164,7 +172,8 @@ export const SCHEMA = {
       min: 16 * KiB,
     }),
     maxWaitMs: integer('KAFKA_CONSUMPTION_MAX_WAIT_MS', 'ms', 150, {
-      prose: 'How long a broker may hold back the answer to a fetch when there is nothing to read. Joins and stops wait for it.',
+      prose:
+        "How long a broker may hold back the answer to a fetch when there is nothing to read. Joins and stops wait for it. PostHog's default is 50 ms.",
       raise: 'Fewer empty answers; a rebalance takes longer.',
       lower: 'An idle process asks more often. Events are not seen sooner: a broker answers when there are some.',
       min: 5,
@@ -200,7 +209,8 @@ export const SCHEMA = {
       prose: 'Client that produces. `kafkajs` costs more than twice the CPU and is there in case of a fault in the other.',
     }),
     producerLingerMs: integer('KAFKA_PRODUCER_LINGER_MS', 'ms', 2, {
-      prose: 'How long a record may wait for others to share its request.',
+      prose:
+        "How long a record of capture may wait for others to share its request; its client waits with it. PostHog's default, for its rows, is 20 ms.",
       raise: 'Fewer and larger requests; capture answers later.',
       lower: 'More requests.',
     }),
@@ -245,7 +255,10 @@ export const SCHEMA = {
         'Host, or `host:port`, of ClickHouse. Unset: an embedded engine in TROUPE_DATA_DIR. The port is 8443 with CLICKHOUSE_SECURE, else 8123.',
       derived: 'CLICKHOUSE_OFFLINE_CLUSTER_HOST, when set',
     }),
-    database: text('CLICKHOUSE_DATABASE', 'default', { prose: 'Database of the tables.' }),
+    database: text('CLICKHOUSE_DATABASE', 'default', {
+      byEnvironment: { test: 'posthog_test' },
+      prose: 'Database of the tables. In the embedded engine it is made.',
+    }),
     user: text('CLICKHOUSE_USER', 'default', { prose: 'User to log in as.' }),
     password: optionalText('CLICKHOUSE_PASSWORD', { prose: 'Password to log in with.', secret: true }),
     secure: boolean('CLICKHOUSE_SECURE', false, { prose: 'Use HTTPS.' }),

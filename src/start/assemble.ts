@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { ClickHouseOutput, Output } from '../../supervisors/output.ts';
 import { createClickHouse } from '../clickhouse/client.ts';
-import { ensureClickHouseSchema } from '../clickhouse/migrate.ts';
+import { ensureClickHouseSchema, ensureDatabase } from '../clickhouse/migrate.ts';
 import type { ClickHouse } from '../clickhouse/port.ts';
 import type { Closers } from './closers.ts';
 import { isVerified } from '../config/rules.ts';
@@ -132,16 +132,20 @@ async function openClickHouse(deps: AssembleDeps): Promise<ClickHouseOutput> {
     url = clickHouseUrl(settings.host, settings.secure);
     deps.say(`ClickHouse  at ${url}`);
   }
-  const client = createClickHouse({
+  const options = {
     url,
-    database: settings.database,
     user,
     password,
     clock,
     insertTimeoutMs: settings.insertTimeoutMs,
     ca: pemOf(settings.ca),
     isVerified: isVerified(config, 'clickhouse'),
-  });
+  };
+  if (settings.host === undefined) {
+    const anywhere = createClickHouse({ ...options, database: 'default' });
+    await ensureDatabase(anywhere, settings.database).finally(() => anywhere.close());
+  }
+  const client = createClickHouse({ ...options, database: settings.database });
   closers.push('the ClickHouse client', () => client.close());
   const target = clickHouseTarget({ url, user, database: settings.database });
   await contact(target, { clock, limitMs: config.server.contactTimeoutMs }, async () => {

@@ -5,7 +5,7 @@ import { contact } from './contact/contact.ts';
 import { outputTopics } from '../domain/output-topics.ts';
 import { ProduceError, type TopicAdmin } from '../kafka/port.ts';
 import { kafkaConnection, kafkaProducer, requireTopics } from './open-kafka.ts';
-import { topicSuffix } from './topics.ts';
+import { topicSuffix } from '../config/topic-names.ts';
 
 /** Output kafka: a producer of its own, and the topics of section 4, which are made like all others (K-1). */
 export async function openKafkaOutput(deps: AssembleDeps, admin: TopicAdmin): Promise<KafkaOutput> {

@@ -1,38 +1,23 @@
 import { capabilitiesOf, type IntakeName } from '../config/modes.ts';
 import type { Config } from '../config/schema.ts';
+import { namedTopics, topicName, type NamedTopics } from '../config/topic-names.ts';
 
 /** Names of spec/ingestion.md 1.1, as they are in Kafka. */
-export interface Topics {
-  readonly main: string;
-  readonly overflow: string;
+export interface Topics extends NamedTopics {
   readonly historical: string;
   readonly warnings: string;
   readonly heatmaps: string;
   readonly exceptions: string;
-  readonly deadLetter: string;
-  /** Session recordings: written here, read by PostHog. */
-  readonly recordings: string;
-  /** X-2 */
-  readonly exceptionSymbolification: string;
 }
-
-/** Rule 1.1: behind every topic name in the test environment. */
-export const topicSuffix = ({ server }: Config): string => (/^test/i.test(server.environment) ? '_test' : '');
-
-export const topicName = (config: Config, name: string): string => `${config.kafka.prefix}${name}${topicSuffix(config)}`;
 
 export function topicsOf(config: Config): Topics {
   const named = (name: string): string => topicName(config, name);
   return {
-    main: named(config.kafka.topic),
-    overflow: named(config.kafka.overflowTopic),
+    ...namedTopics(config),
     historical: named('events_plugin_ingestion_historical'),
     warnings: named('client_iwarnings_ingestion'),
     heatmaps: named('heatmaps_ingestion'),
     exceptions: named('exceptions_ingestion'),
-    deadLetter: named(config.kafka.deadLetterTopic),
-    recordings: named(config.capture.recordingsTopic),
-    exceptionSymbolification: named(config.kafka.exceptionsTopic),
   };
 }
 
@@ -46,14 +31,15 @@ export interface IntakeIdentity {
 /** The table of spec/ingestion.md 1.1: groups are PostHog's, so that each topic goes on where PostHog stopped. */
 export function intakeIdentity(config: Config, intake: IntakeName): IntakeIdentity {
   const topics = topicsOf(config);
-  const of = (service: string, topic: string, group: string): IntakeIdentity => ({
+  const { prefix, groupId } = config.kafka;
+  const of = (service: string, topic: string, group: string, ownGroup?: string): IntakeIdentity => ({
     service,
     topic,
-    groupId: `${config.kafka.prefix}${group}`,
+    groupId: ownGroup ?? `${prefix}${group}`,
   });
   switch (intake) {
     case 'main':
-      return of('analytics-ingestion', topics.main, config.kafka.groupId);
+      return of('analytics-ingestion', topics.main, 'clickhouse-ingestion', groupId);
     case 'overflow':
       return of('analytics-ingestion-overflow', topics.overflow, 'clickhouse-ingestion-overflow');
     case 'historical':

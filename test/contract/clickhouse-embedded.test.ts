@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensureClickHouseSchema, ensureDatabase } from '../../src/clickhouse/migrate.ts';
 import type { ClickHouse } from '../../src/clickhouse/port.ts';
 import { insertPrefix } from '../../src/domain/insert-id.ts';
 import { startEmbeddedClickHouse } from '../../src/embedded/clickhouse.ts';
@@ -46,6 +47,18 @@ describe.skipIf(!engine.available)('the embedded ClickHouse', () => {
   async function tables(): Promise<readonly string[]> {
     return (await clickhouse.query<{ name: string }>("SELECT name FROM system.tables WHERE database = 'default'")).map(({ name }) => name);
   }
+
+  it('8: a database of any name is made where it is missing, and is used like the default one', async () => {
+    const database = 'posthog-test of mine';
+    await ensureDatabase(clickhouse, database);
+    await ensureDatabase(clickhouse, database);
+    const other = server.client({ database });
+    await ensureClickHouseSchema(other, { database, migrate: true });
+    const settlement = testSettlement('database');
+    await other.insert(blockOf(other, [eventRow(settlement, 1)]));
+    expect(await other.storedOffsets(settlement, 0)).toEqual([{ from: 1, to: 2 }]);
+    expect(await clickhouse.storedOffsets(settlement, 0)).toEqual([]);
+  });
 
   describe('never runs data as SQL, although chdb ends data at a blank line and runs the rest (the injection trap)', () => {
     const attack = '\n\nCREATE TABLE pwned (a Int8) ENGINE = Memory;\n\n';

@@ -6,7 +6,7 @@ import { ConfigError, loadConfig, type Env, type LoadOptions } from '../../../sr
 import type { Problem } from '../../../src/config/rules.ts';
 import { MODES } from '../../../src/config/modes.ts';
 import { ALL_SETTINGS } from '../../../src/config/schema.ts';
-import { topicsOf } from '../../../src/start/topics.ts';
+import { intakeIdentity, topicsOf } from '../../../src/start/topics.ts';
 import { CERTIFICATE, KEY } from './certificate.ts';
 import { reasonWithoutEffect } from '../../../src/config/without-effect.ts';
 
@@ -274,24 +274,43 @@ describe('values that follow from others', () => {
   });
 
   it.each([
-    ['test', 'pre_clickhouse_test'],
-    ['TESTING', 'pre_clickhouse_test'],
-    ['production', 'pre_clickhouse'],
-    ['production-functional-tests', 'pre_clickhouse'],
-    ['development', 'pre_clickhouse'],
-    ['', 'pre_clickhouse'],
-  ])('1.1: KAFKA_PREFIX stands before every topic, and with NODE_ENV=%j it is %s', (environment, expected) => {
-    const env = {
-      NODE_ENV: environment,
-      KAFKA_PREFIX: 'pre_',
-      KAFKA_CONSUMPTION_TOPIC: 'clickhouse',
-      TROUPE_EMBEDDED_IN_PRODUCTION: 'yes',
+    ['test', '_test'],
+    ['TESTING', '_test'],
+    ['production', ''],
+    ['production-functional-tests', ''],
+    ['development', ''],
+    ['', ''],
+  ])('1.1: every topic is KAFKA_PREFIX, its name, and with NODE_ENV=%j %j behind it', (environment, suffix) => {
+    const env = { NODE_ENV: environment, KAFKA_PREFIX: 'pre_', TROUPE_EMBEDDED_IN_PRODUCTION: 'yes' };
+    expect(topicsOf(loadConfig(env, options).config)).toEqual({
+      main: `pre_events_plugin_ingestion${suffix}`,
+      overflow: `pre_events_plugin_ingestion_overflow${suffix}`,
+      historical: `pre_events_plugin_ingestion_historical${suffix}`,
+      warnings: `pre_client_iwarnings_ingestion${suffix}`,
+      heatmaps: `pre_heatmaps_ingestion${suffix}`,
+      exceptions: `pre_exceptions_ingestion${suffix}`,
+      deadLetter: `pre_events_plugin_ingestion_dlq${suffix}`,
+      recordings: `pre_session_recording_snapshot_item_events${suffix}`,
+      exceptionSymbolification: `pre_exception_symbolification_events${suffix}`,
+    });
+  });
+
+  it('8, O-1: a topic or group that is named by a variable of its own has that name, and nothing around it', () => {
+    const names = {
+      KAFKA_CONSUMPTION_TOPIC: 'pre_main',
+      KAFKA_CONSUMPTION_OVERFLOW_TOPIC: 'pre_overflow',
+      INGESTION_CONSUMER_DLQ_TOPIC: 'pre_dlq',
+      EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC: 'pre_traces',
+      TROUPE_CAPTURE_RECORDINGS_TOPIC: 'pre_recordings',
+      INGESTION_CONSUMER_GROUP_ID: 'pre_group',
     };
-    const topics = topicsOf(loadConfig(env, options).config);
-    expect(topics.main).toBe(expected);
-    const suffix = expected.slice('pre_clickhouse'.length);
-    const all = [topics.historical, topics.warnings, topics.heatmaps, topics.exceptions, topics.overflow, topics.deadLetter];
-    expect(all.filter((name) => !name.startsWith('pre_') || name.endsWith('_test') !== (suffix === '_test'))).toEqual([]);
+    const { config } = loadConfig({ ...names, KAFKA_PREFIX: 'pre_', NODE_ENV: 'test' }, options);
+    const { main, overflow, deadLetter, exceptionSymbolification, recordings, historical } = topicsOf(config);
+    const { groupId } = intakeIdentity(config, 'main');
+    expect([main, overflow, deadLetter, exceptionSymbolification, recordings, groupId]).toEqual(Object.values(names));
+    expect(historical).toBe('pre_events_plugin_ingestion_historical_test');
+    expect(intakeIdentity(config, 'overflow').groupId).toBe('pre_clickhouse-ingestion-overflow');
+    expect(intakeIdentity(loadConfig({ KAFKA_PREFIX: 'pre_' }, options).config, 'main').groupId).toBe('pre_clickhouse-ingestion');
   });
 });
 
@@ -418,7 +437,12 @@ describe('notices', () => {
 
 describe('the table', () => {
   it('has no setting that nothing reads', () => {
-    const readers = [...globSync(['src/*.ts', 'src/start/**/*.ts'], { cwd: root }), 'src/config/load.ts', 'src/config/kafka-tls.ts'];
+    const readers = [
+      ...globSync(['src/*.ts', 'src/start/**/*.ts'], { cwd: root }),
+      'src/config/load.ts',
+      'src/config/topic-names.ts',
+      'src/config/kafka-tls.ts',
+    ];
     const text = readers.map((path) => readFileSync(join(root, path), 'utf8')).join('\n');
     // What the orchestrator allows is told to us so that a rule can hold it against the phases.
     // Read as a property or taken apart; a name before a colon is another thing that is called the same.

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ADDRESS_PARTS } from '../../../src/config/compose-addresses.ts';
 import { configurationDoc } from '../../../src/config/configuration-doc.ts';
 import { loadConfig } from '../../../src/config/load.ts';
+import { parseSetting } from '../../../src/config/parse-setting.ts';
 import { ALL_SETTINGS } from '../../../src/config/schema.ts';
 import { reasonWithoutEffect } from '../../../src/config/without-effect.ts';
 
@@ -57,6 +58,78 @@ const SECTION_8: readonly string[] = [
   ...['PERSON_MERGE_MOVE_DISTINCT_ID_LIMIT', 'FILTERED_PERSON_UPDATE_PROPERTIES', 'NODE_ENV'],
 ];
 
+/** Defaults of the table, as PostHog writes them: [name, default, under NODE_ENV=dev, under NODE_ENV=test]; one that is unset has none. */
+const DEFAULTS: readonly (readonly [name: string, production: string | undefined, dev?: string, test?: string])[] = [
+  ['POSTGRES_CONNECTION_POOL_SIZE', '10'],
+  ['BASE_DIR', '.'],
+  ['TASK_TIMEOUT', '30'],
+  ['INGESTION_OVERFLOW_ENABLED', 'false'],
+  ['INGESTION_OVERFLOW_PRESERVE_PARTITION_LOCALITY', 'false'],
+  ['INGESTION_OVERFLOW_BATCH_BY_DISTINCT_ID', 'false'],
+  ['EVENT_OVERFLOW_BUCKET_CAPACITY', '1000'],
+  ['EVENT_OVERFLOW_BUCKET_REPLENISH_RATE', '1.0'],
+  ['PLUGINS_DEFAULT_LOG_LEVEL', '1', '1', '0'],
+  ['PLUGIN_SERVER_MODE', 'null'],
+  ['PLUGIN_SERVER_EVENTS_INGESTION_PIPELINE', undefined],
+  ['CLICKHOUSE_DATABASE', 'default', 'default', 'posthog_test'],
+  ['CLICKHOUSE_USER', 'default'],
+  ['CLICKHOUSE_PASSWORD', undefined],
+  ['CLICKHOUSE_CA', undefined],
+  ['CLICKHOUSE_SECURE', 'false'],
+  ['KAFKA_PREFIX', ''],
+  ['KAFKA_CLIENT_CERT_B64', undefined],
+  ['KAFKA_CLIENT_CERT_KEY_B64', undefined],
+  ['KAFKA_TRUSTED_CERT_B64', undefined],
+  ['KAFKA_SECURITY_PROTOCOL', 'plaintext'],
+  ['KAFKA_SASL_MECHANISM', undefined],
+  ['KAFKA_SASL_USER', undefined],
+  ['KAFKA_SASL_PASSWORD', undefined],
+  ['KAFKA_CLIENT_ID', 'the-host'],
+  ['KAFKA_CLIENT_RACK', undefined],
+  ['KAFKA_CONSUMPTION_MAX_BYTES', '10485760'],
+  ['KAFKA_CONSUMPTION_MAX_BYTES_PER_PARTITION', '1048576'],
+  ['KAFKA_CONSUMPTION_MAX_WAIT_MS', '50'],
+  ['KAFKA_CONSUMPTION_ERROR_BACKOFF_MS', '100'],
+  ['KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS', undefined],
+  ['KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS', '30000'],
+  ['KAFKA_TOPIC_CREATION_TIMEOUT_MS', '5000', '30000', '5000'],
+  ['KAFKA_TOPIC_METADATA_REFRESH_INTERVAL_MS', undefined],
+  ['KAFKA_PRODUCER_LINGER_MS', '20'],
+  ['KAFKA_MAX_MESSAGE_BATCH_SIZE', '900000'],
+  ['KAFKAJS_LOG_LEVEL', 'WARN'],
+  ['APP_METRICS_FLUSH_FREQUENCY_MS', '20000', '20000', '5'],
+  ['APP_METRICS_FLUSH_MAX_QUEUE_SIZE', '1000', '1000', '5'],
+  ['SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP', 'false'],
+  ['DROP_EVENTS_BY_TOKEN', ''],
+  ['DROP_EVENTS_BY_TOKEN_DISTINCT_ID', ''],
+  ['DISABLE_MMDB', 'false', 'false', 'true'],
+  ['INTERNAL_MMDB_SERVER_PORT', '0'],
+  ['EVENT_PROPERTY_LRU_SIZE', '10000'],
+  ['LOG_LEVEL', 'info', 'info', 'warn'],
+  ['HTTP_SERVER_PORT', '6738'],
+  // A whole name where they are set; topicsOf makes the default, with prefix and suffix (1.1).
+  ['KAFKA_CONSUMPTION_TOPIC', undefined],
+  ['KAFKA_CONSUMPTION_OVERFLOW_TOPIC', undefined],
+  ['CLICKHOUSE_JSON_EVENTS_KAFKA_TOPIC', undefined],
+  ['CLICKHOUSE_HEATMAPS_KAFKA_TOPIC', undefined],
+  ['EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC', undefined],
+  ['DATABASE_URL', '', 'postgres://posthog:posthog@localhost:5432/posthog', 'postgres://posthog:posthog@localhost:5432/test_posthog'],
+  ['REDIS_URL', 'redis://127.0.0.1'],
+  ['CLICKHOUSE_HOST', 'localhost'],
+  ['KAFKA_HOSTS', 'kafka:9092'],
+];
+
+/** Settings with another default here, and why. */
+const OTHERWISE: Readonly<Record<string, string>> = {
+  DATABASE_URL: 'unset, an embedded server takes its place; beside a real Kafka, and in production, it is required',
+  REDIS_URL: 'likewise',
+  CLICKHOUSE_HOST: 'likewise',
+  KAFKA_HOSTS: 'likewise',
+  KAFKA_CONSUMPTION_MAX_WAIT_MS: '150: docs/configuration.md has its cost',
+  KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS: 'derived: twice the session timeout',
+  KAFKA_PRODUCER_LINGER_MS: '2: the linger of rows is 0, and that of capture is waited for by clients',
+};
+
 const settings = new Set(ALL_SETTINGS.map(({ setting }) => setting.name));
 const parts = new Set<string>(Object.values(ADDRESS_PARTS).flat());
 
@@ -64,6 +137,31 @@ describe('section 8: each variable of PostHog', () => {
   it.each(SECTION_8)('%s is used, or is one that is named at the start as having no effect, with the reason', (name) => {
     const roles = [settings.has(name), parts.has(name), reasonWithoutEffect(name) !== undefined].filter(Boolean);
     expect(roles).toHaveLength(1);
+  });
+
+  it.each(DEFAULTS)(
+    '%s has the default of PostHog in each environment, or says why not',
+    (name = '', production, dev = production, test = dev) => {
+      const row = ALL_SETTINGS.find(({ setting }) => setting.name === name);
+      if (row === undefined) throw new Error(`${name} is no setting`);
+      const inEnvironment = (NODE_ENV: string): unknown => {
+        const { config } = loadConfig({ NODE_ENV, TROUPE_EMBEDDED_IN_PRODUCTION: 'true' }, { hostName: 'the-host' });
+        return (config[row.section] as Readonly<Record<string, unknown>>)[row.key];
+      };
+      const found = ['production', 'dev', 'test'].map(inEnvironment);
+      const wanted = [production, dev, test].map((text) => {
+        const parsed = parseSetting(row.setting, text);
+        return text !== undefined && parsed.type === 'value' ? parsed.value : undefined;
+      });
+      if (name in OTHERWISE) expect(found, 'as in PostHog: it needs no excuse').not.toEqual(wanted);
+      else expect(found).toEqual(wanted);
+    },
+  );
+
+  it('that is a setting stands in the table of defaults', () => {
+    const ofNewer = ['INGESTION_CONSUMER_GROUP_ID', 'INGESTION_CONSUMER_DLQ_TOPIC', 'NODE_ENV'];
+    const named = new Set(DEFAULTS.map(([name]) => name));
+    expect(SECTION_8.filter((name) => settings.has(name) && !named.has(name))).toEqual(ofNewer);
   });
 
   it('that has no effect stops nothing and gives one line that says why', () => {
