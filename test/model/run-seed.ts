@@ -13,6 +13,7 @@ import { createNetwork, NO_TROUBLE, type Network } from '../fault/simulation/net
 import { GROUP, TOPIC } from '../fault/simulation/settings.ts';
 import { startProcess, STUMBLE, type Plant, type SimulatedProcess } from '../fault/simulation/simulated-process.ts';
 import { createSystems } from '../fault/simulation/systems.ts';
+import { createVirtualTime } from '../fault/simulation/virtual-time.ts';
 import { linearise, type Analysis, type Finding } from './linearise.ts';
 import { recordFake } from './recording.ts';
 import { startRival } from './rival.ts';
@@ -70,6 +71,7 @@ export async function runModelSeed(seed: number, { plant, isAnalysedInShort = fa
   const report = (invariant: ModelViolation['invariant'], detail: string): void => void violations.push({ invariant, detail });
   const sent: { readonly sent: ModelRecord; readonly sentMs: number }[] = [];
   const processes: SimulatedProcess[] = [];
+  const { runUntil } = createVirtualTime(clock, processes);
   const injected = { conflicts: 0, failures: 0 };
   const start = (): SimulatedProcess => {
     const started = startProcess(
@@ -146,24 +148,6 @@ export async function runModelSeed(seed: number, { plant, isAnalysedInShort = fa
     counts: { ...analysis.counts, ...injected, events: sent.length, commits: commits.length - 1, incidents: incidentsMs.length },
     trace: network.trace.lines,
   };
-
-  async function runUntil(holds: () => boolean, limitMs = Infinity): Promise<boolean> {
-    const deadline = clock.monotonic() + limitMs;
-    while (!holds()) {
-      if (clock.monotonic() > deadline) return false;
-      await settle(processes);
-      clock.step();
-    }
-    return true;
-  }
-}
-
-/** Lets everything happen that needs no time. */
-async function settle(processes: readonly SimulatedProcess[]): Promise<void> {
-  for (let restingTurns = 0; restingTurns < 2;) {
-    await new Promise((resolve) => setImmediate(resolve));
-    restingTurns = processes.every((one) => one.isQuiescent()) ? restingTurns + 1 : 0;
-  }
 }
 
 /** Deadlocks and serialization failures: PostgreSQL has undone the statement and says so. */

@@ -1,6 +1,6 @@
 /**
  * One seed: some processes, a load, a while of trouble, then peace until everything is settled; the invariants along the way.
- * Virtual time moves only when nothing can happen without it, so a seed gives the same run every time.
+ * A seed gives the same run every time (virtual-time.ts).
  */
 import { observe } from '../../../src/observe/facts.ts';
 import { manualClock, seededRandom } from '../../kit/clock.ts';
@@ -10,6 +10,7 @@ import { createNetwork, type Trouble } from './network.ts';
 import { startProcess, STUMBLE, type Plant, type SimulatedProcess } from './simulated-process.ts';
 import { createSystems, type OutputKind, type Systems } from './systems.ts';
 import { TOPIC } from './settings.ts';
+import { createVirtualTime } from './virtual-time.ts';
 import { createWorkload, type SentRecord } from './workload.ts';
 
 export interface SeedOptions {
@@ -63,6 +64,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     (line) => network.note(line),
   );
   const processes: SimulatedProcess[] = [];
+  const { runUntil } = createVirtualTime(clock, processes, () => checks.look());
   const start = (): SimulatedProcess => {
     const started = startProcess(`p${processes.length + 1}`, network, systems, checks, options.plant);
     processes.push(started);
@@ -112,26 +114,6 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
       generations: systems.kafka.group('troupe').generation,
     },
   };
-
-  /** False when the limit was reached first. */
-  async function runUntil(holds: () => boolean, limitMs = Infinity): Promise<boolean> {
-    const deadline = clock.monotonic() + limitMs;
-    while (!holds()) {
-      if (clock.monotonic() > deadline) return false;
-      await settle(processes);
-      clock.step();
-      checks.look();
-    }
-    return true;
-  }
-}
-
-/** Lets everything happen that needs no time. */
-async function settle(processes: readonly SimulatedProcess[]): Promise<void> {
-  for (let restingTurns = 0; restingTurns < 2;) {
-    await new Promise((resolve) => setImmediate(resolve));
-    restingTurns = processes.every((one) => one.isQuiescent()) ? restingTurns + 1 : 0;
-  }
 }
 
 function stuckAt({ kafka }: Systems): string {
