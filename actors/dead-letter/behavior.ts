@@ -17,6 +17,7 @@
  */
 import { deadLetterRow } from '../../src/domain/dead-letter-row.ts';
 import { deadLettered } from '../../src/domain/outcome.ts';
+import { goingOn } from '../../src/domain/record-headers.ts';
 import type { SideRow } from '../../src/domain/rows.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../src/kafka/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
@@ -176,10 +177,7 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
 
   function toRecord(record: PoisonRecord, limitBytes: number): OutgoingRecord {
     const { settlement, offset, value, key, reason, origin, detail, timestampMs } = record;
-    const headers: Record<string, string | Buffer> = {};
-    for (const [name, header] of limitBytes === BARE ? [] : Object.entries(record.headers ?? {})) {
-      if (typeof header === 'string' || Buffer.isBuffer(header)) headers[name] = header;
-    }
+    const headers = goingOn(limitBytes === BARE ? undefined : record.headers);
     // K-13. PostHog adds `sentry-event-id` as well; an empty one would say that there is an issue in Sentry, so there is none.
     if (record.eventUuid !== undefined) headers['event-id'] = record.eventUuid;
     headers['dlq_reason'] = reason;

@@ -15,6 +15,7 @@
  *    copy is answered `too-large`. Its neighbours arrive.
  */
 import { redirected } from '../../src/domain/outcome.ts';
+import { goingOn } from '../../src/domain/record-headers.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../src/kafka/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
@@ -200,13 +201,7 @@ function countOfBatch(waiting: readonly Item[]): number {
   return end;
 }
 
-function toRecord({ key, value, headers }: Item): OutgoingRecord {
-  const kept: Record<string, string | Buffer> = {};
-  for (const [name, header] of Object.entries(headers ?? {})) {
-    if (typeof header === 'string' || Buffer.isBuffer(header)) kept[name] = header;
-  }
-  return { key, value, headers: kept };
-}
+const toRecord = ({ key, value, headers }: Item): OutgoingRecord => ({ key, value, headers: goingOn(headers) });
 
 const sumOf = ({ lanes }: ForwarderState, count: (lane: Lane) => number): number =>
   [...lanes.values()].reduce((sum, lane) => sum + count(lane), 0);

@@ -4,36 +4,14 @@ import type { DeadLetterMessage, PoisonRecord } from '../../../actors/dead-lette
 import { offset } from '../../../src/domain/ids.ts';
 import type { SideRow } from '../../../src/domain/rows.ts';
 import type { Outcome } from '../../../src/domain/outcome.ts';
-import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../../src/kafka/port.ts';
 import { observe } from '../../../src/observe/facts.ts';
 import { pass, probe, settle, testSystem } from '../../kit/actors.ts';
-
-const sizeOf = (record: OutgoingRecord): number =>
-  record.value.length + Object.entries(record.headers ?? {}).reduce((sum, [name, value]) => sum + name.length + value.length, 0);
-
-/** A topic that can be away, can hold its answer back, and refuses a call beyond its limit of bytes. */
-function fakeProducer() {
-  const sent: OutgoingRecord[] = [];
-  const calls: number[] = [];
-  const held: (() => void)[] = [];
-  const control = { away: false, holds: false, limitBytes: Infinity };
-  const producer: RecordProducer = {
-    async send(_topic, records) {
-      calls.push(records.length);
-      if (control.holds) await new Promise<void>((resolve) => held.push(resolve));
-      if (control.away) throw new ProduceError('unavailable', 'away');
-      if (records.reduce((sum, record) => sum + sizeOf(record), 0) > control.limitBytes) throw new ProduceError('too-large', 'too large');
-      sent.push(...records);
-    },
-    queuedBytes: () => 0,
-    close: () => Promise.resolve(),
-  };
-  return { producer, sent, calls, control, release: () => held.splice(0).forEach((go) => go()) };
-}
+import { losableSettlement, moodyProducer } from './producing.kit.ts';
 
 function setUp() {
   const { system, clock } = testSystem();
-  const fake = fakeProducer();
+  const fake = moodyProducer('call');
+  const { settlement, settled, revoke } = losableSettlement();
   const shown: SideRow[] = [];
   const spec = createDeadLetter({
     producer: fake.producer,
@@ -42,17 +20,6 @@ function setUp() {
     strategy: { directive: 'escalate' },
   });
   const ref = system.spawn(spec, 'dead-letter');
-  const settled: [number, Outcome][] = [];
-  let active = true;
-  const settlement = {
-    topic: 'events',
-    partition: 3,
-    generation: 1,
-    get active() {
-      return active;
-    },
-    settle: (at: number, outcome: Outcome) => void settled.push([at, outcome]),
-  };
   const record = (at: number, value = 'bytes', more: Partial<PoisonRecord> = {}): PoisonRecord => ({
     settlement,
     offset: offset(at),
@@ -66,7 +33,7 @@ function setUp() {
     ...more,
   });
   const tell = (...records: PoisonRecord[]) => expect(ref.tell({ type: 'dead-letter', records })).toBe('accepted');
-  return { system, clock, ref, settled, shown, record, tell, revoke: () => (active = false), ...fake };
+  return { system, clock, ref, settled, shown, record, tell, revoke, ...fake };
 }
 const UUID = '01890000-0000-7000-8000-000000000001';
 const offsets = (settled: readonly [number, Outcome][]): number[] => settled.map(([at]) => at);
@@ -78,6 +45,7 @@ describe('the dead-letter actor', () => {
     await settle(system);
     expect(sent).toEqual([
       {
+        topic: 'dlq',
         key: Buffer.from('key'),
         value: Buffer.from('bytes'),
         headers: {
@@ -110,7 +78,7 @@ describe('the dead-letter actor', () => {
 
   it('X2: Kafka away for long: everything waits, is produced once it is back, and a drain is answered only then', async () => {
     const { system, clock, ref, tell, record, control, sent, settled, calls } = setUp();
-    control.away = true;
+    control.away.add('dlq');
     const drained = probe<{ readonly type: 'drained' }>();
     tell(record(1));
     await settle(system);
@@ -120,7 +88,7 @@ describe('the dead-letter actor', () => {
     expect(settled).toEqual([]);
     expect(drained.messages).toEqual([]);
     expect(calls.length).toBeLessThan(25); // it backs off
-    control.away = false;
+    control.away.clear();
     await pass(system, clock, 6_000, 500);
     expect(offsets(settled)).toEqual([1, 2, 3]);
     expect(sent).toHaveLength(3);
@@ -129,11 +97,11 @@ describe('the dead-letter actor', () => {
 
   it('X3: records of a lost partition are left out', async () => {
     const { system, clock, tell, record, control, sent, settled, revoke, ref } = setUp();
-    control.away = true;
+    control.away.add('dlq');
     tell(record(1));
     await settle(system);
     revoke();
-    control.away = false;
+    control.away.clear();
     await pass(system, clock, 1_000, 100);
     expect([sent, settled]).toEqual([[], []]);
     const drained = probe<{ readonly type: 'drained' }>();

@@ -3,34 +3,15 @@ import type { DeadLetterMessage } from '../../../actors/dead-letter/messages.ts'
 import { createForwarder } from '../../../actors/forwarder/index.ts';
 import type { Copied, ForwarderMessage, RedirectedRecord } from '../../../actors/forwarder/messages.ts';
 import { offset } from '../../../src/domain/ids.ts';
-import type { Outcome } from '../../../src/domain/outcome.ts';
-import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../../src/kafka/port.ts';
+import type { OutgoingRecord } from '../../../src/kafka/port.ts';
 import { observe } from '../../../src/observe/facts.ts';
 import { pass, probe, settle, testSystem } from '../../kit/actors.ts';
-
-/** Topics that can be away, can hold their answer back, and refuse a call with a value beyond their limit. */
-function fakeProducer() {
-  const sent: (OutgoingRecord & { readonly topic: string })[] = [];
-  const calls: number[] = [];
-  const held: (() => void)[] = [];
-  const control = { away: new Set<string>(), holds: false, limitBytes: Infinity };
-  const producer: RecordProducer = {
-    async send(topic, records) {
-      calls.push(records.length);
-      if (control.holds) await new Promise<void>((resolve) => held.push(resolve));
-      if (control.away.has(topic)) throw new ProduceError('unavailable', 'away');
-      if (records.some(({ value }) => value.length > control.limitBytes)) throw new ProduceError('too-large', 'too large');
-      sent.push(...records.map((record) => ({ topic, ...record })));
-    },
-    queuedBytes: () => 0,
-    close: () => Promise.resolve(),
-  };
-  return { producer, sent, calls, control, release: () => held.splice(0).forEach((go) => go()) };
-}
+import { losableSettlement, moodyProducer } from './producing.kit.ts';
 
 function setUp() {
   const { system, clock } = testSystem();
-  const fake = fakeProducer();
+  const fake = moodyProducer('record');
+  const { settlement, settled, revoke } = losableSettlement();
   const deadLetter = probe<DeadLetterMessage>();
   const copied = probe<Copied>();
   const spec = createForwarder({
@@ -40,17 +21,6 @@ function setUp() {
     strategy: { directive: 'escalate' },
   });
   const ref = system.spawn(spec, 'forwarder');
-  const settled: [number, Outcome][] = [];
-  let active = true;
-  const settlement = {
-    topic: 'events',
-    partition: 3,
-    generation: 1,
-    get active() {
-      return active;
-    },
-    settle: (at: number, outcome: Outcome) => void settled.push([at, outcome]),
-  };
   const record = (at: number, more: Partial<RedirectedRecord> = {}): RedirectedRecord => ({
     settlement,
     offset: offset(at),
@@ -72,7 +42,7 @@ function setUp() {
     redirect: (...records: RedirectedRecord[]) => tell({ type: 'redirect', topic: 'overflow', records }),
     copy: (ticket: number, value = 'copy', topic = 'symbols') =>
       tell({ type: 'copy', ticket, topic, key: Buffer.from('uuid'), value: Buffer.from(value), replyTo: copied }),
-    revoke: () => (active = false),
+    revoke,
     ...fake,
   };
 }

@@ -17,6 +17,7 @@ import { pass, probe, settle } from '../../kit/actors.ts';
 import { createFakeTeamStore } from '../../kit/fake-person-store.ts';
 import { aBatch, aRecord, aTeam, type RecordParts } from '../../kit/pipeline.ts';
 import { systemsOf } from '../../kit/systems.ts';
+import { TREE_SETTINGS } from '../../kit/troupe.ts';
 
 const open = systemsOf();
 
@@ -62,14 +63,7 @@ export function setUp(parts: SetUp = {}) {
     dropList: parseDropList({ byToken: parts.drop?.byToken ?? '', byTokenDistinctId: parts.drop?.byTokenDistinctId ?? '' }),
     replayedBelow: parts.replayedBelow ?? 0,
     options: {
-      creditCount: 100,
-      creditBytes: 1_000_000,
-      teamCreditCount: 100,
-      distinctIdCreditCount: 100,
-      gapCount: 1_000,
-      sliceCount: 50,
-      trustTeamId: false,
-      traceSampleRatio: 0,
+      ...TREE_SETTINGS.router,
       ...parts,
     },
     strategy: { directive: 'escalate' },
