@@ -11,7 +11,7 @@
 import { parseArgs } from 'node:util';
 import { rssMb } from './cpu.ts';
 import { deliver, median, spread, type Figure } from './figures.ts';
-import { end, startStage, until, type Cpu, type Measured, type Stage } from './stage.ts';
+import { end, perEvent, startStage, until, type Cpu, type Measured, type Stage } from './stage.ts';
 
 export interface IngestionOptions {
   /** Of each round. */
@@ -161,17 +161,7 @@ async function bareLoop(stage: Stage, { warmup, events }: { readonly warmup: num
   const after = await mark();
   await end(script);
   const count = after.rows - before.rows;
-  const per = (name: keyof Cpu): number => (after.cpu[name] - before.cpu[name]) / count;
-  return {
-    events: count,
-    eventsPerSecond: count / ((after.ms - before.ms) / 1000),
-    node: per('node'),
-    main: per('main'),
-    postgres: per('postgres'),
-    engine: per('engine'),
-    broker: per('broker'),
-    statements: per('statements'),
-  };
+  return perEvent(count, (after.ms - before.ms) / 1000, before.cpu, after.cpu);
 }
 
 if (import.meta.main) {

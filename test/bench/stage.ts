@@ -103,6 +103,21 @@ export interface Measured extends Cpu {
   readonly eventsPerSecond: number;
 }
 
+/** What one of `count` events cost between two readings, `seconds` apart. */
+export function perEvent(count: number, seconds: number, before: Cpu, after: Cpu): Measured {
+  const per = (name: keyof Cpu): number => (after[name] - before[name]) / count;
+  return {
+    events: count,
+    eventsPerSecond: count / seconds,
+    node: per('node'),
+    main: per('main'),
+    postgres: per('postgres'),
+    engine: per('engine'),
+    broker: per('broker'),
+    statements: per('statements'),
+  };
+}
+
 export async function startStage(options: { readonly known: number }): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'troupe-bench-'));
   const kafka = await startKafka();
@@ -256,17 +271,7 @@ export async function startStage(options: { readonly known: number }): Promise<S
       await stage.allStored();
       const seconds = (performance.now() - startedMs) / 1000;
       const after = await stage.cpu(processes);
-      const per = (name: keyof Cpu): number => (after[name] - before[name]) / count;
-      return {
-        events: count,
-        eventsPerSecond: count / seconds,
-        node: per('node'),
-        main: per('main'),
-        postgres: per('postgres'),
-        engine: per('engine'),
-        broker: per('broker'),
-        statements: per('statements'),
-      };
+      return perEvent(count, seconds, before, after);
     },
 
     async paced(count, seconds) {

@@ -1,17 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ProduceError, type OutgoingRecord, type RecordConsumer, type RecordProducer } from '../../src/kafka/port.ts';
+import { MURMUR2_OF_JAVA } from '../kit/murmur2-of-java.ts';
 import { createGate, createWitness, owned, until, type RecordLogTraits, type RecordLogUnderTest, type Witness } from './kafka-log-kit.ts';
-
-/** Keys and their Murmur2 as the Java client's own tests give them: an oracle that none of our code computed. */
-const MURMUR2_OF_JAVA: readonly (readonly [key: string, hash: number])[] = [
-  ['21', -973932308],
-  ['foobar', -790332482],
-  ['a-little-bit-long-string', -985981536],
-  ['a-little-bit-longer-string', -1486304829],
-  ['lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8', -58897971],
-  ['abc', 479470107],
-];
 
 const record = (key: string | null, value: string): OutgoingRecord => ({
   key: key === null ? null : Buffer.from(key),
