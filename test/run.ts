@@ -62,6 +62,7 @@ function checkStep(): Step {
       { title: 'eslint', args: [bin('eslint/bin/eslint.js'), '.'] },
       { title: 'prettier', args: [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', ...SOURCES] },
       { title: 'docs', args: ['scripts/generate-docs.ts', '--check'] },
+      { title: 'compatibility', args: ['scripts/check-compatibility.ts'] },
     ],
   };
 }
