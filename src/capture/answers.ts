@@ -21,6 +21,9 @@ export type Reason =
   | 'no_event_name'
   | 'no_distinct_id'
   | 'invalid_cookieless'
+  | 'no_snapshot'
+  | 'no_session_id'
+  | 'invalid_session'
   | 'no_token'
   | 'multiple_tokens'
   | 'invalid_token'
@@ -55,6 +58,9 @@ export const EMPTY_BATCH = refusal(400, 'empty_batch', 'request holds no event')
 export const NO_EVENT_NAME = refusal(400, 'no_event_name', 'event submitted with an empty event name');
 export const NO_DISTINCT_ID = refusal(400, 'no_distinct_id', 'event submitted without a distinct_id');
 export const INVALID_COOKIELESS = refusal(400, 'invalid_cookieless', 'event submitted with invalid cookieless mode');
+export const NO_SNAPSHOT = refusal(400, 'no_snapshot', 'replay event submitted without snapshot data');
+export const NO_SESSION_ID = refusal(400, 'no_session_id', 'replay event submitted without session id');
+export const INVALID_SESSION = refusal(400, 'invalid_session', 'replay event has invalid session id');
 export const NO_TOKEN = refusal(401, 'no_token', 'event submitted without an api_key');
 export const MULTIPLE_TOKENS = refusal(401, 'multiple_tokens', 'batch submitted with inconsistent api_key values');
 export const STALLED = refusal(408, 'body_read_timeout', 'client stopped sending data');

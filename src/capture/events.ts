@@ -1,13 +1,13 @@
-import { NO_CONTENT, OK, oversize, TRY_AGAIN, type Answer } from './answers.ts';
+import { NO_CONTENT, OK, oversize, TRY_AGAIN, type Answer, type Attempt } from './answers.ts';
 import type { Take, Verdict } from './batch.ts';
 import { clientIp } from './client-ip.ts';
 import { decodePayload } from './decode.ts';
-import type { Handler } from './exchange.ts';
+import type { Exchange, Handler } from './exchange.ts';
 import type { Inflate } from './inflate.ts';
 import { withBody, type PayloadOptions } from './payload.ts';
-import { parseRequest, type RawEvent } from './shapes.ts';
+import { parseRequest, parseSnapshots, type RawEvent } from './shapes.ts';
 import { sentAtOf } from './timestamp.ts';
-import { tokenOf } from './token.ts';
+import { tokenOf, tokenOfFirst } from './token.ts';
 
 export interface EventsOptions {
   readonly payload: PayloadOptions;
@@ -15,24 +15,33 @@ export interface EventsOptions {
   readonly take: Take<RawEvent>;
 }
 
+/** Reads the payload of a request as v0 does. */
+export function readPayload(exchange: Exchange, { payload: options, inflate }: Omit<EventsOptions, 'take'>): Promise<Attempt<string>> {
+  const { request, query } = exchange;
+  return withBody(exchange, options, (body) => {
+    const { 'content-type': contentType, 'content-encoding': contentEncoding } = request.headers;
+    return decodePayload(body, { query, contentType, contentEncoding }, inflate, options.limits.decodedBytes);
+  });
+}
+
+/** 204 only to who asks for it: posthog-js takes it as a failure otherwise, and sends again. */
+const successOf = (query: URLSearchParams | undefined): Answer => (query?.get('beacon') === '1' ? NO_CONTENT : OK);
+
 /** The v0 protocol: decode, parse, find the token, then the stages, then the answer (spec/capture.md 2 to 5). */
-export function eventsHandler({ payload: options, inflate, take }: EventsOptions): Handler {
+export function eventsHandler(options: EventsOptions): Handler {
   return async (exchange) => {
     const { request, query, route, account } = exchange;
-    const payload = await withBody(exchange, options, (body) => {
-      const { 'content-type': contentType, 'content-encoding': contentEncoding } = request.headers;
-      return decodePayload(body, { query, contentType, contentEncoding }, inflate, options.limits.decodedBytes);
-    });
+    const payload = await readPayload(exchange, options);
     if (!payload.ok) return payload.answer;
     const parsed = parseRequest(payload.value, route.type === 'events' && route.mayEngage);
     if (!parsed.ok) return parsed.answer;
     const events = parsed.value.events.filter(({ event }) => event !== '$performance_event');
-    const success = query?.get('beacon') === '1' ? NO_CONTENT : OK;
+    const success = successOf(query);
     if (events.length === 0) return success;
     const token = tokenOf({ ...parsed.value, events });
     if (!token.ok) return token.answer;
     account.eventCount = events.length;
-    const verdict = await take({
+    const verdict = await options.take({
       exchange,
       token: token.value,
       events,
@@ -42,6 +51,24 @@ export function eventsHandler({ payload: options, inflate, take }: EventsOptions
       drops: [],
     });
     return answerOf(verdict, success);
+  };
+}
+
+/** Session recordings (6.7): v0 all the way, but for the shapes of bodies and whose token counts. */
+export function recordingsHandler(options: EventsOptions): Handler {
+  return async (exchange) => {
+    const { request, query, account } = exchange;
+    const payload = await readPayload(exchange, options);
+    if (!payload.ok) return payload.answer;
+    const parsed = parseSnapshots(payload.value);
+    if (!parsed.ok) return parsed.answer;
+    const { events, historicalMigration, sentAt } = parsed.value;
+    const token = tokenOfFirst(parsed.value);
+    if (!token.ok) return token.answer;
+    account.eventCount = events.length;
+    const sentAtMs = sentAtOf(sentAt, query);
+    const batch = { exchange, token: token.value, events, historicalMigration, sentAtMs, ip: clientIp(request), drops: [] };
+    return answerOf(await options.take(batch), successOf(query));
   };
 }
 

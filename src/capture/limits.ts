@@ -3,6 +3,8 @@ export interface CaptureLimits {
   readonly wireBytes: number;
   /** Largest payload after decompression. @defaultValue 100 MiB */
   readonly decodedBytes: number;
+  /** Largest body of session recordings, as sent and unpacked. @defaultValue 25 MiB */
+  readonly recordingBytes: number;
   /** Largest Kafka value of one event. @defaultValue 1,000,000 */
   readonly eventBytes: number;
   /** Bodies of all requests in work. Beyond it requests are asked to come again. @defaultValue 256 MiB */
@@ -20,6 +22,7 @@ export interface CaptureLimits {
 export const DEFAULT_LIMITS: CaptureLimits = {
   wireBytes: 20 << 20,
   decodedBytes: 100 << 20,
+  recordingBytes: 25 << 20,
   eventBytes: 1_000_000,
   inFlightBytes: 256 << 20,
   bodyIdleMs: 30_000,

@@ -4,7 +4,7 @@ import { DRAINING, text, write } from './answers.ts';
 import { pipe, type Take } from './batch.ts';
 import { createBudget } from './body.ts';
 import type { CaptureTopics } from './classify.ts';
-import { eventsHandler } from './events.ts';
+import { eventsHandler, recordingsHandler } from './events.ts';
 import { chain, type Exchange, type Handler, type Layer } from './exchange.ts';
 import { createInflate } from './inflate.ts';
 import { accessLog } from './layers/access-log.ts';
@@ -21,6 +21,7 @@ import type { RawEvent } from './shapes.ts';
 import type { EventSink } from './sink.ts';
 import { prepare } from './stages/prepare.ts';
 import { produce } from './stages/produce.ts';
+import { produceRecording } from './stages/produce-recording.ts';
 
 /**
  * Role: PostHog's capture endpoints in front of a sink, which is Kafka. docs/adr/0019 says why it is a chain.
@@ -105,6 +106,12 @@ function dispatch(options: DispatchOptions): Handler {
 
   const span = traced(options);
   const events = span(eventsHandler({ payload, inflate, take: analytics(options, limits) }));
+  const { recordingBytes: wireBytes } = limits;
+  const recordings = recordingsHandler({
+    payload: { ...payload, limits: { wireBytes, decodedBytes: wireBytes } },
+    inflate,
+    take: produceRecording({ ...options, ...limits }),
+  });
   const blackHole = eventsHandler({ payload, inflate, take: () => Promise.resolve({ type: 'taken' }) });
 
   return (exchange) => {
@@ -112,6 +119,8 @@ function dispatch(options: DispatchOptions): Handler {
     switch (route.type) {
       case 'events':
         return events(exchange);
+      case 'recordings':
+        return recordings(exchange);
       case 'black-hole':
         return blackHole(exchange);
       case 'root':
@@ -130,6 +139,5 @@ function dispatch(options: DispatchOptions): Handler {
 
 /** The way of analytics events, whichever protocol they came by: spec/capture.md 7 has the order. */
 function analytics({ sink, topics, random }: CaptureOptions, limits: CaptureLimits): Take<RawEvent> {
-  const { eventBytes, produceMs } = limits;
-  return prepare({ random, historicalAfterMs: undefined }, pipe([], produce({ sink, topics, eventBytes, produceMs })));
+  return prepare({ random, historicalAfterMs: undefined }, pipe([], produce({ sink, topics, ...limits })));
 }

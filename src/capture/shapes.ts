@@ -40,6 +40,18 @@ export function parseRequest(text: string, mayEngage: boolean): Attempt<RawReque
   return readBatch(parsed) ?? readSingle(parsed, mayEngage);
 }
 
+/**
+ * Parses what `/s` takes: one snapshot or an array of them, no batch (6.7). When they were sent is what the first one says.
+ */
+export function parseSnapshots(text: string): Attempt<RawRequest> {
+  const read = readJson(text);
+  if (!read.ok) return read;
+  const snapshots: readonly unknown[] = Array.isArray(read.value) ? read.value : [read.value];
+  const [first] = snapshots;
+  const sentAt = isObject(first) ? textOf(first['sent_at']) : undefined;
+  return ofEvents(snapshots, { token: { from: 'events' }, historicalMigration: false, sentAt });
+}
+
 /** Undefined when the object is no batch: no token, or a field of another type than a batch has. */
 function readBatch(fields: Json): Attempt<RawRequest> | undefined {
   const { batch, historical_migration: historical = null, sent_at: sentAt = null } = fields;

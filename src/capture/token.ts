@@ -21,6 +21,12 @@ export function tokenOf({ token, events }: RawRequest): Attempt<string> {
   return found === undefined ? refuse(NO_TOKEN) : checkToken(found);
 }
 
+/** The token of a recording: its first snapshot's, whatever the others have (5.1). */
+export function tokenOfFirst({ events: [first] }: RawRequest): Attempt<string> {
+  const found = first === undefined ? undefined : tokenOfEvent(first);
+  return found === undefined ? refuse(NO_TOKEN) : checkToken(found);
+}
+
 function tokenOfEvent(event: RawEvent): string | undefined {
   if (event.token !== undefined) return event.token;
   const inProperties = own(event.properties, 'token');

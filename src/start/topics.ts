@@ -61,7 +61,8 @@ export function neededTopics(config: Config): readonly string[] {
   if (intakes.length > 0) needed.add(topics.deadLetter).add(topics.exceptionSymbolification);
   if (intakes.includes('main') && config.ingestion.overflowEnabled) needed.add(topics.overflow);
   if (config.capture.enabled === true) {
-    for (const topic of [topics.main, topics.historical, topics.warnings, topics.heatmaps, topics.exceptions]) needed.add(topic);
+    for (const topic of [topics.main, topics.historical, topics.warnings, topics.heatmaps, topics.exceptions, topics.recordings])
+      needed.add(topic);
   }
   return [...needed];
 }
