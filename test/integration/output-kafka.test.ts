@@ -33,9 +33,9 @@ const PREFIXED = INPUTS.map(({ topic, group }) => ({ topic: PREFIX + topic, grou
 
 /** Rows of everyRow in each table. */
 const EXPECTED_COUNTS = {
-  events: 71,
-  person: 35,
-  person_distinct_id2: 38,
+  events: 72,
+  person: 36,
+  person_distinct_id2: 39,
   person_distinct_id_overrides: 5,
   groups: 1,
   ingestion_warnings: Object.keys(WARNING_RULES).length, // without one type, and one that is never debounced twice

@@ -181,6 +181,8 @@ export const everyRow = (): readonly (readonly Sent[])[] => [
       event: '$groupidentify',
       properties: { $group_type: 'company', $group_key: 'k'.repeat(401), $group_set: { a: 1 } },
     }),
+    // Z-3: in PostgreSQL six times as large as here.
+    sent({ distinctId: 'w-9', event: 'said too much', properties: { $set: { much: Array.from({ length: 60_000 }, () => 1), kept: 1 } } }),
     // Dead letters: what can be read of them is a row.
     sent({
       distinctId: 'dead-1',
