@@ -2,7 +2,7 @@
 import type { BinaryRow } from '../kit/row-binary-reader.ts';
 import { canonical } from './canonical.ts';
 import { uuidOf, type Sent } from './oracle.ts';
-import type { Analysis, VisibleRow } from './linearise.ts';
+import type { Analysis, VisibleRow } from './history.ts';
 import type { Commit, State, StoredPerson } from './recording.ts';
 
 export type StoryFinding = 'one-row' | 'resolve' | 'person-rows' | 'mapping-rows' | 'warnings';
