@@ -5,9 +5,9 @@ import type { Settlement } from '../../src/domain/outcome.ts';
 import type { Team } from '../../src/domain/team.ts';
 import { warning } from '../../src/domain/warnings.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
-import type { Arrival } from './arrivals.ts';
+import { namedBy, type Arrival } from './arrivals.ts';
 import { freed } from './credit.ts';
-import { drop } from './endings.ts';
+import { deadLetter, drop } from './endings.ts';
 import { createLane, type Lane } from './lane.ts';
 import type { Ctx, Shared } from './shared.ts';
 import type { RouterState } from './state.ts';
@@ -27,7 +27,10 @@ export function dispatch(shared: Shared, state: RouterState, arrivals: readonly 
   for (const { record, envelope, team } of arrivals) {
     const offset = toOffset(record.offset);
     if (team === undefined || team === null) {
-      drop(shared, envelope, offset, team === undefined ? 'no_token' : 'invalid_token');
+      const { teamId } = namedBy(envelope, deps.options.trustTeamId);
+      // T-2: a producer that is trusted and wrong. Clients cannot send this.
+      if (teamId !== undefined) deadLetter(shared, state, record, 'unknown_team_id', `no team has the id ${teamId}`, ctx);
+      else drop(shared, envelope, offset, team === undefined ? 'no_token' : 'invalid_token');
       continue;
     }
     const lane = laneOf(shared, state, team, ctx);

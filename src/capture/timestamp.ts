@@ -1,5 +1,5 @@
 import { own } from '../domain/json.ts';
-import { parseDateMs, parseIsoMs } from '../domain/time.ts';
+import { parseDateMs } from '../domain/time.ts';
 import type { RawEvent } from './shapes.ts';
 
 const YEAR_2020_MS = Date.UTC(2020, 0);
@@ -13,7 +13,7 @@ const MAX_AHEAD_MS = 23 * 60 * 60 * 1000;
  * milliseconds, and only when it lands after 2020: old clients sent seconds there.
  */
 export function sentAtOf(inBody: string | undefined, query: URLSearchParams | undefined): number | undefined {
-  const fromBody = inBody === undefined ? Number.NaN : parseIsoMs(inBody);
+  const fromBody = inBody === undefined ? Number.NaN : parseDateMs(inBody); // leniently: it is written anew, so that ingestion can read it (TS-2)
   if (isWritable(fromBody)) return fromBody;
   const inQuery = query?.get('_') ?? query?.get('sent_at') ?? '';
   const fromQuery = /^\d+$/.test(inQuery) ? Number(inQuery) : Number.NaN;

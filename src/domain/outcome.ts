@@ -25,7 +25,7 @@ export type DropReason =
 export type DeadLetterReason =
   | 'failed_parse_message' // K-21: not JSON, no data, data not JSON
   | 'failed_parse_event' // fields of a type that cannot be used
-  | 'untrusted_team_id' // unknown team in an envelope that may name one
+  | 'unknown_team_id' // T-2: an envelope that may name its team names none that is there
   | 'processing_error' // a rule threw on this event: a bug, kept with its bytes
   | 'plugin_quarantined'
   | 'person_refused' // PostgreSQL refuses this event's person for what the event holds

@@ -23,7 +23,7 @@ const STEP_OF_DROP: Readonly<Record<DropReason, string | undefined>> = {
 const STEP_OF_DEAD_LETTER: Readonly<Record<DeadLetterReason, string | undefined>> = {
   failed_parse_message: undefined, // K-21: no pipeline ever saw it
   failed_parse_event: 'populateTeamDataStep',
-  untrusted_team_id: 'populateTeamDataStep',
+  unknown_team_id: 'populateTeamDataStep',
   processing_error: 'prepareEventStep',
   plugin_quarantined: 'pluginsProcessEventStep',
   person_refused: 'processPersonsStep',

@@ -109,7 +109,7 @@ describe('R6: one record is at fault', () => {
   });
 
   it('T-2: a team_id counts only where producers are trusted, and then without a token', async () => {
-    const { hand, dispatched, ledger } = setUp({ trustTeamId: true });
+    const { hand, dispatched, ledger, deadLetter } = setUp({ trustTeamId: true });
     await hand([
       aRecord(0, { token: undefined, outer: { team_id: 2 } }),
       aRecord(1, { token: 'nobody', outer: { team_id: 1 } }),
@@ -121,7 +121,11 @@ describe('R6: one record is at fault', () => {
       [1, 1],
       [3, 1],
     ]);
-    expect(ledger.snapshot().outcomes).toEqual([{ outcome: 'dropped', reason: 'invalid_token', count: 1 }]);
+    // A producer that is trusted and wrong: its bytes are kept, as of anything else that cannot be worked.
+    expect(deadLetter.messages.flatMap((message) => (message.type === 'dead-letter' ? message.records : []))).toMatchObject([
+      { offset: 2, reason: 'unknown_team_id', detail: 'no team has the id 99' },
+    ]);
+    expect(ledger.snapshot().outcomes).toEqual([]);
   });
 });
 

@@ -45,6 +45,8 @@ describe('49 the computed timestamp (6.3)', () => {
 describe('sent_at (6.3)', () => {
   const query = new URLSearchParams(`_=${at('12:00:10')}`);
   test('the body goes before the query', () => expect(sentAtOf('2026-11-21T11:00:00Z', query)).toBe(at('11:00:00')));
+  test('a body is read leniently, as it is written anew for ingestion, which reads strictly (TS-2)', () =>
+    expect(sentAtOf('2026-11-21 11:00:00', query)).toBe(at('11:00:00')));
   test('a body that is no date leaves it to the query', () => expect(sentAtOf('soon', query)).toBe(at('12:00:10')));
   test.for(['1795226664', '-5', '1e20', 'x', '99999999999999999'])('a query of %s says nothing', (value) =>
     expect(sentAtOf(undefined, new URLSearchParams({ _: value }))).toBe(undefined),
