@@ -5,7 +5,7 @@ import type { Account } from './account.ts';
 import { createMakers } from './makers.ts';
 import { mapFactsToMetrics } from './metric-map.ts';
 import { mapFactsToPostHogMetrics } from './posthog-metrics.ts';
-import { isProcessed, lastStepOf } from './pipeline-steps.ts';
+import { isCountedDrop, isProcessed, lastStepOf } from './pipeline-steps.ts';
 
 /** A number read when somebody asks for the metrics: sizes of queues, actors alive, and the like. */
 export interface GaugeReader {
@@ -134,7 +134,7 @@ function accountMetrics(registry: Registry): { readonly set: (account: Account) 
       if (step !== undefined) (name === 'dead-lettered' ? stepError : lastStep).inc({ step_name: step }, count);
       if (step !== undefined && name === 'dead-lettered') stepDeadLettered.inc({ step_name: step }, count);
       if (name === 'dropped' && reason === 'plugin') droppedByPlugins.inc(count);
-      if (name === 'dropped') droppedEvents.inc({ event_type: 'analytics', drop_cause: reason }, count);
+      if (isCountedDrop(name, reason)) droppedEvents.inc({ event_type: 'analytics', drop_cause: reason }, count);
     }
     for (const [finding, count] of heatmaps) {
       droppedEvents.inc({ event_type: 'heatmap_event_extraction', drop_cause: finding.replace('heatmap-', '') }, count);

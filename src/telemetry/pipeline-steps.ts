@@ -40,6 +40,18 @@ export function lastStepOf(outcome: string, reason: string): string | undefined 
   return outcome === 'dead-lettered' ? STEP_OF_DEAD_LETTER[reason as DeadLetterReason] : undefined;
 }
 
+/** Dropped here by name, and nothing missing for PostHog: the event did what it was for, or another counter or warning has it. */
+const NOT_COUNTED: ReadonlySet<string> = new Set<DropReason>([
+  'client_ingestion_warning', // L-3
+  'heatmap', // L-4
+  'plugin', // L-5: event_pipeline_dropped_events_total
+  'invalid_event_for_flags', // PP-2
+  'duplicate', // its row is there
+]);
+
+/** `ingestion_event_dropped_total`: an alert on it must not fire because people touch pages. */
+export const isCountedDrop = (outcome: string, reason: string): boolean => outcome === 'dropped' && !NOT_COUNTED.has(reason);
+
 /** `event_processed_and_ingested`: everything that went through the pipeline without an error, dropped or not, but for T-1. */
 export function isProcessed(outcome: string, reason: string): boolean {
   return outcome === 'stored' || (outcome === 'dropped' && reason !== 'disallowed' && lastStepOf(outcome, reason) !== undefined);

@@ -136,6 +136,31 @@ describe('the account', () => {
     ]);
   });
 
+  it('L-3, L-4, L-5: PostHog counts as dropped what is lost, and no event that did what it was for', async () => {
+    const accounts = createAccounts();
+    const metrics = start({ account: accounts.read });
+    const all = ledger(0);
+    accounts.open('t', all);
+    const reasons = [
+      'heatmap',
+      'client_ingestion_warning',
+      'plugin',
+      'invalid_event_for_flags',
+      'duplicate',
+      'invalid_token',
+      'too_old',
+    ] as const;
+    reasons.forEach((reason, at) => {
+      all.track(offset(at));
+      all.settlement.settle(offset(at), dropped(reason));
+    });
+    const series = await expectBalanced(metrics);
+    expect([...series].filter(([name]) => name.startsWith('ingestion_event_dropped_total'))).toEqual(
+      ['invalid_token', 'too_old'].map((cause) => [`ingestion_event_dropped_total{event_type="analytics",drop_cause="${cause}"}`, 1]),
+    );
+    expect(series.get('event_pipeline_dropped_events_total')).toBe(1);
+  });
+
   it('H-3: refused heatmap rows are drops of their own kind, and stay counted from scrape to scrape', async () => {
     const accounts = createAccounts();
     const metrics = start({ account: accounts.read });
