@@ -205,6 +205,27 @@ export interface Facts {
   };
   /** Events that were answered 200 and will not be stored. */
   'capture-events-dropped': { readonly cause: string; readonly count: number };
+  /** Kafka did not take records of a topic (`code`: of ProduceError, or 'late'): they go through the spill until it does. */
+  'spill-diverted': { readonly topic: string; readonly code: string; readonly message: string };
+  /** Nothing of the topic is pending any more: records go to Kafka again. */
+  'spill-returned': { readonly topic: string };
+  /** Records of one request are durable in the spill. */
+  'spill-written': { readonly topic: string; readonly records: number; readonly code: string; readonly durationMs: number };
+  /** The spill did not take them (`full`, `disk`, `closed`): the request was told to come again. */
+  'spill-refused': { readonly topic: string; readonly records: number; readonly code: string; readonly message: string };
+  /** Records of this process that wait for Kafka on disk. */
+  'spill-pending-changed': { readonly topic: string; readonly records: number };
+  /** Kafka has acknowledged records from the spill. */
+  'spill-replayed': { readonly topic: string; readonly records: number };
+  /** What a dead life of a process left is this process's to replay. */
+  'spill-adopted': { readonly origin: string; readonly from: string };
+  /** A segment is kept for a person to look at: bytes in it are damaged, or records too large for Kafka. */
+  'spill-segment-kept': {
+    readonly path: string;
+    readonly reason: 'damaged' | 'too-large';
+    readonly lostBytes: number;
+    readonly refused: number;
+  };
   /**
    * A stage of a SAMPLED event's (or of a batch that holds sampled events) work ended. Telemetry makes the span afterwards, with these
    * times: nothing on the hot path holds a span object. `links` join batches: the contexts of other sampled events in it.

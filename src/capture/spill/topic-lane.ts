@@ -1,0 +1,219 @@
+import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../kafka/port.ts';
+import { state as stateFact } from '../../observe/facts.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import { encodeFrame } from './record.ts';
+import type { ReplayResult } from './replay.ts';
+import type { Segment, TopicWriter } from './topic-writer.ts';
+
+/**
+ * Role: the way of one topic's records: to Kafka, or through the spill while Kafka does not take them.
+ *
+ *     direct ──Kafka failed, or was silent for `kafkaMs`──▶ diverted ◀──failed, or took too long──┐
+ *        ▲                                                     └──the last small segment is sent──▶ closing
+ *        └──────────────acknowledged, and nothing is pending────────────────────────────────────────┘
+ *
+ *     direct    records go to Kafka; the disk is not touched
+ *     diverted  records go to the spill, behind those that are there; the replay of the oldest is how we learn that Kafka answers again
+ *     closing   records wait in memory for the last ones before them
+ *
+ * L1 `spilled` is said only of what the writer called durable (topic-writer.ts, W1), `acknowledged` only of what Kafka did.
+ * L2 Nothing overtakes: what is on its way when Kafka fails follows into the spill in the order it came, what comes later goes behind it, and
+ *    direct begins again only when nothing is pending. What was on its way may have been written too, or still be: such a record has another
+ *    copy with the same uuid, in a place of its own (docs/adr/0020).
+ * L3 Without a disk that takes them, records are `unavailable`, and the lane goes back to asking Kafka: no worse than without a spill.
+ * L4 What waits in `closing` waits `closingMs` at most, then goes through the spill in the order it came.
+ */
+export interface TopicLane {
+  send(records: readonly OutgoingRecord[]): Promise<LaneResult>;
+  /** Sends nothing more; what waits is spilled. */
+  stop(): void;
+}
+
+export type LaneResult =
+  | { readonly type: 'acknowledged' | 'spilled' }
+  | { readonly type: 'too-large'; readonly detail: string }
+  | { readonly type: 'unavailable'; readonly error: Error };
+
+export interface TopicLaneOptions {
+  readonly topic: string;
+  readonly producer: RecordProducer;
+  readonly writer: TopicWriter;
+  readonly replay: (segment: Segment) => Promise<ReplayResult>;
+  readonly clock: Clock;
+  /** How long Kafka may be silent about a record that somebody waits for. */
+  readonly kafkaMs: number;
+}
+
+interface Entry {
+  readonly records: readonly OutgoingRecord[];
+  readonly sinceMs: number;
+  readonly end: (result: LaneResult) => void;
+}
+
+/** A segment so small that what comes meanwhile rather waits for it. */
+const CLOSING_BYTES = 1 << 20;
+const CLOSING_MS = 1_000;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5_000;
+
+export function createTopicLane({ topic, producer, writer, replay, clock, kafkaMs }: TopicLaneOptions): TopicLane {
+  let state: 'direct' | 'diverted' | 'closing' = 'direct';
+  /** Given to Kafka and not answered, oldest first. */
+  const onTheWay = new Set<Entry>();
+  let waiting: Entry[] = [];
+  let patience: Timer | undefined;
+  let closing: Timer | undefined;
+  let wake: (() => void) | undefined;
+  let stopped = false;
+
+  function sendDirect(entry: Entry): void {
+    onTheWay.add(entry);
+    armPatience();
+    producer.send(topic, entry.records).then(
+      () => {
+        if (onTheWay.delete(entry)) entry.end({ type: 'acknowledged' });
+      },
+      (error: unknown) => {
+        if (!onTheWay.has(entry)) return; // it is in the spill
+        if (error instanceof ProduceError && error.code === 'too-large') {
+          onTheWay.delete(entry);
+          entry.end({ type: 'too-large', detail: error.message });
+        } else {
+          divert(error instanceof ProduceError ? error.code : 'unknown', error instanceof Error ? error.message : String(error));
+        }
+      },
+    );
+  }
+
+  /** One timer for all: the oldest is the first whose time is up. */
+  function armPatience(): void {
+    const [oldest] = onTheWay;
+    if (patience !== undefined || oldest === undefined) return;
+    patience = clock.after(Math.max(0, oldest.sinceMs + kafkaMs - clock.monotonic()), () => {
+      patience = undefined;
+      const [first] = onTheWay;
+      if (first !== undefined && clock.monotonic() - first.sinceMs >= kafkaMs) divert('late', `no acknowledgement within ${kafkaMs} ms`);
+      else armPatience();
+    });
+  }
+
+  /** L2 */
+  function divert(code: string, error: string): void {
+    if (state !== 'direct') return;
+    state = 'diverted';
+    stateFact('spill-diverted', { topic, code, message: error });
+    const entries = [...onTheWay];
+    onTheWay.clear();
+    for (const entry of entries) spill(entry, code, error);
+    void goHome();
+  }
+
+  function spill({ records, end }: Entry, code: string, error: string): void {
+    const timeMs = clock.now();
+    const begunMs = clock.monotonic();
+    const frames = records.map((record) => encodeFrame({ ...record, topic, timeMs, code, error }));
+    writer.append(frames).then(
+      () => {
+        stateFact('spill-written', { topic, records: records.length, code, durationMs: clock.monotonic() - begunMs });
+        end({ type: 'spilled' });
+      },
+      (refused: unknown) => {
+        const cause = refused instanceof Error ? refused : new Error(String(refused));
+        stateFact('spill-refused', {
+          topic,
+          records: records.length,
+          code: (cause as { code?: string }).code ?? 'disk',
+          message: cause.message,
+        });
+        end({ type: 'unavailable', error: cause });
+      },
+    );
+  }
+
+  /** Replays until nothing is pending; then the lane is direct. */
+  async function goHome(): Promise<void> {
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!stopped) {
+      await writer.seal();
+      const segment = writer.oldest();
+      if (segment === undefined) {
+        if (writer.pendingCount() > 0) continue;
+        becomeDirect();
+        return;
+      }
+      if (writer.pendingCount() === segment.records && segment.bytes <= CLOSING_BYTES) beginClosing();
+      const result = await replay(segment);
+      if (result.type === 'failed') {
+        endClosing();
+        await sleep(pauseMs);
+        pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      } else {
+        writer.forget(segment);
+        pauseMs = FIRST_PAUSE_MS;
+      }
+      statePending();
+    }
+  }
+
+  function beginClosing(): void {
+    if (state === 'closing' || stopped) return;
+    state = 'closing';
+    closing = clock.after(CLOSING_MS, endClosing);
+  }
+
+  /** L4 */
+  function endClosing(): void {
+    if (state !== 'closing') return;
+    state = 'diverted';
+    closing?.cancel();
+    const entries = waiting;
+    waiting = [];
+    for (const entry of entries) spill(entry, 'behind', 'records before it wait for Kafka');
+    statePending();
+  }
+
+  function becomeDirect(): void {
+    state = 'direct';
+    closing?.cancel();
+    stateFact('spill-returned', { topic });
+    const entries = waiting;
+    waiting = [];
+    // Kafka's time begins now; and sending one of them may divert the lane anew.
+    for (const { records, end } of entries) take({ records, end, sinceMs: clock.monotonic() });
+  }
+
+  function take(entry: Entry): void {
+    switch (state) {
+      case 'direct':
+        return sendDirect(entry);
+      case 'closing':
+        return void waiting.push(entry);
+      case 'diverted':
+        spill(entry, 'behind', 'records before it wait for Kafka');
+        statePending();
+    }
+  }
+
+  function statePending(): void {
+    stateFact('spill-pending-changed', { topic, records: writer.pendingCount() });
+  }
+
+  function sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = clock.after(ms, resolve);
+      wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  return {
+    send: (records) => new Promise((end) => take({ records, end, sinceMs: clock.monotonic() })),
+    stop() {
+      stopped = true;
+      endClosing();
+      wake?.();
+    },
+  };
+}
