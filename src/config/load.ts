@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { closest } from './closest.ts';
 import { ADDRESS_PARTS, composeAddresses } from './compose-addresses.ts';
 import { environmentOf } from './environment.ts';
@@ -149,6 +150,8 @@ function derive(sections: Record<string, Record<string, SettingValue>>, origins:
   fill('kafka', 'rebalanceTimeoutMs', 'KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS', () => 2 * Number(sections['kafka']?.['sessionTimeoutMs']));
   fill('plugins', 'deadlineMs', 'TROUPE_PLUGIN_DEADLINE_MS', () => 1_000 * Number(sections['plugins']?.['taskTimeoutS']));
   fill('capture', 'enabled', 'TROUPE_CAPTURE_ENABLED', () => capabilitiesOf(sections['server']?.['mode'] as Mode).capture);
+  fill('capture', 'spillDir', 'TROUPE_SPILL_DIR', () => join(String(sections['server']?.['dataDir']), 'spill'));
+  fill('capture', 'spillInstance', 'TROUPE_SPILL_INSTANCE', () => hostName);
   fill('server', 'ordinal', 'TROUPE_ORDINAL', () => {
     const number = /-(\d+)$/.exec(hostName)?.[1];
     return sections['server']?.['replicas'] === undefined || number === undefined ? undefined : Number(number);

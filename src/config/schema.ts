@@ -90,6 +90,35 @@ export const SCHEMA = {
       prose: "Topic of session recordings, which PostHog's recording consumers read, as a whole name.",
       derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_events`',
     }),
+    spillDir: optionalText('TROUPE_SPILL_DIR', {
+      prose:
+        'Folder where events wait while Kafka does not take them; nothing is written there otherwise. Several processes may share it, also over a network file system. Not used without KAFKA_HOSTS.',
+      derived: 'spill in TROUPE_DATA_DIR',
+    }),
+    spillInstance: optionalText('TROUPE_SPILL_INSTANCE', {
+      prose: 'Name of this process in the spill folder, for people who look into it.',
+      derived: 'host name',
+    }),
+    spillMaxBytes: integer('TROUPE_SPILL_MAX_BYTES', 'bytes', 1024 * MiB, {
+      prose: 'The most that waits in the spill of one process; beyond it capture answers 503 and clients try again.',
+      raise: 'Rides out longer outages; that much disk.',
+      lower: 'Refuses earlier.',
+      min: 1 * MiB,
+    }),
+    spillSegmentBytes: integer('TROUPE_SPILL_SEGMENT_BYTES', 'bytes', 8 * MiB, {
+      prose: 'Size at which a file of the spill is closed and the next one begun.',
+      raise: 'Fewer files; a crash during a replay sends more again; four of them are in memory during a replay.',
+      lower: 'More files.',
+      min: 64 * KiB,
+      max: 256 * MiB,
+    }),
+    spillLeaseMs: integer('TROUPE_SPILL_LEASE_MS', 'ms', 30_000, {
+      prose:
+        'How long a process on another machine may give no sign of life before what it left in a shared spill folder is taken over. Equal for all who share one.',
+      raise: 'What a dead pod left arrives later.',
+      lower: 'A process that was only slow loses its folder; its events may arrive twice, with the same uuid.',
+      min: 2_000,
+    }),
   },
 
   kafka: {

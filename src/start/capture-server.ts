@@ -1,10 +1,10 @@
-import { createKafkaSink } from '../capture/kafka-sink.ts';
 import { createCapture } from '../capture/service.ts';
 import type { Closers } from './closers.ts';
 import type { Config } from '../config/schema.ts';
 import { listen } from '../http/listen.ts';
 import type { RecordProducer } from '../kafka/port.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
+import { openSink } from './open-sink.ts';
 import { topicsOf } from './topics.ts';
 
 export interface CaptureParts {
@@ -19,7 +19,7 @@ export interface CaptureParts {
 export async function openCapture({ config, clock, random, closers, producer }: CaptureParts): Promise<string> {
   const topics = topicsOf(config);
   const capture = createCapture({
-    sink: createKafkaSink({ producer, clock }),
+    sink: await openSink({ config, clock, closers, producer }),
     topics: {
       main: topics.main,
       overflow: topics.overflow,

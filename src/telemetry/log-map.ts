@@ -133,6 +133,26 @@ const MAPPING: Mapping = {
     message: 'State store unavailable.',
     fields: { operation, error: message },
   }),
+  'spill-diverted': ({ topic, code, message }) => ({
+    level: 'warn',
+    message: 'Kafka does not take records: they go through the spill.',
+    fields: { topic, code, error: message },
+    repeatKey: topic,
+  }),
+  'spill-returned': (fact) => ({
+    level: 'info',
+    message: 'Kafka takes records again: the spill is empty.',
+    fields: fact,
+    repeatKey: fact.topic,
+  }),
+  'spill-refused': ({ topic, records, code, message }) => ({
+    level: 'error',
+    message: 'The spill does not take records either.',
+    fields: { topic, records, code, error: message },
+    repeatKey: `${topic}-${code}`,
+  }),
+  'spill-adopted': (fact) => ({ level: 'info', message: 'What a dead process left in the spill was adopted.', fields: fact }),
+  'spill-segment-kept': (fact) => ({ level: 'error', message: 'A spilled segment needs a person.', fields: fact, repeatKey: fact.path }),
   'capture-request-answered': ({ client: _, ...fields }) =>
     // Refusals of clients are the clients' affair and counted; ours is what could not be accepted although it was right.
     fields.status >= 500

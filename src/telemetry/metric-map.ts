@@ -4,6 +4,7 @@ import { captureMetrics } from './metrics/capture.ts';
 import { intakeMetrics } from './metrics/intake.ts';
 import { pluginMetrics } from './metrics/plugins.ts';
 import { runtimeMetrics } from './metrics/runtime.ts';
+import { spillMetrics } from './metrics/spill.ts';
 import { writerMetrics } from './metrics/writers.ts';
 
 export interface MetricMapOptions {
@@ -25,6 +26,7 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
     pluginMetrics(makers),
     runtimeMetrics(makers),
     captureMetrics(makers),
+    spillMetrics(makers),
   ].map(listenToFacts);
   return () => {
     for (const end of ends) end();

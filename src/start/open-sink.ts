@@ -1,0 +1,33 @@
+import { resolve } from 'node:path';
+import { createKafkaSink } from '../capture/kafka-sink.ts';
+import type { EventSink } from '../capture/sink.ts';
+import { openSpill } from '../capture/spill/spill.ts';
+import type { Config } from '../config/schema.ts';
+import type { RecordProducer } from '../kafka/port.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Closers } from './closers.ts';
+
+export interface SinkParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly closers: Closers;
+  readonly producer: RecordProducer;
+}
+
+/** Where capture's records become durable: Kafka with the spill behind it, or the embedded log, which is a disk already. */
+export async function openSink({ config, clock, closers, producer }: SinkParts): Promise<EventSink> {
+  if (config.kafka.hosts.length === 0) return createKafkaSink({ producer, clock });
+  const { spillDir = '', spillInstance = '', spillSegmentBytes, spillMaxBytes, spillLeaseMs } = config.capture;
+  const spill = await openSpill({
+    dir: resolve(spillDir),
+    instance: spillInstance,
+    producer,
+    clock,
+    segmentBytes: spillSegmentBytes,
+    maxBytes: spillMaxBytes,
+    leaseMs: spillLeaseMs,
+  });
+  closers.push('the spill', () => spill.close());
+  spill.watch();
+  return spill;
+}

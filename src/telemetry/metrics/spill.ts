@@ -1,0 +1,27 @@
+/** Records that went through the spill (spec/capture.md 16.2, row 11). Topics are a closed set: those that capture writes. */
+import { SECONDS, type FactListeners, type Makers } from '../makers.ts';
+
+export function spillMetrics({ counter, gauge, histogram }: Makers): FactListeners {
+  const written = counter('spill_written_total', 'Records made durable in the spill because Kafka did not take them.', 'topic');
+  const replayed = counter('spill_replayed_total', 'Records of the spill, of this life or another one, that Kafka acknowledged.', 'topic');
+  const pending = gauge('spill_pending_total', 'Records of this process that wait in the spill.', 'topic');
+  const writeSeconds = histogram('troupe_spill_write_duration_seconds', 'Time until the records of a request were on disk.', SECONDS);
+  const refused = counter('troupe_spill_refused_total', 'Records that the spill did not take either.', 'topic', 'code');
+  const diverted = gauge('troupe_spill_diverted', '1 while records of the topic go through the spill.', 'topic');
+  const adopted = counter('troupe_spill_adopted_total', 'Folders of dead lives that this process took over.');
+  const kept = counter('troupe_spill_segment_kept_total', 'Segments that a person has to look at.', 'reason');
+
+  return {
+    'spill-diverted': ({ topic }) => diverted.set({ topic }, 1),
+    'spill-returned': ({ topic }) => diverted.set({ topic }, 0),
+    'spill-written'({ topic, records, durationMs }) {
+      written.inc({ topic }, records);
+      writeSeconds.observe(durationMs / 1_000);
+    },
+    'spill-refused': ({ topic, records, code }) => refused.inc({ topic, code }, records),
+    'spill-pending-changed': ({ topic, records }) => pending.set({ topic }, records),
+    'spill-replayed': ({ topic, records }) => replayed.inc({ topic }, records),
+    'spill-adopted': () => adopted.inc(),
+    'spill-segment-kept': ({ reason }) => kept.inc({ reason }),
+  };
+}
