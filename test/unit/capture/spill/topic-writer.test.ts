@@ -57,7 +57,7 @@ describe('the segments that one process writes of a topic', () => {
     const { disk, writer } = begin();
     await writer.append([frame('a')]);
     disk.refuse('append', Object.assign(new Error('no space'), { code: 'ENOSPC' }), 21);
-    await expect(writer.append([frame('lost')])).rejects.toMatchObject({ code: 'disk', message: expect.stringContaining('disk is full') });
+    await expect(writer.append([frame('lost')])).rejects.toThrow('the disk is full');
     disk.refuse('append', undefined);
     await writer.append([frame('b')]);
     expect(segmentsOf(disk)).toHaveLength(2);
