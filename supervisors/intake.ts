@@ -1,22 +1,12 @@
 /** What the tree asks of its intakes, and what it gives them: `routers.ts` is one of them, `intakes.ts` all of them as one. */
 import type { Prefetch } from '../actors/person-writer/index.ts';
-import type { OverflowPolicy, TeamCache } from '../actors/router/index.ts';
+import type { TeamCache } from '../actors/router/index.ts';
 import type { LedgerSnapshot } from '../src/kafka/ledger.ts';
-import type { RecordConsumer } from '../src/kafka/port.ts';
 import type { AnyRef } from '../src/runtime/ref.ts';
 import type { ActorSystem, ParentRef } from '../src/runtime/system.ts';
-import type { TroupeDeps } from './root.ts';
+import type { IntakeSpec, TroupeDeps } from './deps.ts';
 import type { Teams } from './teams.ts';
 import type { Writers } from './writers.ts';
-
-/** What an intake reads, and how it is known outside. */
-export interface IntakeSpec {
-  /** PostHog's id of the service (spec 1.1), e.g. `analytics-ingestion`: in health checks, log lines and paths. */
-  readonly name: string;
-  /** A consumer of its topic and group, not yet started; a new one for each tree. */
-  readonly createConsumer: () => RecordConsumer;
-  readonly overflow: OverflowPolicy;
-}
 
 /** What one intake and all of them have in common. */
 export interface Intaking {

@@ -5,7 +5,7 @@ import { uuidV7 } from '../src/domain/uuid.ts';
 import type { ActorRef } from '../src/runtime/ref.ts';
 import type { ActorSystem, ParentRef } from '../src/runtime/system.ts';
 import { PLUGIN_JOURNAL_STRATEGY } from './budgets.ts';
-import type { TroupeDeps } from './root.ts';
+import type { TroupeDeps } from './deps.ts';
 
 export interface PluginJournal {
   readonly ref: ActorRef<PluginJournalMessage>;

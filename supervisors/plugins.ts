@@ -19,7 +19,7 @@ import type { ActorRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
 import { PLUGIN_STRATEGY } from './budgets.ts';
 import type { PluginJournal } from './plugin-journal.ts';
-import type { TroupeDeps } from './root.ts';
+import type { TroupeDeps } from './deps.ts';
 
 export interface Plugins {
   of(teamId: TeamId): readonly PluginHandle[];

@@ -22,55 +22,18 @@
  * T4 After `stop` or `kill` no tree is planted.
  */
 import { createPrefetch } from '../actors/person-writer/index.ts';
-import type { Team } from '../src/domain/team.ts';
-import type { DropList } from '../src/domain/token.ts';
-import type { Ledger } from '../src/kafka/ledger.ts';
-import type { RecordProducer } from '../src/kafka/port.ts';
 import { state as stateFact } from '../src/observe/facts.ts';
-import type { DefinitionStore, GroupStore, PersonStore, PluginConfigStore, TeamStore } from '../src/postgres/port.ts';
-import type { StateStore } from '../src/redis/port.ts';
-import type { Clock, Random } from '../src/runtime/clock.ts';
 import { sleep } from '../src/runtime/patience.ts';
 import { backoffMs } from '../src/runtime/strategy.ts';
 import { createActorSystem, type ActorSystem } from '../src/runtime/system.ts';
 import type { AnyRef } from '../src/runtime/ref.ts';
-import type { Sandbox } from '../src/sandbox/port.ts';
 import { TREE_BACKOFF, TREE_BUDGET } from './budgets.ts';
-import type { IntakeSpec } from './intake.ts';
+import type { TroupeDeps } from './deps.ts';
 import { createIntakes, type Intakes } from './intakes.ts';
-import type { Output } from './output.ts';
 import { startPlugins, type Plugins } from './plugins.ts';
-import type { TreeSettings } from './settings.ts';
 import { runPhases } from './shutdown.ts';
 import { startTeams, type Teams } from './teams.ts';
 import { startWriters, type Writers } from './writers.ts';
-
-/** Everything the tree needs from outside; made by src/main.ts, or by a simulation. */
-export interface TroupeDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Where rows go (docs/adr/0018). */
-  readonly output: Output;
-  readonly persons: PersonStore;
-  readonly groups: GroupStore;
-  readonly teams: TeamStore;
-  /** Undefined: names of events and properties are not kept, nor a team's first event (SKIP_UPDATE_EVENT_AND_PROPERTIES_STEP). */
-  readonly definitions?: DefinitionStore;
-  readonly pluginConfigs: PluginConfigStore;
-  readonly sandbox: Sandbox;
-  readonly stateStore: StateStore;
-  /** For dead letters, and for records that are forwarded. */
-  readonly producer: RecordProducer;
-  /** One for each input topic. */
-  readonly intakes: readonly IntakeSpec[];
-  readonly dropList: DropList;
-  /** The account of all records, over all partitions there ever were (src/telemetry/account.ts). */
-  readonly accounts: { open(topic: string, ledger: Ledger): void; close(ledger: Ledger): void };
-  readonly quota?: (team: Team, eventCount: number) => number;
-  readonly settings: TreeSettings;
-  /** The tree cannot be held up: the process should end with a failure. */
-  readonly onFatal: (error: Error) => void;
-}
 
 interface Tree {
   readonly system: ActorSystem;

@@ -1,6 +1,5 @@
 import type { RouterOptions } from '../actors/router/index.ts';
 import type { PluginJournalOptions } from '../actors/plugin-journal/index.ts';
-import type { ShutdownLimits } from './shutdown.ts';
 
 /** The numbers of the tree, from src/config. Each has its reason where it is read. */
 export interface TreeSettings {
@@ -37,4 +36,14 @@ export interface TreeSettings {
   };
   readonly teams: { readonly idleMs: number; readonly activeCount: number; readonly mailboxCount: number };
   readonly shutdown: ShutdownLimits;
+}
+
+/** Limits of the phases of an orderly end; their sum stays below the pod's terminationGracePeriodSeconds. */
+export interface ShutdownLimits {
+  /** The intakes stop fetching; what is in flight settles; watermarks are committed; the group is left. */
+  readonly drainMs: number;
+  /** Plugins end, and writers write out what nobody waits for: warnings, presence, what plugins did and said. */
+  readonly flushMs: number;
+  /** Actors stop in order. */
+  readonly stopMs: number;
 }

@@ -3,17 +3,8 @@ import type { Clock } from '../src/runtime/clock.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
 import type { Intakes } from './intakes.ts';
 import type { Plugins } from './plugins.ts';
+import type { ShutdownLimits } from './settings.ts';
 import type { Writers } from './writers.ts';
-
-/** Limits of the phases of an orderly end; their sum stays below the pod's terminationGracePeriodSeconds. */
-export interface ShutdownLimits {
-  /** The intakes stop fetching; what is in flight settles; watermarks are committed; the group is left. */
-  readonly drainMs: number;
-  /** Plugins end, and writers write out what nobody waits for: warnings, presence, what plugins did and said. */
-  readonly flushMs: number;
-  /** Actors stop in order. */
-  readonly stopMs: number;
-}
 
 /**
  * stop-intakes → drain-routers → unload-plugins, flush-writers → commit → stop-actors. A phase that fails or takes too long is named, and

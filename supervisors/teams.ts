@@ -9,7 +9,7 @@ import type { Entities } from '../src/runtime/entities.ts';
 import type { TellResult } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
 import { DISTINCT_ID_STRATEGY, TEAM_STRATEGY } from './budgets.ts';
-import type { TroupeDeps } from './root.ts';
+import type { TroupeDeps } from './deps.ts';
 import type { Writers } from './writers.ts';
 
 export interface Teams {

@@ -16,7 +16,7 @@ import { KnownDefinitions } from '../src/domain/known-definitions.ts';
 import { DEFINITION_WRITER_STRATEGY, WRITER_STRATEGY } from './budgets.ts';
 import { startRowWriter } from './output.ts';
 import { startPluginJournal, type PluginJournal } from './plugin-journal.ts';
-import type { TroupeDeps } from './root.ts';
+import type { TroupeDeps } from './deps.ts';
 
 export interface Writers {
   readonly deadLetter: ActorRef<DeadLetterMessage>;

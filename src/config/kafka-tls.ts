@@ -1,5 +1,5 @@
 import { belongTogether, kindOfPem, pemOfBase64 } from './pem.ts';
-import type { Problem } from './rules.ts';
+import type { Problem } from './problem.ts';
 import type { Config } from './schema.ts';
 
 /** What node:tls needs of the settings; `true` for a secured connection with the certificate authorities of the system. */

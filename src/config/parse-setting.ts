@@ -1,5 +1,5 @@
 import { maskValue } from './mask.ts';
-import type { Problem } from './rules.ts';
+import type { Problem } from './problem.ts';
 import type { Setting, SettingValue } from './setting.ts';
 
 export type ParsedSetting =

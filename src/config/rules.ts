@@ -1,19 +1,8 @@
 import { kafkaTlsProblem } from './kafka-tls.ts';
 import { capabilitiesOf, MODES, runsNothing } from './modes.ts';
+import type { Problem } from './problem.ts';
 import type { Config } from './schema.ts';
 import { namedTopics } from './topic-names.ts';
-
-/** A value that cannot be used, told so that it can be put right without reading the source. */
-export interface Problem {
-  /** The variable, or several joined by ' + ' when a rule over them is broken. */
-  readonly name: string;
-  /** As given; masked when it is a secret. Undefined when it is missing. */
-  readonly value: string | undefined;
-  /** The text itself could not be read as what it has to be; otherwise the value is understood, and cannot stand beside others. */
-  readonly isUnreadable?: true;
-  readonly allowed: string;
-  readonly todo: string;
-}
 
 export interface Rule {
   /** The rule in one sentence, for the documentation. */

@@ -4,21 +4,19 @@ import type { ClickHouseOutput, Output } from '../../supervisors/output.ts';
 import { createClickHouse } from '../clickhouse/client.ts';
 import { ensureClickHouseSchema, ensureDatabase } from '../clickhouse/migrate.ts';
 import type { ClickHouse } from '../clickhouse/port.ts';
-import type { Closers } from './closers.ts';
 import { isVerified } from '../config/rules.ts';
 import { pemOf } from '../config/pem.ts';
-import type { Config } from '../config/schema.ts';
 import { clickHouseTarget, postgresTarget } from './contact/targets.ts';
 import { contact, explained } from './contact/contact.ts';
 import { startEmbeddedClickHouse } from '../embedded/clickhouse.ts';
 import { keepEmbeddedPostgres } from '../embedded/postgres-kept.ts';
 import { createPostgresClient, type PostgresClient } from '../postgres/client.ts';
 import { ensureSchema } from '../postgres/migrate.ts';
+import type { AssembleDeps } from './assemble-deps.ts';
 import { openKafkaOutput } from './open-kafka-output.ts';
 import { openLog, type Log } from './open-log.ts';
 import { openStateStore } from './open-state-store.ts';
 import type { StateStore } from '../redis/port.ts';
-import type { Clock, Random } from '../runtime/clock.ts';
 import { requireVersion } from './server-versions.ts';
 
 /**
@@ -36,19 +34,6 @@ export interface Stores {
   readonly clickhouse: ClickHouse | undefined;
   readonly output: Output;
   readonly stateStore: StateStore;
-}
-
-export interface AssembleDeps {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly closers: Closers;
-  /** An embedded server ended without being asked: the process cannot go on. */
-  readonly onLost: (what: string, detail: string) => void;
-  /** Add to existing tables of PostgreSQL and ClickHouse what they lack (`--migrate`); otherwise it is an error that names the statement. */
-  readonly migrate: boolean;
-  /** Told one line per system: what it is and where. */
-  readonly say: (line: string) => void;
 }
 
 /** Everything. A process that only captures takes `openLog` alone. */

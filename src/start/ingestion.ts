@@ -1,5 +1,5 @@
-import { startTroupe, type Troupe, type TroupeDeps } from '../../supervisors/root.ts';
-import type { IntakeSpec } from '../../supervisors/intake.ts';
+import type { IntakeSpec, TroupeDeps } from '../../supervisors/deps.ts';
+import { startTroupe, type Troupe } from '../../supervisors/root.ts';
 import type { Stores } from './assemble.ts';
 import type { Closers } from './closers.ts';
 import { capabilitiesOf, type IntakeName } from '../config/modes.ts';

@@ -1,5 +1,5 @@
 import type { KafkaOutput } from '../../supervisors/output.ts';
-import type { AssembleDeps } from './assemble.ts';
+import type { AssembleDeps } from './assemble-deps.ts';
 import { kafkaTarget } from './contact/targets.ts';
 import { contact } from './contact/contact.ts';
 import { outputTopics } from '../domain/output-topics.ts';

@@ -1,4 +1,4 @@
-import type { AssembleDeps } from './assemble.ts';
+import type { AssembleDeps } from './assemble-deps.ts';
 import { kafkaTls } from '../config/kafka-tls.ts';
 import { isVerified } from '../config/rules.ts';
 import type { Config } from '../config/schema.ts';

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { AssembleDeps } from './assemble.ts';
+import type { AssembleDeps } from './assemble-deps.ts';
 import { kafkaTarget } from './contact/targets.ts';
 import { contact } from './contact/contact.ts';
 import { openEmbeddedLog } from '../embedded/log.ts';

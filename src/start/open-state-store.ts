@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import type { AssembleDeps } from './assemble.ts';
+import type { AssembleDeps } from './assemble-deps.ts';
 import { pemOf } from '../config/pem.ts';
 import { isVerified } from '../config/rules.ts';
 import { redisTarget } from './contact/targets.ts';

@@ -39,6 +39,9 @@ const FORBIDDEN_GLOBALS = ['Date.now', 'Math.random', 'process.env', 'setTimeout
 /** Actors of one protocol have what they share beside it: a folder that is no actor, and that only these build on (rule 6). */
 const BUILT_ON: readonly (readonly [RegExp, string])[] = [[/^actors\/(clickhouse|kafka)-writer\//, 'actors/row-writer/']];
 
+/** One object, too large for one file (rule 11): whoever keeps a part of it must name the whole. */
+const CELL = /^src\/runtime\/(cell|core|leftovers|life|timers|watch)\.ts$/;
+
 const folderOf = (path: string): string => /^(actors\/[^/]+|src\/[^/]+|[^/]+)\//.exec(path)?.[0] ?? '';
 
 type Rule = (edge: Import & { readonly isPackage: boolean }) => boolean;
@@ -89,9 +92,14 @@ const isClockType = (to: string, typeOnly: boolean): boolean => typeOnly && to =
 /** Every broken rule as `<rule>: a -> b`, sorted. Files of test/ and scripts/ may import anything. */
 export function violations(tree: Tree): string[] {
   const found: string[] = [];
+  const uses = new Map<string, readonly string[]>();
   for (const [path, text] of tree) {
     if (/^(test|scripts)\//.test(path) || !/^(src|actors|supervisors)\//.test(path)) continue;
     const { imports, globals } = read(path, text);
+    uses.set(
+      path,
+      imports.map(({ to }) => to),
+    );
     for (const edge of imports) {
       const isPackage = !tree.has(edge.to) && !/^(src|actors|supervisors|test|scripts)\//.test(edge.to);
       for (const [name, breaks] of Object.entries(RULES)) if (breaks({ ...edge, isPackage })) found.push(`${name}: ${path} -> ${edge.to}`);
@@ -99,7 +107,25 @@ export function violations(tree: Tree): string[] {
     if (!EDGE.test(path))
       for (const name of globals) found.push(`9 time, chance, environment and console come in as arguments: ${path} -> ${name}`);
   }
+  const inCircles = new Set<string>();
+  for (const path of uses.keys()) {
+    const circle = CELL.test(path) || inCircles.has(path) ? undefined : wayBack(path, uses);
+    for (const one of circle ?? []) inCircles.add(one);
+    if (circle !== undefined) found.push(`11 no import leads back to where it began: ${circle.join(' -> ')}`);
+  }
   return found.sort();
+}
+
+/** The shortest way over imports from a file to itself; undefined when there is none. */
+function wayBack(start: string, uses: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
+  const wayTo = new Map<string, readonly string[]>([[start, [start]]]);
+  for (const [path, way] of wayTo) {
+    for (const to of uses.get(path) ?? []) {
+      if (to === start) return [...way, to];
+      if (!wayTo.has(to)) wayTo.set(to, [...way, to]);
+    }
+  }
+  return undefined;
 }
 
 /** The imports of a file, and the forbidden globals it touches; strings and comments do not count. */

@@ -6,7 +6,7 @@ import type { ConsumerHandlers, KafkaRecord, OutgoingRecord, RecordConsumer, Rec
 import type { PluginConfigRow } from '../../src/postgres/port.ts';
 import type { StateStore } from '../../src/redis/port.ts';
 import { createAccounts } from '../../src/telemetry/account.ts';
-import type { TroupeDeps } from '../../supervisors/root.ts';
+import type { TroupeDeps } from '../../supervisors/deps.ts';
 import type { TreeSettings } from '../../supervisors/settings.ts';
 import { manualClock, seededRandom, type ManualClock } from './clock.ts';
 import { createFakeClickHouse, createFakeClickHouseServer, type ClickHouseFate } from './fake-clickhouse.ts';

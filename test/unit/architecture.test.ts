@@ -49,6 +49,23 @@ describe('who may import whom', () => {
     expect(found[0]).toContain(`: ${path} -> `);
   });
 
+  it('a planted circle is found (rule 11), also one of types over three files', () => {
+    const use = (to: string): string => `import type { X } from './${to}.ts';`;
+    const found = violations(
+      new Map([
+        ['supervisors/a.ts', use('b')],
+        ['supervisors/b.ts', use('c')],
+        ['supervisors/c.ts', `${use('d')} ${use('a')}`],
+        ['supervisors/d.ts', ''],
+        ['src/runtime/cell.ts', use('life')],
+        ['src/runtime/life.ts', use('cell')],
+      ]),
+    );
+    expect(found).toEqual([
+      '11 no import leads back to where it began: supervisors/a.ts -> supervisors/b.ts -> supervisors/c.ts -> supervisors/a.ts',
+    ]);
+  });
+
   const allowed: readonly (readonly [path: string, text: string])[] = [
     [
       'src/kafka/x.ts',

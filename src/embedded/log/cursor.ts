@@ -1,7 +1,7 @@
 import type { KafkaRecord } from '../../kafka/port.ts';
-import type { LogFile, OpenLogFile } from './files.ts';
-import { decodeFrame, FRAME_HEADER_BYTES, isSound, readHeader, type FrameHeader } from './frame.ts';
-import type { Segment } from './partition.ts';
+import type { OpenLogFile } from './files.ts';
+import { decodeFrame, FRAME_HEADER_BYTES, isSound, readHeader } from './frame.ts';
+import { readFully, scanFrames, type Segment } from './segment.ts';
 
 /** A reading position in one partition. Used by one loop at a time. */
 export interface LogCursor {
@@ -11,34 +11,6 @@ export interface LogCursor {
    */
   next(maxBytes: number): Promise<readonly KafkaRecord[]>;
   close(): Promise<void>;
-}
-
-interface ScannedFrame {
-  readonly at: number;
-  readonly header: FrameHeader;
-  /** Checks the sum; the costly part, so only for who needs it. */
-  isSound(): boolean;
-}
-
-const SCAN_BYTES = 1 << 20;
-
-/** The frames of a file's first `limitBytes`, from its start. Ends at what is no header, or reaches beyond the limit. */
-export async function* scanFrames(file: LogFile, limitBytes: number): AsyncGenerator<ScannedFrame> {
-  let chunk: Buffer = Buffer.alloc(0);
-  let chunkAt = 0;
-  const load = async (from: number, atLeastBytes: number): Promise<void> => {
-    chunk = await readFully(file, from, Math.min(Math.max(atLeastBytes, SCAN_BYTES), limitBytes - from));
-    chunkAt = from;
-  };
-  for (let at = 0; limitBytes - at >= FRAME_HEADER_BYTES;) {
-    if (chunkAt + chunk.length - at < FRAME_HEADER_BYTES) await load(at, FRAME_HEADER_BYTES);
-    const header = readHeader(chunk, at - chunkAt);
-    if (header === undefined || at + header.bytes > limitBytes) return;
-    if (chunkAt + chunk.length - at < header.bytes) await load(at, header.bytes);
-    const [inChunk, here] = [chunk, at - chunkAt];
-    yield { at, header, isSound: () => isSound(inChunk, here, header) };
-    at += header.bytes;
-  }
 }
 
 export interface CursorOptions {
@@ -101,15 +73,4 @@ export async function openCursor({ segments, openFile, offset, where }: CursorOp
       await file.close();
     },
   };
-}
-
-async function readFully(file: LogFile, position: number, bytes: number): Promise<Buffer> {
-  const into = Buffer.allocUnsafe(bytes);
-  let filled = 0;
-  while (filled < bytes) {
-    const read = await file.read(into.subarray(filled), position + filled);
-    if (read === 0) break;
-    filled += read;
-  }
-  return into.subarray(0, filled);
 }

@@ -2,9 +2,10 @@ import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ProduceError } from '../../kafka/port.ts';
 import { state } from '../../observe/facts.ts';
-import { openCursor, scanFrames, type LogCursor } from './cursor.ts';
+import { openCursor, type LogCursor } from './cursor.ts';
 import { syncDirectory, type LogFile, type OpenLogFile } from './files.ts';
 import { sealFrame } from './frame.ts';
+import { scanFrames, type Segment } from './segment.ts';
 
 /**
  * Role: one partition: an append-only run of segment files, `<offset of the first record>.log`.
@@ -48,13 +49,6 @@ export interface PartitionOptions {
   readonly fsync: boolean;
   readonly now: () => number;
   readonly openFile: OpenLogFile;
-}
-
-/** A segment as readers see it: bytes beyond `durableBytes` do not exist for them. */
-export interface Segment {
-  readonly baseOffset: number;
-  readonly path: string;
-  durableBytes: number;
 }
 
 interface Waiter {

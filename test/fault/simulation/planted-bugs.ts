@@ -10,7 +10,7 @@ import { Cell } from '../../../src/runtime/cell.ts';
 import { EntityCell } from '../../../src/runtime/entities.ts';
 import type { PersonStore } from '../../../src/postgres/port.ts';
 import type { KafkaOutput } from '../../../supervisors/output.ts';
-import type { TroupeDeps } from '../../../supervisors/root.ts';
+import type { TroupeDeps } from '../../../supervisors/deps.ts';
 import type { Invariant } from './checks.ts';
 import type { Trouble } from './network.ts';
 import { OUTPUT_TOPICS } from './output-reader.ts';

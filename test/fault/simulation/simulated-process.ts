@@ -1,7 +1,8 @@
 /** One process: a whole Troupe on a host of its own. */
 import { createAccounts, type Account, type AccountedLedger, type Accounts } from '../../../src/telemetry/account.ts';
 import type { Ledger, LedgerSnapshot } from '../../../src/kafka/ledger.ts';
-import { startTroupe, type Troupe, type TroupeDeps } from '../../../supervisors/root.ts';
+import type { TroupeDeps } from '../../../supervisors/deps.ts';
+import { startTroupe, type Troupe } from '../../../supervisors/root.ts';
 import type { Checks } from './checks.ts';
 import { createHost, type Host } from './host.ts';
 import type { Network } from './network.ts';

@@ -10,7 +10,7 @@ import { StateStoreError, type StateStore } from '../../../src/redis/port.ts';
 import { SandboxError, type Sandbox } from '../../../src/sandbox/port.ts';
 import type { Accounts } from '../../../src/telemetry/account.ts';
 import type { KafkaOutput } from '../../../supervisors/output.ts';
-import type { TroupeDeps } from '../../../supervisors/root.ts';
+import type { TroupeDeps } from '../../../supervisors/deps.ts';
 import {
   createFakeClickHouse,
   createFakeClickHouseServer,

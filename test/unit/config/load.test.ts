@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeConfig } from '../../../src/config/describe.ts';
 import { ConfigError, loadConfig, type Env, type LoadOptions } from '../../../src/config/load.ts';
-import type { Problem } from '../../../src/config/rules.ts';
+import type { Problem } from '../../../src/config/problem.ts';
 import { MODES } from '../../../src/config/modes.ts';
 import { ALL_SETTINGS } from '../../../src/config/schema.ts';
 import { intakeIdentity, topicsOf } from '../../../src/start/topics.ts';

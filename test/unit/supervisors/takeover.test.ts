@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createTeamCache, KEEP } from '../../../actors/router/index.ts';
 import { createIntake } from '../../../supervisors/routers.ts';
-import type { TroupeDeps } from '../../../supervisors/root.ts';
+import type { TroupeDeps } from '../../../supervisors/deps.ts';
 import type { Teams } from '../../../supervisors/teams.ts';
 import type { Writers } from '../../../supervisors/writers.ts';
 import type { Prefetch } from '../../../actors/person-writer/index.ts';
