@@ -18,6 +18,8 @@ export type Reason =
   | 'req_hydration'
   | 'empty_batch'
   | 'empty_payload'
+  | 'invalid_headers'
+  | 'unsupported_media_type'
   | 'no_event_name'
   | 'no_distinct_id'
   | 'invalid_cookieless'
@@ -64,6 +66,9 @@ export const INVALID_SESSION = refusal(400, 'invalid_session', 'replay event has
 export const NO_TOKEN = refusal(401, 'no_token', 'event submitted without an api_key');
 export const MULTIPLE_TOKENS = refusal(401, 'multiple_tokens', 'batch submitted with inconsistent api_key values');
 export const STALLED = refusal(408, 'body_read_timeout', 'client stopped sending data');
+/** v1 only. */
+export const UNSUPPORTED_TYPE = refusal(415, 'unsupported_media_type', 'Content-Type must be application/json');
+export const UNSUPPORTED_ENCODING = refusal(415, 'unsupported_media_type', 'Content-Encoding must be gzip, deflate, br, zstd or identity');
 export const NOT_FOUND = refusal(404, 'not_found', 'not found');
 export const INTERNAL = refusal(500, 'internal', 'internal error');
 export const NOT_AN_EVENT = refusal(
@@ -89,6 +94,10 @@ export function undecodable(why: string): Answer {
 }
 export function unparsable(why: string): Answer {
   return refusal(400, 'req_parsing', `failed to parse request: ${why}`);
+}
+/** v1 only. */
+export function badHeaders(names: readonly string[]): Answer {
+  return refusal(400, 'invalid_headers', `missing or invalid headers: ${names.join(', ')}`);
 }
 export function invalidToken(why: string): Answer {
   return refusal(401, 'invalid_token', `API key is not valid: ${why}`);

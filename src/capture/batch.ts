@@ -16,16 +16,29 @@ export interface Batch<E> {
   readonly ip: string;
   /** What was left out on the way and why; shared by all stages. */
   readonly drops: Drop[];
+  /** What becomes of an event that is larger than a record may be: it refuses the request, or it is left out. */
+  readonly oversize: 'refuse' | 'drop';
 }
 
-/** Events that were taken and will not be stored: spec/capture.md 7. The client is told 200, since sending them again would help nobody. */
+/** An event that was taken and will not be stored: spec/capture.md 7. Sending it again would help nobody. */
 export interface Drop {
-  readonly event: RawEvent;
+  /** As the client wrote it; undefined when it wrote none. */
+  readonly uuid: string | undefined;
   readonly cause: DropCause;
 }
 
-/** Labels of `capture_events_dropped_total`. */
-export type DropCause = 'token_dropper' | 'performance_event';
+/** Labels of `capture_events_dropped_total`, and what v1 tells the client. */
+export type DropCause = 'token_dropper' | 'event_too_big' | V1DropCause;
+
+/** What v1 leaves out by itself, where v0 refuses the request. */
+export type V1DropCause =
+  | 'no_event_name'
+  | 'event_name_too_long'
+  | 'no_distinct_id'
+  | 'distinct_id_too_long'
+  | 'invalid_timestamp'
+  | 'invalid_properties'
+  | 'invalid_options';
 
 /** How the events of a request ended. `taken`: each is durable or was left out on purpose. */
 export type Verdict =
@@ -59,7 +72,7 @@ export function without<E extends { readonly raw: RawEvent }>(batch: Batch<E>, c
       events.push(event);
       continue;
     }
-    batch.drops.push({ event: event.raw, cause });
+    batch.drops.push({ uuid: event.raw.uuid, cause });
     counts.set(cause, (counts.get(cause) ?? 0) + 1);
   }
   if (counts.size === 0) return batch;

@@ -49,6 +49,7 @@ export function eventsHandler(options: EventsOptions): Handler {
       sentAtMs: sentAtOf(parsed.value.sentAt, query),
       ip: clientIp(request),
       drops: [],
+      oversize: 'refuse',
     });
     return answerOf(verdict, success);
   };
@@ -66,9 +67,17 @@ export function recordingsHandler(options: EventsOptions): Handler {
     const token = tokenOfFirst(parsed.value);
     if (!token.ok) return token.answer;
     account.eventCount = events.length;
-    const sentAtMs = sentAtOf(sentAt, query);
-    const batch = { exchange, token: token.value, events, historicalMigration, sentAtMs, ip: clientIp(request), drops: [] };
-    return answerOf(await options.take(batch), successOf(query));
+    const verdict = await options.take({
+      exchange,
+      token: token.value,
+      events,
+      historicalMigration,
+      sentAtMs: sentAtOf(sentAt, query),
+      ip: clientIp(request),
+      drops: [],
+      oversize: 'refuse',
+    });
+    return answerOf(verdict, successOf(query));
   };
 }
 

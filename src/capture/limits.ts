@@ -3,6 +3,10 @@ export interface CaptureLimits {
   readonly wireBytes: number;
   /** Largest payload after decompression. @defaultValue 100 MiB */
   readonly decodedBytes: number;
+  /** The same of v1. @defaultValue 10 MiB */
+  readonly v1WireBytes: number;
+  /** @defaultValue 50 MiB */
+  readonly v1DecodedBytes: number;
   /** Largest body of session recordings, as sent and unpacked. @defaultValue 25 MiB */
   readonly recordingBytes: number;
   /** Largest Kafka value of one event. @defaultValue 1,000,000 */
@@ -22,6 +26,8 @@ export interface CaptureLimits {
 export const DEFAULT_LIMITS: CaptureLimits = {
   wireBytes: 20 << 20,
   decodedBytes: 100 << 20,
+  v1WireBytes: 10 << 20,
+  v1DecodedBytes: 50 << 20,
   recordingBytes: 25 << 20,
   eventBytes: 1_000_000,
   inFlightBytes: 256 << 20,

@@ -10,7 +10,11 @@ export type Route =
   /** Events in, any body shape on any of these paths. */
   | { readonly type: 'events'; readonly path: string; readonly methods: Methods; readonly mayEngage: boolean }
   | { readonly type: SdkRouteType; readonly path: string; readonly methods: Methods }
-  | { readonly type: 'recordings' | 'black-hole' | 'root' | 'readiness' | 'liveness'; readonly path: string; readonly methods: Methods }
+  | {
+      readonly type: 'events-v1' | 'recordings' | 'black-hole' | 'root' | 'readiness' | 'liveness';
+      readonly path: string;
+      readonly methods: Methods;
+    }
   | { readonly type: 'not-found'; readonly path: 'unknown' };
 
 /** What SDKs ask besides sending events. */
@@ -29,6 +33,7 @@ const ROUTES: readonly Route[] = [
     mayEngage: path === '/engage',
   })),
   { type: 'events', path: '/i/v0/ai/batch', methods: POST, mayEngage: false },
+  { type: 'events-v1', path: '/i/v1/analytics/events', methods: POST },
   { type: 'recordings', path: '/s', methods: BOTH },
   { type: 'black-hole', path: '/test/black_hole', methods: BOTH },
   { type: 'flags', path: '/flags', methods: BOTH },

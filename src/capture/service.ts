@@ -22,6 +22,7 @@ import type { EventSink } from './sink.ts';
 import { prepare } from './stages/prepare.ts';
 import { produce } from './stages/produce.ts';
 import { produceRecording } from './stages/produce-recording.ts';
+import { v1Handler } from './v1/handler.ts';
 
 /**
  * Role: PostHog's capture endpoints in front of a sink, which is Kafka. docs/adr/0019 says why it is a chain.
@@ -105,7 +106,10 @@ function dispatch(options: DispatchOptions): Handler {
   const payload: PayloadOptions = { ...limits, limits, clock, budget: createBudget(limits.inFlightBytes) };
 
   const span = traced(options);
-  const events = span(eventsHandler({ payload, inflate, take: analytics(options, limits) }));
+  const take = analytics(options, limits);
+  const events = span(eventsHandler({ payload, inflate, take }));
+  const { v1WireBytes, v1DecodedBytes } = limits;
+  const v1 = span(v1Handler({ payload: { ...payload, limits: { wireBytes: v1WireBytes, decodedBytes: v1DecodedBytes } }, inflate, take }));
   const { recordingBytes: wireBytes } = limits;
   const recordings = recordingsHandler({
     payload: { ...payload, limits: { wireBytes, decodedBytes: wireBytes } },
@@ -119,6 +123,8 @@ function dispatch(options: DispatchOptions): Handler {
     switch (route.type) {
       case 'events':
         return events(exchange);
+      case 'events-v1':
+        return v1(exchange);
       case 'recordings':
         return recordings(exchange);
       case 'black-hole':

@@ -119,7 +119,8 @@ function readUuid(value: unknown): string | undefined {
   return typeof value === 'string' && ODD_UUID.test(value) ? value.toLowerCase().replace(ODD_UUID, '$1-$2-$3-$4-$5') : undefined;
 }
 
-function isObject(value: unknown): value is Json {
+/** A JSON object; not a number that is kept as it was written. */
+export function isObject(value: unknown): value is Json {
   return isJsonObject(value) && !isKeptNumber(value);
 }
 

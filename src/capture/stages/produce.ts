@@ -1,4 +1,5 @@
 import type { OutgoingRecord } from '../../kafka/port.ts';
+import { state } from '../../observe/facts.ts';
 import type { Take } from '../batch.ts';
 import type { CaptureTopics } from '../classify.ts';
 import { contextOf, recordOf } from '../records.ts';
@@ -22,6 +23,11 @@ export function produce({ sink, topics, eventBytes, produceMs }: ProduceOptions)
     for (const event of batch.events) {
       const record = recordOf(event, context);
       if (record.value.length > eventBytes) {
+        if (batch.oversize === 'drop') {
+          batch.drops.push({ uuid: event.raw.uuid, cause: 'event_too_big' });
+          state('capture-events-dropped', { cause: 'event_too_big', count: 1 });
+          continue;
+        }
         return { type: 'too-large', detail: `an event has ${record.value.length} bytes; the limit is ${eventBytes}` };
       }
       const topic = topics[event.lane];
