@@ -1,4 +1,7 @@
 import { clickHouseMs, clickHouseSeconds } from './clickhouse-time.ts';
+import type { Json } from './event.ts';
+import { asJsonObject } from './json.ts';
+import { asJsonb } from './jsonb.ts';
 import type { EventRow, SideRow } from './rows.ts';
 import { escapeLoneSurrogates } from './strings.ts';
 
@@ -66,9 +69,10 @@ export function sideJson(row: SideRow): string {
   return write(row);
 }
 
-/** 4.7. PostHog spreads what is left of the event over it; of that, the columns that exist in ClickHouse are here. */
+/** 4.7: the fields of the event, unknown ones too, and over them what the row itself says. */
 function deadLetterJson(row: SideRowOf<'events_dead_letter_queue'>): string {
   return JSON.stringify({
+    ...leftOver(row.rawPayload),
     elements_chain: escapeLoneSurrogates(row.elementsChain),
     created_at: clickHouseMs(row.createdAtMs),
     event: escapeLoneSurrogates(row.event),
@@ -86,6 +90,15 @@ function deadLetterJson(row: SideRowOf<'events_dead_letter_queue'>): string {
     tags: row.tags,
     team_id: row.teamId,
   });
+}
+
+/**
+ * Of the event: all but its times. What could not be read as an event has no fields. Without lone surrogates: ClickHouse would not
+ * read the row, though it looks for none of these fields (measured).
+ */
+function leftOver(rawPayload: string): Readonly<Json> {
+  const { now: _now, sent_at: _sentAt, timestamp: _timestamp, ...fields } = asJsonObject(JSON.parse(asJsonb(rawPayload))) ?? {};
+  return fields;
 }
 
 /** 4.8: the error's fields are there when there was one. */

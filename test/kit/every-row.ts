@@ -188,6 +188,13 @@ export const everyRow = (): readonly (readonly Sent[])[] => [
       distinctId: 'dead-1',
       event: 'with a list',
       properties: [1, '\ud83d'] as never,
+      inner: {
+        $set: { half: '\ud83d', nul: '\0' },
+        'left "over"': [{ deep: [null, '\udc00'] }],
+        elements_chain: 'a',
+        created_at: 'never',
+        _offset: 'x',
+      },
       envelope: { ip: '10.0.0.1', site_url: 'http://s/"q"' },
     }),
     sent({ distinctId: 'dead "2"', event: undefined as never, properties: { kept: '\ud83d' } }),

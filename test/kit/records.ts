@@ -9,6 +9,8 @@ export interface EventOptions {
   readonly uuid?: string;
   /** Of the event. @defaultValue now */
   readonly timestamp?: string;
+  /** Fields of the inner event, over what it would have. */
+  readonly inner?: Readonly<Record<string, unknown>>;
   /** Fields of the envelope, over what it would have. */
   readonly envelope?: Readonly<Record<string, unknown>>;
 }
@@ -17,7 +19,7 @@ export interface EventOptions {
 export function eventRecord(options: EventOptions): OutgoingRecord {
   const { token, distinctId, event, properties = {}, uuid = randomUUID(), timestamp } = options;
   const now = new Date().toISOString();
-  const inner = { event, uuid, distinct_id: distinctId, properties, timestamp: timestamp ?? now };
+  const inner = { event, uuid, distinct_id: distinctId, properties, timestamp: timestamp ?? now, ...options.inner };
   const envelope = {
     uuid,
     distinct_id: distinctId,

@@ -5,6 +5,8 @@ interface Comparison {
   readonly mayDiffer: Readonly<Record<string, string>>;
   /** What is read in place of a column that holds a name given at random. */
   readonly instead?: Readonly<Record<string, string>>;
+  /** Columns of JSON whose keys may come in another order. */
+  readonly inAnyOrder?: readonly string[];
   /** False where rows are never replaced. @defaultValue true */
   readonly isFinal?: boolean;
 }
@@ -24,7 +26,8 @@ const ONE_PROCESS = "replaceRegexpAll(message, 'instance ID [0-9a-f-]{36}', 'ins
 /** Every table of section 4 that Troupe writes. `app_metrics2`, `log_entries` and the replay's are other programs' of PostHog. */
 export const COMPARISONS: Readonly<Record<string, Comparison>> = {
   events: { mayDiffer: { created_at: WALL_CLOCK } },
-  person: { mayDiffer: {} },
+  // A row that is told again is written from PostgreSQL, which has an order of its own for keys.
+  person: { mayDiffer: {}, inAnyOrder: ['properties'] },
   person_distinct_id2: { mayDiffer: {} },
   person_distinct_id_overrides: { mayDiffer: {} },
   groups: { mayDiffer: {} },
@@ -45,9 +48,14 @@ export const COMPARISONS: Readonly<Record<string, Comparison>> = {
   },
 };
 
+/** A run of one character stands as its length: what differs beside it can be read then. */
+const legible = (text: string): string => text.replaceAll(/(.)\1{99,}/g, (run, character: string) => `${character}×${run.length}`);
+
+const sorted = (json: string): unknown => Object.entries(JSON.parse(json) as object).sort(([a], [b]) => (a < b ? -1 : 1));
+
 /** The rows of a table as JSON, sorted, without the columns that may differ. */
 export async function comparableRows(rows: ClickHouse, table: string): Promise<readonly string[]> {
-  const { mayDiffer, instead = {}, isFinal = true } = COMPARISONS[table] ?? { mayDiffer: {} };
+  const { mayDiffer, instead = {}, inAnyOrder = [], isFinal = true } = COMPARISONS[table] ?? { mayDiffer: {} };
   const columns = await rows.query<{ name: string }>(
     'SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY name',
     { table },
@@ -58,5 +66,6 @@ export async function comparableRows(rows: ClickHouse, table: string): Promise<r
   const found = await rows.query<Record<string, unknown>>(
     `SELECT ${values} FROM ${table} ${isFinal ? 'FINAL' : ''}${Object.values(instead).some((it) => it.startsWith('sum')) ? ' GROUP BY ALL' : ''}`,
   );
-  return found.map((row) => JSON.stringify(row)).sort();
+  for (const row of found) for (const column of inAnyOrder) row[`v_${column}`] = sorted(String(row[`v_${column}`]));
+  return found.map((row) => legible(JSON.stringify(row))).sort();
 }
