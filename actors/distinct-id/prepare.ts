@@ -96,7 +96,7 @@ export function withoutPersonUpdates(event: PluginEvent, mode: 'full' | 'personl
 /** After plugins: what they returned is held to the same rules again. Undefined: the event can go on. */
 export function prepareAgain(event: PluginEvent, mode: 'full' | 'personless'): string | undefined {
   if (!isUuid(event.uuid)) return `a plugin made the uuid ${toJsonText(event.uuid)}`;
-  normalise(event);
+  normalise(event, mode);
   if (event.distinct_id.length > MAX_DISTINCT_ID_LENGTH) return 'a plugin made the distinct_id too long';
   withoutPersonUpdates(event, mode);
   return undefined;

@@ -9,9 +9,10 @@ import { cleanDistinctId } from './strings.ts';
  *
  * In place means: `properties.$set` and `$set_once` are objects of their own afterwards, never the top-level ones,
  * which win again on the second run (N-3). Values that cannot be a set of properties (texts, lists) are passed over.
- * Events with `$process_person_profile: false` get no automatic `$set`: PP-3 would take it off again.
+ * Personless events get no automatic `$set`: PP-3 would take it off again. They are those with `$process_person_profile: false`, and after
+ * plugins those of the `mode` that was decided before.
  */
-export function normalise(event: PluginEvent): void {
+export function normalise(event: PluginEvent, mode?: 'full' | 'personless'): void {
   event.distinct_id = cleanDistinctId(event.distinct_id);
   const properties = (event.properties = asJsonObject(event.properties) ?? {});
 
@@ -24,7 +25,8 @@ export function normalise(event: PluginEvent): void {
   if (event.event !== '$snapshot' && event.event !== '$performance_event') {
     const osName = properties['$os_name'];
     if (osName) properties['$os'] ??= osName; // A-4
-    if (properties['$process_person_profile'] !== false) addPersonProperties(properties, osName);
+    const isPersonless = mode === undefined ? properties['$process_person_profile'] === false : mode === 'personless';
+    if (!isPersonless) addPersonProperties(properties, osName);
   }
   if (event.sent_at) properties['$sent_at'] = event.sent_at;
 }
