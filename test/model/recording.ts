@@ -1,6 +1,6 @@
 /**
  * What a person database has been, commit by commit: the only thing that the analysis (linearise.ts) knows of how events took
- * effect. It is filled by the fake database's hook (run-seed.ts) or from PostgreSQL's own triggers (postgres.ts).
+ * effect. It is filled by the fake database's hook (run-seed.ts) or from a real PostgreSQL's triggers (postgres-recording.ts).
  */
 import type { FakePersonDatabase } from '../kit/fake-person-store.ts';
 import { canonical } from './canonical.ts';

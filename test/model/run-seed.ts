@@ -152,7 +152,7 @@ export async function runModelSeed(seed: number, { plant, isAnalysedInShort = fa
 }
 
 /** Deadlocks and serialization failures: PostgreSQL has undone the statement and says so. */
-function failingNowAndThen(persons: PersonStore, network: Network, injected: { failures: number }): PersonStore {
+export function failingNowAndThen(persons: PersonStore, network: Network, injected: { failures: number }): PersonStore {
   const failing = Object.entries(persons).map(([name, method]: [string, unknown]): [string, unknown] => [
     name,
     (...args: unknown[]) => {

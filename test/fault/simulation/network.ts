@@ -3,7 +3,8 @@
  * All of it comes from one seeded random, and all of it is written to the trace.
  */
 import { createHash } from 'node:crypto';
-import type { ManualClock, SeededRandom } from '../../kit/clock.ts';
+import type { Clock } from '../../../src/runtime/clock.ts';
+import type { SeededRandom } from '../../kit/clock.ts';
 
 export type System = 'kafka' | 'producer' | 'postgres' | 'clickhouse' | 'state-store' | 'sandbox';
 
@@ -32,7 +33,7 @@ export const NO_TROUBLE: Trouble = { awayRatio: 0, lostRatio: 0, crashRatio: 0, 
 
 export interface Network {
   readonly random: SeededRandom;
-  readonly clock: ManualClock;
+  readonly clock: Clock;
   trouble: Trouble;
   /** A system is away until then. */
   outage(system: System, forMs: number): void;
@@ -49,7 +50,7 @@ const riskOf = (what: string): number => (what.startsWith('merge ') ? 60 : /^(cr
 /** Lines of the trace that are kept for a person to read; all of them are hashed. */
 const KEPT_LINES = 60_000;
 
-export function createNetwork(random: SeededRandom, clock: ManualClock): Network {
+export function createNetwork(random: SeededRandom, clock: Clock): Network {
   const awayUntil = new Map<System, number>();
   const hash = createHash('sha1');
   const lines: string[] = [];
