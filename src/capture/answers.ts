@@ -32,6 +32,8 @@ export type Reason =
   | 'body_read_timeout'
   | 'oversize_event'
   | 'retryable_sink'
+  | 'topic_missing'
+  | 'topic_not_allowed'
   | 'not_found'
   | 'method_not_allowed'
   | 'client_gone'
@@ -65,6 +67,9 @@ export const NO_SESSION_ID = refusal(400, 'no_session_id', 'replay event submitt
 export const INVALID_SESSION = refusal(400, 'invalid_session', 'replay event has invalid session id');
 export const NO_TOKEN = refusal(401, 'no_token', 'event submitted without an api_key');
 export const MULTIPLE_TOKENS = refusal(401, 'multiple_tokens', 'batch submitted with inconsistent api_key values');
+/** Of `/putmessage`: the header `topic`. */
+export const TOPIC_MISSING = refusal(400, 'topic_missing', 'request without the name of a topic in its header topic');
+export const TOPIC_NOT_ALLOWED = refusal(403, 'topic_not_allowed', 'this topic is not open to putmessage');
 export const STALLED = refusal(408, 'body_read_timeout', 'client stopped sending data');
 /** v1 only. */
 export const UNSUPPORTED_TYPE = refusal(415, 'unsupported_media_type', 'Content-Type must be application/json');

@@ -11,7 +11,7 @@ export type Route =
   | { readonly type: 'events'; readonly path: string; readonly methods: Methods; readonly mayEngage: boolean }
   | { readonly type: SdkRouteType; readonly path: string; readonly methods: Methods }
   | {
-      readonly type: 'events-v1' | 'recordings' | 'black-hole' | 'root' | 'readiness' | 'liveness';
+      readonly type: 'events-v1' | 'recordings' | 'putmessage' | 'black-hole' | 'root' | 'readiness' | 'liveness';
       readonly path: string;
       readonly methods: Methods;
     }
@@ -46,6 +46,8 @@ const ROUTES: readonly Route[] = [
 ];
 const FIXED: ReadonlyMap<string, Route> = new Map(ROUTES.map((route) => [route.path === '/' ? '' : route.path, route]));
 
+/** Served on exactly this path (spec/capture.md 16.2, row 1). */
+const PUTMESSAGE: Route = { type: 'putmessage', path: '/putmessage', methods: POST };
 const NOT_FOUND: Route = { type: 'not-found', path: 'unknown' };
 const CONFIG: Route = { type: 'remote-config', path: '/array/{token}/config', methods: GET };
 const CONFIG_SCRIPT: Route = { type: 'remote-config-script', path: '/array/{token}/config.js', methods: GET };
@@ -55,6 +57,7 @@ const REMOTE_CONFIG = /^\/array\/[^/]+\/config(\.js)?$/;
 export function routeOf(url: string): Route {
   const query = url.indexOf('?');
   const path = query < 0 ? url : url.slice(0, query);
+  if (path === PUTMESSAGE.path) return PUTMESSAGE;
   const plain = path.endsWith('/') ? path.slice(0, -1) : path;
   const fixed = FIXED.get(plain);
   if (fixed !== undefined) return fixed;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock, Random } from '../runtime/clock.ts';
-import { DRAINING, text, write } from './answers.ts';
+import { DRAINING, NOT_FOUND, text, write } from './answers.ts';
 import { pipe, type Take } from './batch.ts';
 import { createBudget } from './body.ts';
 import type { CaptureTopics } from './classify.ts';
@@ -15,6 +15,8 @@ import { requestId } from './layers/request-id.ts';
 import { traced } from './layers/traced.ts';
 import { DEFAULT_LIMITS, type CaptureLimits } from './limits.ts';
 import type { PayloadOptions } from './payload.ts';
+import { createErrorLines } from './putmessage/error-lines.ts';
+import { putmessageHandler, type PutmessageSettings } from './putmessage/handler.ts';
 import { routeOf } from './routes.ts';
 import { sdkHandler } from './sdk-handler.ts';
 import type { RawEvent } from './shapes.ts';
@@ -50,6 +52,8 @@ export interface CaptureOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly limits?: Partial<CaptureLimits>;
+  /** Absent: there is no such path. */
+  readonly putmessage?: PutmessageSettings & { readonly logMessages: boolean };
   /** Share of requests that are traced when they bring no sampled `traceparent`. */
   readonly sampleRatio: number;
 }
@@ -118,6 +122,8 @@ function dispatch(options: DispatchOptions): Handler {
   });
   const blackHole = eventsHandler({ payload, inflate, take: () => Promise.resolve({ type: 'taken' }) });
 
+  const putmessage = putmessageOf(options, limits, payload);
+
   return (exchange) => {
     const { route } = exchange;
     switch (route.type) {
@@ -127,6 +133,8 @@ function dispatch(options: DispatchOptions): Handler {
         return v1(exchange);
       case 'recordings':
         return recordings(exchange);
+      case 'putmessage':
+        return putmessage(exchange);
       case 'black-hole':
         return blackHole(exchange);
       case 'root':
@@ -141,6 +149,12 @@ function dispatch(options: DispatchOptions): Handler {
         return sdkHandler({ route, payload, inflate, random })(exchange);
     }
   };
+}
+
+function putmessageOf({ sink, clock, putmessage: settings }: CaptureOptions, limits: CaptureLimits, payload: PayloadOptions): Handler {
+  if (settings === undefined || settings.topics.length === 0) return () => Promise.resolve(NOT_FOUND);
+  const errorLines = createErrorLines({ clock, withMessages: settings.logMessages });
+  return putmessageHandler({ ...limits, sink, clock, settings, payload, errorLines });
 }
 
 /** The way of analytics events, whichever protocol they came by: spec/capture.md 7 has the order. */

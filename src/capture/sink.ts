@@ -6,9 +6,15 @@ import type { RecordsByTopic } from './records.ts';
  * other topics are.
  */
 export type SinkResult =
-  | { readonly type: 'acknowledged' }
+  | { readonly type: 'acknowledged'; readonly spilled?: Spilled }
   | { readonly type: 'too-large'; readonly detail: string }
   | { readonly type: 'unavailable'; readonly missing: RecordsByTopic; readonly error: Error };
+
+/** Records are durable on disk and not in Kafka yet: what Kafka said (a code of ProduceError, 'late', 'behind'). */
+export interface Spilled {
+  readonly code: string;
+  readonly error: string;
+}
 
 /**
  * Where the records of a request become durable, so that its 200 may be said (spec/capture.md 8). One sink may stand

@@ -182,6 +182,19 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
+    prose: 'TROUPE_PUTMESSAGE_TOPICS are names of topics',
+    check({ capture: { putmessageTopics } }) {
+      const wrong = putmessageTopics.filter((name) => !/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/.test(name));
+      if (wrong.length === 0) return undefined;
+      return {
+        name: 'TROUPE_PUTMESSAGE_TOPICS',
+        value: wrong.join(', '),
+        allowed: 'names of at most 249 letters, digits, dots, underscores and hyphens',
+        todo: 'correct them',
+      };
+    },
+  },
+  {
     prose: 'TROUPE_ORDINAL is below TROUPE_REPLICAS, and is not set without it',
     check({ server: { ordinal, replicas } }) {
       if (ordinal === undefined || (replicas !== undefined && ordinal < replicas)) return undefined;

@@ -90,6 +90,17 @@ export const SCHEMA = {
       prose: "Topic of session recordings, which PostHog's recording consumers read, as a whole name.",
       derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_events`',
     }),
+    putmessageTopics: list('TROUPE_PUTMESSAGE_TOPICS', {
+      prose: 'Topics that `POST /putmessage` may write to. Unset: there is no such path. They are not made at the start.',
+    }),
+    putmessageAck: choice('TROUPE_PUTMESSAGE_ACK', ['durable', 'none'], 'durable', {
+      prose:
+        'What the 200 of `/putmessage` means: `durable`, the message is in Kafka or in the spill; `none`, it is in memory, and a killed process loses it.',
+    }),
+    putmessageLogMessages: boolean('TROUPE_PUTMESSAGE_LOG_MESSAGES', false, {
+      prose:
+        'Write the messages themselves into the log line about a failed batch of `/putmessage`. They are what clients sent; the spill has them anyway.',
+    }),
     spillDir: optionalText('TROUPE_SPILL_DIR', {
       prose:
         'Folder where events wait while Kafka does not take them; nothing is written there otherwise. Several processes may share it, also over a network file system. Not used without KAFKA_HOSTS.',

@@ -205,6 +205,10 @@ export interface Facts {
   };
   /** Events that were answered 200 and will not be stored. */
   'capture-events-dropped': { readonly cause: string; readonly count: number };
+  /** `/putmessage`: messages of a topic that Kafka did not take are in the spill. `entries` and `json` (keys and messages in turn) are for the log line alone. */
+  'putmessage-batch-failed': { readonly topic: string; readonly entries: number; readonly isRetryable: boolean; readonly json: string };
+  /** `/putmessage` with the answer first: a message that was answered 200 is too large for Kafka. It is lost. */
+  'putmessage-refused-late': { readonly topic: string; readonly bytes: number; readonly message: string };
   /** Kafka did not take records of a topic (`code`: of ProduceError, or 'late'): they go through the spill until it does. */
   'spill-diverted': { readonly topic: string; readonly code: string; readonly message: string };
   /** Nothing of the topic is pending any more: records go to Kafka again. */

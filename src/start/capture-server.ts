@@ -29,6 +29,11 @@ export async function openCapture({ config, clock, random, closers, producer }: 
       heatmaps: topics.heatmaps,
       exceptions: topics.exceptions,
     },
+    putmessage: {
+      topics: config.capture.putmessageTopics,
+      ack: config.capture.putmessageAck,
+      logMessages: config.capture.putmessageLogMessages,
+    },
     clock,
     random,
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },

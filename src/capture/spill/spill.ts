@@ -3,7 +3,7 @@ import type { RecordProducer } from '../../kafka/port.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { RecordsByTopic } from '../records.ts';
-import type { EventSink, SinkResult } from '../sink.ts';
+import type { EventSink, SinkResult, Spilled } from '../sink.ts';
 import { replayAdopted } from './adopted.ts';
 import { systemDisk, type SpillDisk } from './disk.ts';
 import { thisLife, type Life } from './life.ts';
@@ -46,6 +46,8 @@ const REPLAYS_COUNT = 4;
 const KAFKA_SHARE = 0.8;
 /** The shortest whole time: what capture gives. */
 const SEND_LIMIT_MS = 5_000;
+/** At the end of the process: how long Kafka has for what nobody waits for any more. */
+const LAST_GRACE_MS = 1_000;
 /** An adopted topic that failed so often is left to the next scan. */
 const ADOPTED_ATTEMPTS = 8;
 
@@ -118,7 +120,7 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
     async close() {
       closed = true;
       scanTimer?.cancel();
-      for (const lane of lanes.values()) lane.stop();
+      await Promise.all([...lanes.values()].map((lane) => lane.stop(LAST_GRACE_MS)));
       await ownership.release();
     },
   };
@@ -137,15 +139,18 @@ type OutgoingOf = RecordsByTopic extends ReadonlyMap<string, readonly (infer R)[
 function resultOf(records: RecordsByTopic, results: readonly LaneResult[]): SinkResult {
   const missing = new Map<string, readonly OutgoingOf[]>();
   let error: Error | undefined;
+  let spilled: Spilled | undefined;
   let at = 0;
   for (const [topic, ofTopic] of records) {
     const result = results[at++];
     if (result?.type === 'too-large') return { type: 'too-large', detail: result.detail };
+    if (result?.type === 'spilled') spilled = result.spilled;
     if (result?.type !== 'unavailable') continue;
     missing.set(topic, ofTopic);
     error ??= result.error;
   }
-  return error === undefined ? { type: 'acknowledged' } : { type: 'unavailable', missing, error };
+  if (error !== undefined) return { type: 'unavailable', missing, error };
+  return spilled === undefined ? { type: 'acknowledged' } : { type: 'acknowledged', spilled };
 }
 
 function withinMs(clock: Clock, limitMs: number, records: RecordsByTopic, work: Promise<SinkResult>): Promise<SinkResult> {

@@ -1,6 +1,7 @@
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../kafka/port.ts';
 import { state as stateFact } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Spilled } from '../sink.ts';
 import { encodeFrame } from './record.ts';
 import type { ReplayResult } from './replay.ts';
 import type { Segment, TopicWriter } from './topic-writer.ts';
@@ -25,12 +26,13 @@ import type { Segment, TopicWriter } from './topic-writer.ts';
  */
 export interface TopicLane {
   send(records: readonly OutgoingRecord[]): Promise<LaneResult>;
-  /** Sends nothing more; what waits is spilled. */
-  stop(): void;
+  /** No more replays. What waits is spilled, and what Kafka has not answered after `graceMs`; resolves when that is done. */
+  stop(graceMs: number): Promise<void>;
 }
 
 export type LaneResult =
-  | { readonly type: 'acknowledged' | 'spilled' }
+  | { readonly type: 'acknowledged' }
+  | { readonly type: 'spilled'; readonly spilled: Spilled }
   | { readonly type: 'too-large'; readonly detail: string }
   | { readonly type: 'unavailable'; readonly error: Error };
 
@@ -48,6 +50,7 @@ interface Entry {
   readonly records: readonly OutgoingRecord[];
   readonly sinceMs: number;
   readonly end: (result: LaneResult) => void;
+  readonly ended: Promise<LaneResult>;
 }
 
 /** A segment so small that what comes meanwhile rather waits for it. */
@@ -64,6 +67,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
   let patience: Timer | undefined;
   let closing: Timer | undefined;
   let wake: (() => void) | undefined;
+  const spilling = new Set<Promise<void>>();
   let stopped = false;
 
   function sendDirect(entry: Entry): void {
@@ -112,10 +116,10 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
     const timeMs = clock.now();
     const begunMs = clock.monotonic();
     const frames = records.map((record) => encodeFrame({ ...record, topic, timeMs, code, error }));
-    writer.append(frames).then(
+    const written = writer.append(frames).then(
       () => {
         stateFact('spill-written', { topic, records: records.length, code, durationMs: clock.monotonic() - begunMs });
-        end({ type: 'spilled' });
+        end({ type: 'spilled', spilled: { code, error } });
       },
       (refused: unknown) => {
         const cause = refused instanceof Error ? refused : new Error(String(refused));
@@ -128,6 +132,8 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
         end({ type: 'unavailable', error: cause });
       },
     );
+    spilling.add(written);
+    void written.finally(() => spilling.delete(written));
   }
 
   /** Replays until nothing is pending; then the lane is direct. */
@@ -179,7 +185,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
     const entries = waiting;
     waiting = [];
     // Kafka's time begins now; and sending one of them may divert the lane anew.
-    for (const { records, end } of entries) take({ records, end, sinceMs: clock.monotonic() });
+    for (const entry of entries) take({ ...entry, sinceMs: clock.monotonic() });
   }
 
   function take(entry: Entry): void {
@@ -209,11 +215,20 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
   }
 
   return {
-    send: (records) => new Promise((end) => take({ records, end, sinceMs: clock.monotonic() })),
-    stop() {
+    send(records) {
+      const { promise, resolve } = Promise.withResolvers<LaneResult>();
+      take({ records, end: resolve, ended: promise, sinceMs: clock.monotonic() });
+      return promise;
+    },
+    async stop(graceMs) {
       stopped = true;
       endClosing();
       wake?.();
+      if (onTheWay.size > 0) {
+        await Promise.race([Promise.all([...onTheWay].map(({ ended }) => ended)), sleep(graceMs)]);
+        if (onTheWay.size > 0) divert('late', 'the process ends');
+      }
+      await Promise.all(spilling);
     },
   };
 }

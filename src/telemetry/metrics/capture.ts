@@ -11,6 +11,7 @@ const CAPTURE_PATHS = new Set([
   '/i/v0/e',
   '/i/v1/analytics/events',
   '/s',
+  '/putmessage',
   '/decide',
   '/flags',
 ]);

@@ -8,10 +8,15 @@ export function spillMetrics({ counter, gauge, histogram }: Makers): FactListene
   const writeSeconds = histogram('troupe_spill_write_duration_seconds', 'Time until the records of a request were on disk.', SECONDS);
   const refused = counter('troupe_spill_refused_total', 'Records that the spill did not take either.', 'topic', 'code');
   const diverted = gauge('troupe_spill_diverted', '1 while records of the topic go through the spill.', 'topic');
+  const failedEntries = counter('troupe_putmessage_failed_total', 'Messages of /putmessage that went to the spill.', 'topic', 'retryable');
+  const refusedLate = counter('troupe_putmessage_lost_total', 'Messages answered before Kafka that were too large for it.', 'topic');
   const adopted = counter('troupe_spill_adopted_total', 'Folders of dead lives that this process took over.');
   const kept = counter('troupe_spill_segment_kept_total', 'Segments that a person has to look at.', 'reason');
 
   return {
+    'putmessage-batch-failed': ({ topic, entries, isRetryable }) =>
+      failedEntries.inc({ topic, retryable: String(isRetryable) }, entries / 2),
+    'putmessage-refused-late': ({ topic }) => refusedLate.inc({ topic }),
     'spill-diverted': ({ topic }) => diverted.set({ topic }, 1),
     'spill-returned': ({ topic }) => diverted.set({ topic }, 0),
     'spill-written'({ topic, records, durationMs }) {

@@ -106,14 +106,14 @@ describe('a sink whose records are durable in Kafka or on disk', () => {
     expect(disk.calls).toEqual([]);
     await pass(250);
     expect(clock.monotonic()).toBeLessThan(LIMIT_MS);
-    expect(await answer).toEqual({ type: 'acknowledged' });
+    expect(await answer).toMatchObject({ type: 'acknowledged' });
     expect(disk.calls.filter((call) => call === 'sync')).toHaveLength(1);
   });
 
   test('an error of Kafka is not waited for: the request is on disk at once, and what follows is so too', async () => {
     kafka.mode = new ProduceError('queue-full', 'full');
-    expect(await spill.send(of('events', record('a')), LIMIT_MS)).toEqual({ type: 'acknowledged' });
-    expect(await spill.send(of('events', record('b')), LIMIT_MS)).toEqual({ type: 'acknowledged' });
+    expect(await spill.send(of('events', record('a')), LIMIT_MS)).toMatchObject({ type: 'acknowledged' });
+    expect(await spill.send(of('events', record('b')), LIMIT_MS)).toMatchObject({ type: 'acknowledged' });
     expect(clock.monotonic()).toBe(0);
   });
 
@@ -168,7 +168,7 @@ describe('a sink whose records are durable in Kafka or on disk', () => {
       await turns(3);
     }
     await pass(5_000);
-    for (const answer of await Promise.all(answers)) expect(answer).toEqual({ type: 'acknowledged' });
+    for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ type: 'acknowledged' });
     expect(values()).toEqual(sent);
   });
 
@@ -196,7 +196,7 @@ describe('a sink whose records are durable in Kafka or on disk', () => {
     kafka.send = (topic, records) =>
       topic === 'refused' ? Promise.reject(new ProduceError('unknown-topic', 'no topic')) : send(topic, records);
     const both = new Map([...of('refused', record('r')), ...of('events', record('a'))]);
-    expect(await spill.send(both, LIMIT_MS)).toEqual({ type: 'acknowledged' });
+    expect(await spill.send(both, LIMIT_MS)).toMatchObject({ type: 'acknowledged' });
     const before = disk.calls.filter((call) => call === 'sync').length;
     expect(await spill.send(of('events', record('b')), LIMIT_MS)).toEqual({ type: 'acknowledged' });
     expect(disk.calls.filter((call) => call === 'sync')).toHaveLength(before);
@@ -231,6 +231,17 @@ describe('a sink whose records are durable in Kafka or on disk', () => {
     await pass(30_000); // its owner is silent for a lease, and then adopted
     expect(values().slice(1)).toEqual(Array.from({ length: 12 }, (_, n) => `${n}`));
     expect(after.paths().filter((path) => path.endsWith('.segment'))).toEqual([]);
+  });
+
+  test('closed while Kafka is silent about something, that is on disk before the close ends', async () => {
+    kafka.mode = 'silent';
+    const answer = spill.send(of('events', record('a')), LIMIT_MS);
+    await turns();
+    const closing = spill.close();
+    await pass(1_000);
+    await closing;
+    expect(await answer).toMatchObject({ type: 'acknowledged', spilled: { code: 'late' } });
+    expect(disk.paths().filter((path) => path.endsWith('.segment'))).toHaveLength(1);
   });
 
   test('closed in order with Kafka away, what is pending is free for the next life at once', async () => {
