@@ -4,7 +4,7 @@ import type { Clock } from '../../src/runtime/clock.ts';
 
 /**
  * Tokens and ids to teams, shared by all routers of a process (rule T-5). Negative answers are kept too: a token made
- * after a failed look-up may be refused for up to `tokenTtlMs`.
+ * after a failed look-up may be refused for up to `tokenTtlMs`; a revoked one, and an old setting, may count for up to `idTtlMs`.
  *
  * Invariants
  * C1 Never more than `capacityCount` entries a map (oldest out first).
@@ -79,7 +79,9 @@ export function createTeamCache(
         byToken: new Map(wantedTokens.map((token, index) => [token, byToken[index] ?? null])),
         byId: new Map(wantedIds.map((id, index) => [id, byId[index] ?? null])),
       };
-      found.byToken.forEach((team, token) => keep(tokens, token, team, options.tokenTtlMs));
+      // T-5: that a token is nobody's is kept for long; whose it is, and what that team has set, for as long as by the team's id.
+      const teamTtlMs = Math.min(options.tokenTtlMs, options.idTtlMs);
+      found.byToken.forEach((team, token) => keep(tokens, token, team, team === null ? options.tokenTtlMs : teamTtlMs));
       found.byId.forEach((team, id) => keep(ids, id, team, options.idTtlMs));
       return found;
     },

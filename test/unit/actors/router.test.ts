@@ -160,6 +160,18 @@ describe('teams', () => {
     expect(told.map((message) => message.type === 'groups' && message.team.anonymizeIps)).toEqual([false, false, true]);
   });
 
+  it('T-5: a team is asked for again after the time of its id, a token of nobody after that of tokens', async () => {
+    const clock = manualClock();
+    const cache = createTeamCache(createFakeTeamStore([aTeam(1)]), clock, { tokenTtlMs: 300_000, idTtlMs: 120_000, capacityCount: 10 });
+    await cache.resolve(['token-1', 'nobody'], [1]);
+    clock.advance(119_999);
+    expect([cache.byToken('token-1')?.id, cache.byToken('nobody'), cache.byId(1)?.id]).toEqual([1, null, 1]);
+    clock.advance(1);
+    expect([cache.byToken('token-1'), cache.byToken('nobody'), cache.byId(1)]).toEqual([undefined, null, undefined]);
+    clock.advance(180_000);
+    expect(cache.byToken('nobody')).toBeUndefined();
+  });
+
   it('F-1: a team that had its first event is known to have had it, before its entry ends', async () => {
     const cache = createTeamCache(createFakeTeamStore([aTeam(1, { ingestedEvent: false })]), manualClock(), {
       tokenTtlMs: 1_000,
