@@ -10,6 +10,8 @@ export type Route =
   /** Events in, any body shape on any of these paths. */
   | { readonly type: 'events'; readonly path: string; readonly methods: Methods; readonly mayEngage: boolean }
   | { readonly type: SdkRouteType; readonly path: string; readonly methods: Methods }
+  /** `file` is a name without a folder. */
+  | { readonly type: 'static'; readonly path: string; readonly methods: Methods; readonly file: string }
   | {
       readonly type: 'events-v1' | 'recordings' | 'putmessage' | 'black-hole' | 'root' | 'readiness' | 'liveness';
       readonly path: string;
@@ -18,8 +20,12 @@ export type Route =
   | { readonly type: 'not-found'; readonly path: 'unknown' };
 
 /** What SDKs ask besides sending events. */
-export type SdkRouteType = 'flags' | 'decide' | 'flag-definitions' | 'surveys' | 'remote-config' | 'remote-config-script';
-export type SdkRoute = Extract<Route, { readonly type: SdkRouteType }>;
+export type SdkRouteType = (typeof SDK_ROUTE_TYPES)[number];
+const SDK_ROUTE_TYPES = ['flags', 'decide', 'flag-definitions', 'surveys', 'remote-config', 'remote-config-script'] as const;
+
+export function isSdkRoute(route: Route): route is Extract<Route, { readonly type: SdkRouteType }> {
+  return SDK_ROUTE_TYPES.some((type) => type === route.type);
+}
 
 const GET: Methods = ['GET'];
 const POST: Methods = ['POST'];
@@ -51,6 +57,8 @@ const PUTMESSAGE: Route = { type: 'putmessage', path: '/putmessage', methods: PO
 const NOT_FOUND: Route = { type: 'not-found', path: 'unknown' };
 const CONFIG: Route = { type: 'remote-config', path: '/array/{token}/config', methods: GET };
 const CONFIG_SCRIPT: Route = { type: 'remote-config-script', path: '/array/{token}/config.js', methods: GET };
+/** posthog-js puts its version between, newer ones. */
+const STATIC = /^\/static\/(?:[^/]+\/)?([^/]+\.js)$/;
 const REMOTE_CONFIG = /^\/array\/[^/]+\/config(\.js)?$/;
 
 /** Finds the route of a request's URL (path and query). */
@@ -61,6 +69,8 @@ export function routeOf(url: string): Route {
   const plain = path.endsWith('/') ? path.slice(0, -1) : path;
   const fixed = FIXED.get(plain);
   if (fixed !== undefined) return fixed;
+  const file = STATIC.exec(path)?.[1];
+  if (file !== undefined) return { type: 'static', path: '/static/{file}', methods: GET, file };
   const config = REMOTE_CONFIG.exec(plain);
   if (config === null) return NOT_FOUND;
   return config[1] === undefined ? CONFIG : CONFIG_SCRIPT;

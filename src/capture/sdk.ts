@@ -1,34 +1,44 @@
 import { asJsonObject } from '../domain/json.ts';
 import { json, script, type Answer } from './answers.ts';
-import type { SdkRoute } from './routes.ts';
+import type { SdkRouteType } from './routes.ts';
+
+/** What of PostHog's configuration an operator decides. */
+export interface SdkSettings {
+  /** Whether posthog-js shall record sessions. */
+  readonly recordings: boolean;
+}
+
+/** What was asked. */
+export interface SdkQuestion {
+  readonly query: URLSearchParams | undefined;
+  /** Only echoed. */
+  readonly token: string | undefined;
+  readonly requestId: string;
+}
 
 /**
  * What SDKs ask besides sending events (spec/capture.md 14): feature flags, remote configuration, surveys. Troupe has
  * none of these; the answers are empty sets in the shapes that SDKs accept, so that they neither fail nor ask again.
  */
-export function sdkAnswer(route: SdkRoute, query: URLSearchParams | undefined, token: string | undefined, requestId: string): Answer {
-  switch (route.type) {
-    case 'flags':
-      return json(
-        JSON.stringify({
-          flags: {},
-          errorsWhileComputingFlags: false,
-          requestId,
-          ...(query?.get('config') === 'true' ? remoteConfig(token) : {}),
-        }),
-      );
+export function sdkAnswer(type: SdkRouteType, { query, token, requestId }: SdkQuestion, settings: SdkSettings): Answer {
+  const config = remoteConfig(token, settings);
+  switch (type) {
+    case 'flags': {
+      const wantsConfig = query?.get('config') === 'true';
+      return json(JSON.stringify({ flags: {}, errorsWhileComputingFlags: false, requestId, ...(wantsConfig ? config : {}) }));
+    }
     case 'decide': {
       const flags = Number(query?.get('v') ?? '3') >= 4 ? { flags: {} } : { featureFlags: {}, featureFlagPayloads: {} };
-      return json(JSON.stringify({ ...flags, errorsWhileComputingFlags: false, requestId, ...remoteConfig(token) }));
+      return json(JSON.stringify({ ...flags, errorsWhileComputingFlags: false, requestId, ...config }));
     }
     case 'flag-definitions':
       return json('{"flags":[],"group_type_mapping":{},"cohorts":{}}');
     case 'surveys':
       return json('{"surveys":[]}');
     case 'remote-config':
-      return json(JSON.stringify(remoteConfig(token)));
+      return json(JSON.stringify(config));
     case 'remote-config-script': {
-      const site = JSON.stringify({ config: remoteConfig(token), siteApps: [] });
+      const site = JSON.stringify({ config, siteApps: [] });
       const key = JSON.stringify(token ?? '');
       return script(
         `(function(){window._POSTHOG_REMOTE_CONFIG=window._POSTHOG_REMOTE_CONFIG||{};window._POSTHOG_REMOTE_CONFIG[${key}]=${site};})();`,
@@ -38,7 +48,7 @@ export function sdkAnswer(route: SdkRoute, query: URLSearchParams | undefined, t
 }
 
 /** Tells posthog-js to compress, where to send, and to leave everything alone that would need another service. */
-function remoteConfig(token: string | undefined): Readonly<Record<string, unknown>> {
+function remoteConfig(token: string | undefined, { recordings }: SdkSettings): Readonly<Record<string, unknown>> {
   return {
     token,
     supportedCompression: ['gzip', 'gzip-js'],
@@ -54,7 +64,7 @@ function remoteConfig(token: string | undefined): Readonly<Record<string, unknow
     defaultIdentifiedOnly: true,
     isAuthenticated: false,
     siteApps: [],
-    sessionRecording: false,
+    sessionRecording: recordings ? { endpoint: '/s/', recorderVersion: 'v2' } : false,
   };
 }
 

@@ -19,8 +19,10 @@ import { createErrorLines } from './putmessage/error-lines.ts';
 import { putmessageHandler, type PutmessageSettings } from './putmessage/handler.ts';
 import { routeOf } from './routes.ts';
 import { sdkHandler } from './sdk-handler.ts';
+import type { SdkSettings } from './sdk.ts';
 import type { RawEvent } from './shapes.ts';
 import type { EventSink } from './sink.ts';
+import type { StaticFiles } from './static-files.ts';
 import { prepare } from './stages/prepare.ts';
 import { produce } from './stages/produce.ts';
 import { produceRecording } from './stages/produce-recording.ts';
@@ -54,6 +56,10 @@ export interface CaptureOptions {
   readonly limits?: Partial<CaptureLimits>;
   /** Absent: there is no such path. */
   readonly putmessage?: PutmessageSettings & { readonly logMessages: boolean };
+  /** What SDKs are told. @defaultValue nothing is recorded */
+  readonly sdk?: SdkSettings;
+  /** Scripts that posthog-js loads from here. @defaultValue none */
+  readonly files?: StaticFiles;
   /** Share of requests that are traced when they bring no sampled `traceparent`. */
   readonly sampleRatio: number;
 }
@@ -123,6 +129,8 @@ function dispatch(options: DispatchOptions): Handler {
   const blackHole = eventsHandler({ payload, inflate, take: () => Promise.resolve({ type: 'taken' }) });
 
   const putmessage = putmessageOf(options, limits, payload);
+  const { sdk: settings = { recordings: false }, files = new Map() } = options;
+  const questions = sdkHandler({ payload, inflate, random, settings, files });
 
   return (exchange) => {
     const { route } = exchange;
@@ -146,7 +154,7 @@ function dispatch(options: DispatchOptions): Handler {
       case 'not-found':
         throw new Error('a path without a route passed the layer that turns it away');
       default:
-        return sdkHandler({ route, payload, inflate, random })(exchange);
+        return questions(exchange);
     }
   };
 }

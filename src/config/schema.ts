@@ -86,6 +86,14 @@ export const SCHEMA = {
       lower: 'Large batches of backfills are refused.',
       min: 64 * KiB,
     }),
+    recordings: boolean('TROUPE_CAPTURE_RECORDINGS', false, {
+      prose:
+        "Tell posthog-js to record sessions. It loads its recorder from TROUPE_CAPTURE_STATIC_DIR, and PostHog's consumers store what it sends.",
+    }),
+    staticDir: optionalText('TROUPE_CAPTURE_STATIC_DIR', {
+      prose:
+        'Folder whose scripts are served as `/static/…`, read once at the start: `dist` of the npm package posthog-js. Unset: 404, and what posthog-js would load stays off.',
+    }),
     recordingsTopic: optionalText('TROUPE_CAPTURE_RECORDINGS_TOPIC', {
       prose: "Topic of session recordings, which PostHog's recording consumers read, as a whole name.",
       derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_events`',

@@ -1,4 +1,5 @@
 import { createCapture } from '../capture/service.ts';
+import { readStaticFiles, type StaticFiles } from '../capture/static-files.ts';
 import type { Closers } from './closers.ts';
 import type { Config } from '../config/schema.ts';
 import { listen } from '../http/listen.ts';
@@ -36,6 +37,8 @@ export async function openCapture({ config, clock, random, closers, producer }: 
     },
     clock,
     random,
+    sdk: { recordings: config.capture.recordings },
+    files: await staticFiles(config.capture.staticDir),
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
     sampleRatio: config.telemetry.otlpEndpoint === undefined ? 0 : config.telemetry.sampleRatio,
   });
@@ -53,4 +56,14 @@ export async function openCapture({ config, clock, random, closers, producer }: 
     await server.close(config.shutdown.intakeMs);
   });
   return `http://127.0.0.1:${server.port}`;
+}
+
+async function staticFiles(dir: string | undefined): Promise<StaticFiles> {
+  try {
+    return dir === undefined ? new Map() : await readStaticFiles(dir);
+  } catch (error) {
+    throw new Error(`TROUPE_CAPTURE_STATIC_DIR cannot be served: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
 }

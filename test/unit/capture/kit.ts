@@ -1,8 +1,7 @@
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createKafkaSink } from '../../../src/capture/kafka-sink.ts';
-import type { CaptureLimits } from '../../../src/capture/limits.ts';
-import { createCapture, type Capture } from '../../../src/capture/service.ts';
+import { createCapture, type Capture, type CaptureOptions } from '../../../src/capture/service.ts';
 import type { OutgoingRecord, RecordProducer } from '../../../src/kafka/port.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 
@@ -64,15 +63,11 @@ export interface Served {
 }
 
 /** A capture behind a real HTTP server on the loopback. */
-export async function serve(
-  producer: RecordProducer,
-  options: { readonly limits?: Partial<CaptureLimits>; readonly sampleRatio?: number } = {},
-): Promise<Served> {
-  const { limits = {}, sampleRatio = 0 } = options;
+export async function serve(producer: RecordProducer, options: Partial<Omit<CaptureOptions, 'sink'>> = {}): Promise<Served> {
   let seed = 1;
   const random = { next: () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647 };
   const sink = createKafkaSink({ producer, clock: systemClock });
-  const capture = createCapture({ sink, topics: TOPICS, clock: systemClock, random, limits, sampleRatio });
+  const capture = createCapture({ sink, topics: TOPICS, clock: systemClock, random, sampleRatio: 0, ...options });
   return listen(capture);
 }
 

@@ -133,18 +133,6 @@ describe('the capture service', () => {
     expect(await served.ask('/e', { body: EVENT })).toMatchObject({ status: 200, headers: { connection: 'close' } });
   });
 
-  test('flags and configuration are empty sets in the shapes that SDKs read', async () => {
-    const served = await serving(fakeProducer());
-    const body = JSON.stringify({ token: 'phc_x', distinct_id: 'u1' });
-    const read = async (path: string): Promise<unknown> => JSON.parse((await served.ask(path, { body })).body);
-    expect(await read('/flags/?v=2')).toEqual({ flags: {}, errorsWhileComputingFlags: false, requestId: expect.any(String) as unknown });
-    expect(await read('/flags/?v=2&config=true')).toMatchObject({ flags: {}, supportedCompression: ['gzip', 'gzip-js'], token: 'phc_x' });
-    expect(await read('/decide/?v=3')).toMatchObject({ featureFlags: {}, featureFlagPayloads: {}, token: 'phc_x' });
-    expect(await read('/decide/?v=4')).toMatchObject({ flags: {} });
-    expect(JSON.parse((await served.ask('/array/phc_x/config')).body)).toMatchObject({ token: 'phc_x' });
-    expect((await served.ask('/array/phc_x/config.js')).headers['content-type']).toBe('application/javascript');
-  });
-
   test('a sampled traceparent is followed: records continue a span of ours, and the span is stated', async () => {
     const stages = facts('stage-ended');
     const producer = fakeProducer();
