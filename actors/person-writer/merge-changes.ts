@@ -61,7 +61,12 @@ export async function mergePersons(deps: RoundDeps, { request, into, from, rows 
     Promise.all(commands.map((command) => untilAvailable(deps.patience, () => deps.store.merge(command)))),
   );
   if (result === undefined) throw new Error('one merge has one result');
-  stateFact('person-merge-ended', { result: result.type });
+  stateFact('person-merge-ended', {
+    result: result.type,
+    call: request.call,
+    oldPersonIdentified: from.isIdentified,
+    newPersonIdentified: into.isIdentified,
+  });
   if (result.type === 'conflict') return false;
   if (result.type === 'refused') {
     request.answer(result);

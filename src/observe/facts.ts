@@ -84,7 +84,14 @@ export interface Facts {
     readonly durationMs: number;
   };
   /** One transaction that was to make one person of two. */
-  'person-merge-ended': { readonly result: 'merged' | 'conflict' | 'refused' };
+  'person-merge-ended': {
+    readonly result: 'merged' | 'conflict' | 'refused';
+    /** Which try of the event it was, from 1. */
+    readonly call: number;
+    /** As they were before. The old one is merged into the new one. */
+    readonly oldPersonIdentified: boolean;
+    readonly newPersonIdentified: boolean;
+  };
   'person-loaded': { readonly keys: number; readonly durationMs: number };
   /** Names of events and properties were written; `firstTeams` had their first event (F-1). */
   'definitions-written': {

@@ -8,6 +8,8 @@ const MILLISECONDS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_0
 const GROUPS = [1, 2, 5, 10, 20, 50, 100, 250, 500, 1_000, 2_500];
 /** Of one record: 16 MiB. */
 const MAX_SIZE_EXPONENT = 24;
+/** M-6: PostHog tries a merge so often. Later tries, which it has not, are counted with the last. */
+const LAST_CALL = 3;
 
 /**
  * Metrics that exist only for PostHog's dashboards and alerts (spec/ingestion.md 9.4): names, types and labels are PostHog's, what each
@@ -47,7 +49,9 @@ export function mapFactsToPostHogMetrics({ registry, groupId }: { readonly regis
   const produceMs = summary('ingest_event_kafka_produce_latency', 'Milliseconds until a record was acknowledged.', 'topic', 'waitForAck');
   const protocolErrors = counter('kafka_protocol_errors_total', 'Sends that failed, and crashes of the consumer.', 'type', 'code');
 
-  const mergeAttempts = counter('person_merge_txn_attempt_total', 'Transactions that were to merge two persons.');
+  const mergeLabels = ['call', 'oldPersonIdentified', 'newPersonIdentified'] as const;
+  const mergeAttempts = counter('person_merge_txn_attempt_total', 'Transactions that were to merge two persons.', ...mergeLabels);
+  const mergeSuccesses = counter('person_merge_txn_success_total', 'Of those, the committed.', ...mergeLabels);
   const mergeFailures = counter('person_merge_final_failure_total', 'Merges that PostgreSQL refused for good.');
 
   const actionMs = summary('plugin_action_ms', 'Milliseconds of calls into plugins.', 'plugin_id', 'action', 'status');
@@ -90,8 +94,14 @@ export function mapFactsToPostHogMetrics({ registry, groupId }: { readonly regis
       protocolErrors.inc({ type: 'produce', code });
     }),
     listen('kafka-consumer-crashed', () => protocolErrors.inc({ type: 'consume', code: 'crashed' })),
-    listen('person-merge-ended', ({ result }) => {
-      mergeAttempts.inc();
+    listen('person-merge-ended', ({ result, call, oldPersonIdentified, newPersonIdentified }) => {
+      const labels = {
+        call: String(Math.min(call, LAST_CALL)),
+        oldPersonIdentified: String(oldPersonIdentified),
+        newPersonIdentified: String(newPersonIdentified),
+      };
+      mergeAttempts.inc(labels);
+      if (result === 'merged') mergeSuccesses.inc(labels);
       if (result === 'refused') mergeFailures.inc();
     }),
     listen('plugin-batch-invoked', ({ pluginId, events, failed: failures, succeededMs, failedMs }) => {

@@ -9,7 +9,6 @@ export function writerMetrics({ counter, histogram, summary }: Makers): FactList
     'Updates of persons by the keys they changed: known keys by name, geoIP, other (P-39).',
     'key',
   );
-  const mergeSuccess = counter('person_merge_txn_success_total', 'Merges committed.');
   const flushSeconds = histogram('troupe_person_flush_duration_seconds', 'Time of one flush of persons.', SECONDS);
   const personsLoaded = counter('troupe_person_loaded_total', 'Distinct ids looked up in PostgreSQL.');
   const loadSeconds = histogram('troupe_person_load_duration_seconds', 'Time of one look-up of persons.', SECONDS);
@@ -54,7 +53,6 @@ export function writerMetrics({ counter, histogram, summary }: Makers): FactList
       personsWritten.inc({ change: 'created' }, created);
       personsWritten.inc({ change: 'updated' }, updated);
       personsWritten.inc({ change: 'merged' }, merged);
-      mergeSuccess.inc(merged);
       versionMismatch.inc(conflicts);
       flushSeconds.observe(durationMs / 1_000);
     },

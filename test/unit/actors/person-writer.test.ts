@@ -715,11 +715,19 @@ describe('merge events', () => {
         await other.update([{ person: { ...seen, properties: { late: 1 } }, version: seen.version }]);
       },
     });
-    await other.create([newborn('into', { properties: { into: 1 } }), newborn('anon')]);
+    await other.create([newborn('into', { properties: { into: 1 }, isIdentified: true }), newborn('anon')]);
+    const ended: unknown[] = [];
+    onTestFinished(observe('person-merge-ended', (fact) => ended.push(fact)));
     merge('into', 'anon');
     await rest();
     expect(answers()).toMatchObject([{ type: 'person-merged' }]);
     expect(propertiesOf(await person('anon'))).toEqual({ into: 1, late: 1 });
+    // M-6
+    const pair = { oldPersonIdentified: false, newPersonIdentified: true };
+    expect(ended).toEqual([
+      { ...pair, call: 1, result: 'conflict' },
+      { ...pair, call: 2, result: 'merged' },
+    ]);
   });
 
   it('M2: two processes add the same id at once: the second finds the same person', async () => {

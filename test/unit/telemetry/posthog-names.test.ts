@@ -17,7 +17,8 @@ const NAMES_9_4: Readonly<Record<string, readonly string[]>> = {
     ...['difference_with_proposed_normalisation_mode library', 'surrogates_substituted_total'],
     ...['ingestion_kafka_batch_start', 'ingestion_kafka_batch_committed_offsets', 'ingestion_overflowing_messages_total'],
     'ingestion_partition_key_overflowed partition_key',
-    ...['final_failure_total', 'txn_attempt_total', 'txn_success_total'].map((name) => `person_merge_${name}`),
+    'person_merge_final_failure_total',
+    ...['attempt', 'success'].map((name) => `person_merge_txn_${name}_total call oldPersonIdentified newPersonIdentified`), // M-6
     ...['person_property_key_update_total key', 'person_update_version_mismatch'],
     'kafka_consumer_event_total event',
     ...['messages_read_total', 'messages_processed_total', 'each_batch_failed_total'].map((name) => `kafka_consumer_${name} topic_name`),
@@ -151,6 +152,21 @@ describe('metrics that are fed by batches', () => {
     state('tree-planted', { atMs: 700 });
     state('tree-planted', { atMs: 90_000 });
     expect((await scrape(metrics)).get('plugin_server_startup_time_ms')).toBe(700);
+  });
+
+  it('M-6: merges are counted by their try, later ones with the third, and by who was identified', async () => {
+    const metrics = start();
+    const pair = { oldPersonIdentified: false, newPersonIdentified: true };
+    state('person-merge-ended', { ...pair, result: 'conflict', call: 1 });
+    state('person-merge-ended', { ...pair, result: 'merged', call: 2 });
+    state('person-merge-ended', { ...pair, result: 'refused', call: 3 });
+    state('person-merge-ended', { ...pair, result: 'merged', call: 7 });
+    const series = await scrape(metrics);
+    const of = (name: string): (number | undefined)[] =>
+      [1, 2, 3].map((call) => series.get(`${name}{call="${call}",oldPersonIdentified="false",newPersonIdentified="true"}`));
+    expect(of('person_merge_txn_attempt_total')).toEqual([1, 1, 2]);
+    expect(of('person_merge_txn_success_total')).toEqual([undefined, 1, 1]);
+    expect(series.get('person_merge_final_failure_total')).toBe(1);
   });
 
   it('a slice is stated once, and its groups by its events', async () => {
