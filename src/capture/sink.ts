@@ -10,7 +10,7 @@ export type SinkResult =
   | { readonly type: 'too-large'; readonly detail: string }
   | { readonly type: 'unavailable'; readonly missing: RecordsByTopic; readonly error: Error };
 
-/** Records are durable on disk and not in Kafka yet: what Kafka said (a code of ProduceError, 'late', 'behind'). */
+/** Records are durable on disk and not in Kafka yet: what Kafka said (a code of ProduceError, or 'late'). */
 export interface Spilled {
   readonly code: string;
   readonly error: string;

@@ -6,7 +6,7 @@ export interface SpilledRecord extends OutgoingRecord {
   readonly topic: string;
   /** Wall time at which it was spilled. */
   readonly timeMs: number;
-  /** What Kafka, or our patience with it, said: a code of ProduceError, 'late', 'behind'. */
+  /** What Kafka, or our patience with it, said: a code of ProduceError, 'late'. Of a record that waits behind others, what was said of those. */
   readonly code: string;
   /** The same for people. */
   readonly error: string;

@@ -67,6 +67,8 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
   let patience: Timer | undefined;
   let closing: Timer | undefined;
   let wake: (() => void) | undefined;
+  /** Why the lane is not direct. */
+  let why: Spilled = { code: 'unavailable', error: '' };
   const spilling = new Set<Promise<void>>();
   let stopped = false;
 
@@ -105,14 +107,15 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
   function divert(code: string, error: string): void {
     if (state !== 'direct') return;
     state = 'diverted';
+    why = { code, error };
     stateFact('spill-diverted', { topic, code, message: error });
     const entries = [...onTheWay];
     onTheWay.clear();
-    for (const entry of entries) spill(entry, code, error);
+    for (const entry of entries) spill(entry, why);
     void goHome();
   }
 
-  function spill({ records, end }: Entry, code: string, error: string): void {
+  function spill({ records, end }: Entry, { code, error }: Spilled): void {
     const timeMs = clock.now();
     const begunMs = clock.monotonic();
     const frames = records.map((record) => encodeFrame({ ...record, topic, timeMs, code, error }));
@@ -150,6 +153,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
       if (writer.pendingCount() === segment.records && segment.bytes <= CLOSING_BYTES) beginClosing();
       const result = await replay(segment);
       if (result.type === 'failed') {
+        if (result.error instanceof ProduceError) why = { code: result.error.code, error: result.error.message };
         endClosing();
         await sleep(pauseMs);
         pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
@@ -174,7 +178,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
     closing?.cancel();
     const entries = waiting;
     waiting = [];
-    for (const entry of entries) spill(entry, 'behind', 'records before it wait for Kafka');
+    for (const entry of entries) spill(entry, why);
     statePending();
   }
 
@@ -195,7 +199,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
       case 'closing':
         return void waiting.push(entry);
       case 'diverted':
-        spill(entry, 'behind', 'records before it wait for Kafka');
+        spill(entry, why);
         statePending();
     }
   }
