@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer';
+import { state } from '../observe/facts.ts';
 import { done, EMPTY_PAYLOAD, oversize, refuse, undecodable, type Attempt } from './answers.ts';
 import type { Compression, Inflate } from './inflate.ts';
 import { decompressLz64 } from './lz64.ts';
@@ -14,6 +15,9 @@ export interface PayloadHints {
 const SNIFF_BYTES = 128;
 /** lz64 is unpacked on the loop, and comes from browsers of a time when 2 MiB was the largest body that was taken. */
 const LZ64_BYTES = 2 << 20;
+
+/** Of the answer that a payload larger than its limit gets. */
+const TOO_LARGE = 413;
 
 type Encoding = Compression | 'lz64' | 'base64';
 const ENCODINGS: Readonly<Record<string, Encoding>> = {
@@ -47,13 +51,24 @@ export async function decodePayload(body: Buffer, hints: PayloadHints, inflate: 
   const announced = encodingOf(hints.contentEncoding);
 
   const encoding = sniff(payload) ?? claimed ?? announced;
-  if (encoding === 'lz64') return unpackLz64(payload, limitBytes);
+  const told = (how: Compression | 'lz64' | 'none', decodedBytes: number | undefined): void =>
+    state('capture-payload-decoded', { encoding: how, wireBytes: body.length, decodedBytes, limitBytes });
+  if (encoding === 'lz64') {
+    const unpacked = unpackLz64(payload, limitBytes);
+    if (unpacked.ok || unpacked.answer.status === TOO_LARGE) told(encoding, unpacked.ok ? Buffer.byteLength(unpacked.value) : undefined);
+    return unpacked;
+  }
   if (encoding === undefined || encoding === 'base64') {
+    told('none', payload.length > limitBytes ? undefined : payload.length);
     if (payload.length > limitBytes) return refuse(oversize(`the request exceeds ${limitBytes} bytes`));
   } else {
     const unpacked = await unpack(encoding, payload, inflate, limitBytes);
     if (unpacked.ok) payload = unpacked.value;
-    else if (claimed !== undefined || !looksLikeJson(payload)) return unpacked;
+    else if (claimed !== undefined || unpacked.answer.status === TOO_LARGE || !looksLikeJson(payload)) {
+      if (unpacked.answer.status === TOO_LARGE) told(encoding, undefined);
+      return unpacked;
+    }
+    told(unpacked.ok ? encoding : 'none', payload.length);
   }
   payload = unwrapBase64(payload);
   if (!isUtf8(payload)) return refuse(undecodable('invalid UTF8 in request payload'));

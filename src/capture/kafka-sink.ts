@@ -1,4 +1,5 @@
 import type { OutgoingRecord, RecordProducer } from '../kafka/port.ts';
+import { state, type Facts } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { RecordsByTopic } from './records.ts';
 import type { EventSink, SinkResult } from './sink.ts';
@@ -13,17 +14,33 @@ export function createKafkaSink({ producer, clock }: { readonly producer: Record
       if (records.size === 0) return { type: 'acknowledged' };
       const failed = new Map<string, Error>();
       const open = new Set(records.keys());
+      const begunMs = clock.monotonic();
+      const told = (topic: string, ofTopic: readonly OutgoingRecord[], outcome: Outcome): void => {
+        let bytes = 0;
+        for (const { value } of ofTopic) bytes += value.length;
+        state('capture-records-sent', { topic, records: ofTopic.length, bytes, durationMs: clock.monotonic() - begunMs, outcome });
+      };
       const sends = [...records].map(([topic, ofTopic]) =>
         producer.send(topic, ofTopic).then(
-          () => void open.delete(topic),
-          (error: unknown) => void failed.set(topic, error instanceof Error ? error : new Error(String(error))),
+          () => {
+            open.delete(topic);
+            told(topic, ofTopic, 'acknowledged');
+          },
+          (error: unknown) => {
+            const known = error instanceof Error ? error : new Error(String(error));
+            failed.set(topic, known);
+            told(topic, ofTopic, isTooLarge(known) ? 'too-large' : 'refused');
+          },
         ),
       );
       await withinMs(clock, limitMs, Promise.all(sends));
+      for (const topic of open) if (!failed.has(topic)) told(topic, records.get(topic) ?? [], 'late');
       return resultOf(records, { open, failed, limitMs });
     },
   };
 }
+
+type Outcome = Facts['capture-records-sent']['outcome'];
 
 interface Ended {
   /** Topics without an acknowledgement. */

@@ -1,3 +1,4 @@
+import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ABORTED, closing, oversize, refuse, STALLED, TRY_AGAIN, type Attempt } from './answers.ts';
 import { readBody, type Budget } from './body.ts';
@@ -38,6 +39,8 @@ export async function withBody<T>(
       return refuse(closing(STALLED));
     case 'busy':
     case 'too-large': {
+      const outcome = body.connectionUsable ? 'drained' : 'given-up';
+      state('capture-body-drained', { path: exchange.route.path, outcome, reason: body.type });
       const answer = body.type === 'busy' ? TRY_AGAIN : oversize(`the request exceeds ${limits.wireBytes} bytes`);
       return refuse(body.connectionUsable ? answer : closing(answer));
     }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { DRAINING, NOT_FOUND, text, write } from './answers.ts';
 import { pipe, type Take } from './batch.ts';
+import { countSockets } from './sockets.ts';
 import { createBudget } from './body.ts';
 import type { CaptureTopics } from './classify.ts';
 import { eventsHandler, recordingsHandler } from './events.ts';
@@ -23,6 +24,10 @@ import type { SdkSettings } from './sdk.ts';
 import type { RawEvent } from './shapes.ts';
 import type { EventSink } from './sink.ts';
 import type { StaticFiles } from './static-files.ts';
+import { NO_RULES, type CaptureRules } from './rules.ts';
+import { accounted } from './stages/accounted.ts';
+import { overflow } from './stages/overflow.ts';
+import { tokenDropper } from './stages/token-dropper.ts';
 import { prepare } from './stages/prepare.ts';
 import { produce } from './stages/produce.ts';
 import { produceRecording } from './stages/produce-recording.ts';
@@ -56,6 +61,8 @@ export interface CaptureOptions {
   readonly limits?: Partial<CaptureLimits>;
   /** Absent: there is no such path. */
   readonly putmessage?: PutmessageSettings & { readonly logMessages: boolean };
+  /** What becomes of events besides being stored (spec/capture.md 6.5, 7). @defaultValue nothing */
+  readonly rules?: CaptureRules;
   /** What SDKs are told. @defaultValue nothing is recorded */
   readonly sdk?: SdkSettings;
   /** Scripts that posthog-js loads from here. @defaultValue none */
@@ -69,6 +76,7 @@ export function createCapture(options: CaptureOptions): Capture {
   let draining = false;
   let inFlight = 0;
 
+  const sockets = countSockets();
   const layers: readonly Layer[] = [requestId(random), accessLog(clock), recover, cors, methods];
   const handler = chain(layers, dispatch({ ...options, isDraining: () => draining }));
 
@@ -81,6 +89,7 @@ export function createCapture(options: CaptureOptions): Capture {
   return {
     handle(request, response) {
       inFlight++;
+      sockets(request.socket);
       void serve(request, response).finally(() => inFlight--);
     },
     beginDrain() {
@@ -124,7 +133,7 @@ function dispatch(options: DispatchOptions): Handler {
   const recordings = recordingsHandler({
     payload: { ...payload, limits: { wireBytes, decodedBytes: wireBytes } },
     inflate,
-    take: produceRecording({ ...options, ...limits }),
+    take: pipe([accounted], produceRecording({ ...options, ...limits })),
   });
   const blackHole = eventsHandler({ payload, inflate, take: () => Promise.resolve({ type: 'taken' }) });
 
@@ -166,6 +175,8 @@ function putmessageOf({ sink, clock, putmessage: settings }: CaptureOptions, lim
 }
 
 /** The way of analytics events, whichever protocol they came by: spec/capture.md 7 has the order. */
-function analytics({ sink, topics, random }: CaptureOptions, limits: CaptureLimits): Take<RawEvent> {
-  return prepare({ random, historicalAfterMs: undefined }, pipe([], produce({ sink, topics, ...limits })));
+function analytics({ sink, topics, random, rules = NO_RULES }: CaptureOptions, limits: CaptureLimits): Take<RawEvent> {
+  const stages = [tokenDropper(rules.dropped), overflow(rules.overflow)];
+  const { historicalAfterMs } = rules;
+  return pipe([accounted], prepare({ random, historicalAfterMs }, pipe(stages, produce({ sink, topics, ...limits }))));
 }

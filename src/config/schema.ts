@@ -86,6 +86,29 @@ export const SCHEMA = {
       lower: 'Large batches of backfills are refused.',
       min: 64 * KiB,
     }),
+    overflowEnabled: boolean('OVERFLOW_ENABLED', false, {
+      prose:
+        'Send events of a (token, distinct_id) that has too many to the overflow topic as they arrive, before Kafka. INGESTION_OVERFLOW_ENABLED does the same when they are read.',
+    }),
+    overflowPerS: number('OVERFLOW_PER_SECOND_LIMIT', 'per s', 100, {
+      prose: 'Events a second that a key may have for ever, with OVERFLOW_ENABLED. Each process counts by itself.',
+    }),
+    overflowBurstCount: integer('OVERFLOW_BURST_LIMIT', 'count', 1_000, {
+      prose: 'Events that a key may have at once, with OVERFLOW_ENABLED.',
+      min: 1,
+    }),
+    overflowLocality: boolean('OVERFLOW_PRESERVE_PARTITION_LOCALITY', false, {
+      prose: 'Events that overflow keep their key, and so their order, instead of being spread over the partitions.',
+    }),
+    overflowForced: list('INGESTION_FORCE_OVERFLOW_BY_TOKEN_DISTINCT_ID', {
+      prose: 'What overflows whatever its rate, each a `token` or `token:distinct_id`; it gets no person.',
+    }),
+    historicalRerouting: boolean('ENABLE_HISTORICAL_REROUTING', false, {
+      prose: 'Send events to the historical topic that are older than HISTORICAL_REROUTING_THRESHOLD_DAYS.',
+    }),
+    historicalDays: integer('HISTORICAL_REROUTING_THRESHOLD_DAYS', 'days', 1, {
+      prose: 'Age from which an event is historical, with ENABLE_HISTORICAL_REROUTING.',
+    }),
     recordings: boolean('TROUPE_CAPTURE_RECORDINGS', false, {
       prose:
         "Tell posthog-js to record sessions. It loads its recorder from TROUPE_CAPTURE_STATIC_DIR, and PostHog's consumers store what it sends.",

@@ -3,7 +3,7 @@ import type { Environment } from './environment.ts';
 /**
  * What a setting is, as data. `schema.ts` is the table of them; load.ts, describe.ts and docs/configuration.md only read it.
  */
-export type Unit = 'ms' | 's' | 'bytes' | 'MiB' | 'count' | 'ratio' | 'per s' | 'port';
+export type Unit = 'ms' | 's' | 'days' | 'bytes' | 'MiB' | 'count' | 'ratio' | 'per s' | 'port';
 
 interface Common {
   /** Name of the environment variable. PostHog's where PostHog has one (spec/ingestion.md 8), else TROUPE_<ROOM>_<NAME>_<UNIT>. */

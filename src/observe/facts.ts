@@ -1,11 +1,12 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
+import type { CaptureFacts } from './capture-facts.ts';
 
 /**
  * The catalogue of facts: what the rooms of Troupe state about themselves, typed, in the past tense, per batch. A fact
  * costs one property read when nobody listens. `src/telemetry` maps facts to metrics, spans and log lines; nobody else
  * knows who listens. Names: `<room>-<noun>-<verb>`; docs/instrumentation.md has one row for each.
  */
-export interface Facts {
+export interface Facts extends CaptureFacts {
   /**
    * Records reached their Outcome: per (partition, outcome, reason) since the last time, with a count. For listeners that follow along;
    * the metrics are read from the ledgers themselves (telemetry/account.ts), because they must add up at any moment.
@@ -210,8 +211,6 @@ export interface Facts {
       readonly referer: string | undefined;
     };
   };
-  /** Events that were answered 200 and will not be stored. */
-  'capture-events-dropped': { readonly cause: string; readonly count: number };
   /** `/putmessage`: messages of a topic that Kafka did not take are in the spill. `entries` and `json` (keys and messages in turn) are for the log line alone. */
   'putmessage-batch-failed': { readonly topic: string; readonly entries: number; readonly isRetryable: boolean; readonly json: string };
   /** `/putmessage` with the answer first: a message that was answered 200 is too large for Kafka. It is lost. */

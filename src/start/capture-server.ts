@@ -1,3 +1,4 @@
+import type { CaptureRules } from '../capture/rules.ts';
 import { createCapture } from '../capture/service.ts';
 import { readStaticFiles, type StaticFiles } from '../capture/static-files.ts';
 import type { Closers } from './closers.ts';
@@ -37,6 +38,7 @@ export async function openCapture({ config, clock, random, closers, producer }: 
     },
     clock,
     random,
+    rules: rulesOf(config),
     sdk: { recordings: config.capture.recordings },
     files: await staticFiles(config.capture.staticDir),
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
@@ -66,4 +68,18 @@ async function staticFiles(dir: string | undefined): Promise<StaticFiles> {
       cause: error,
     });
   }
+}
+
+const DAY_MS = 86_400_000;
+
+function rulesOf({ capture, ingestion }: Config): CaptureRules {
+  return {
+    dropped: ingestion.dropByTokenDistinctId,
+    overflow: {
+      limits: capture.overflowEnabled ? { perSecond: capture.overflowPerS, burstCount: capture.overflowBurstCount } : undefined,
+      keepsKeys: capture.overflowLocality,
+      forced: capture.overflowForced,
+    },
+    historicalAfterMs: capture.historicalRerouting ? capture.historicalDays * DAY_MS : undefined,
+  };
 }

@@ -63,6 +63,7 @@ export function neededTopics(config: Config): readonly string[] {
   if (config.capture.enabled === true) {
     for (const topic of [topics.main, topics.historical, topics.warnings, topics.heatmaps, topics.exceptions, topics.recordings])
       needed.add(topic);
+    if (config.capture.overflowEnabled || config.capture.overflowForced.length > 0) needed.add(topics.overflow);
   }
   return [...needed];
 }

@@ -1,6 +1,7 @@
 import { own } from '../../domain/json.ts';
 import { replaceNul } from '../../domain/strings.ts';
 import { uuidV7 } from '../../domain/uuid.ts';
+import { state } from '../../observe/facts.ts';
 import type { Random } from '../../runtime/clock.ts';
 import { done, INVALID_COOKIELESS, NO_DISTINCT_ID, NO_EVENT_NAME, refuse, type Attempt } from '../answers.ts';
 import type { Batch, Take } from '../batch.ts';
@@ -42,11 +43,14 @@ const LOCALHOST = '127.0.0.1';
 export function prepare(options: PrepareOptions, next: Take<PreparedEvent>): Take<RawEvent> {
   return (batch) => {
     const events: PreparedEvent[] = [];
+    let old = 0;
     for (const event of batch.events) {
       const prepared = prepareEvent(event, batch, options);
       if (!prepared.ok) return Promise.resolve({ type: 'refused', answer: prepared.answer });
+      if (prepared.value.historical && !batch.historicalMigration) old++;
       events.push(prepared.value);
     }
+    if (old > 0) state('capture-events-rerouted', { to: 'historical', reason: 'timestamp', count: old });
     return next({ ...batch, events });
   };
 }

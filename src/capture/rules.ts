@@ -1,0 +1,17 @@
+import type { OverflowSettings } from './stages/overflow.ts';
+
+/** What an operator lays down for events, besides their names. */
+export interface CaptureRules {
+  /** 7.1: each a `token` or a `token:distinct_id`. */
+  readonly dropped: readonly string[];
+  /** 7.2 */
+  readonly overflow: OverflowSettings;
+  /** 6.5: main events that are so old are historical. Undefined: none is by its age. */
+  readonly historicalAfterMs: number | undefined;
+}
+
+export const NO_RULES: CaptureRules = {
+  dropped: [],
+  overflow: { limits: undefined, keepsKeys: false, forced: [] },
+  historicalAfterMs: undefined,
+};

@@ -1,0 +1,40 @@
+/** What capture states about payloads, batches and the records it sends; facts.ts has the rest. */
+export interface CaptureFacts {
+  /** Events that were answered 200 and will not be stored. */
+  'capture-events-dropped': { readonly cause: string; readonly count: number };
+  /** Events that went to another topic than their name says. */
+  'capture-events-rerouted': {
+    readonly to: 'overflow' | 'historical';
+    readonly reason: 'force_limited' | 'rate_limited' | 'timestamp';
+    readonly count: number;
+  };
+  'capture-overflow-keys-counted': { readonly count: number };
+  /** A payload was unwrapped. `decodedBytes` is undefined when it was larger than its limit. */
+  'capture-payload-decoded': {
+    readonly encoding: 'gzip' | 'deflate' | 'br' | 'zstd' | 'lz64' | 'none';
+    readonly wireBytes: number;
+    readonly decodedBytes: number | undefined;
+    readonly limitBytes: number;
+  };
+  /** The rest of a refused upload was read to its end, or given up. */
+  'capture-body-drained': { readonly path: string; readonly outcome: 'drained' | 'given-up'; readonly reason: 'too-large' | 'busy' };
+  'capture-batch-ended': {
+    readonly verdict: 'taken' | 'refused' | 'too-large' | 'unavailable';
+    readonly events: number;
+    /** Events that are durable now. */
+    readonly ingested: number;
+    /** The client's clock minus ours; undefined when it did not tell. */
+    readonly clientSkewMs: number | undefined;
+    /** distinct_ids with blanks around them. */
+    readonly paddedIds: number;
+  };
+  /** Kafka's answer to the records that one request has for a topic. `late`: none in time. */
+  'capture-records-sent': {
+    readonly topic: string;
+    readonly records: number;
+    readonly bytes: number;
+    readonly durationMs: number;
+    readonly outcome: 'acknowledged' | 'too-large' | 'refused' | 'late';
+  };
+  'capture-connections-changed': { readonly count: number };
+}

@@ -1,0 +1,117 @@
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ProduceError } from '../../../src/kafka/port.ts';
+import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
+import { fakeProducer, serve, type Served } from '../capture/kit.ts';
+
+/** spec/capture.md 10, from a served request to the series of a scrape. */
+describe('metrics of capture', () => {
+  let metrics: Metrics;
+  const open: Served[] = [];
+  beforeEach(() => {
+    metrics = createMetrics({ processMetrics: false });
+  });
+  afterEach(async () => {
+    metrics.stop();
+    await Promise.all(open.splice(0).map((served) => served.close()));
+  });
+  const serving = async (...args: Parameters<typeof serve>): Promise<Served> => {
+    const served = await serve(...args);
+    open.push(served);
+    return served;
+  };
+  const series = async (): Promise<Readonly<Record<string, number>>> => {
+    const lines = (await metrics.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    return Object.fromEntries(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
+  };
+  const batch = (...events: readonly object[]): string =>
+    JSON.stringify({ api_key: 'phc_x', batch: events.map((event) => ({ event: 'a', distinct_id: 'u1', ...event })) });
+
+  it('a stored batch: requests, events, sizes, the acknowledgement', async () => {
+    const served = await serving(fakeProducer());
+    const body = batch({}, { distinct_id: ' u2' }, { event: '$exception' });
+    const sentAt = Date.now() - 5_000;
+    await served.ask(`/batch/?_=${sentAt}`, { body: gzipSync(body) });
+    const all = await series();
+    expect(all).toMatchObject({
+      'http_requests_total{method="POST",path="/batch",status="200"}': 1,
+      'http_requests_duration_seconds_count{method="POST",path="/batch",status="200"}': 1,
+      capture_events_received_total: 3,
+      capture_events_ingested_total: 3,
+      capture_event_batch_size_sum: 3,
+      capture_raw_payload_size_sum: gzipSync(body).length,
+      'capture_full_payload_size_sum{oversize="false"}': Buffer.byteLength(body),
+      capture_gzip_decompression_ratio_count: 1,
+      capture_distinct_id_has_whitespace_total: 1,
+      'capture_kafka_produce_ack_duration_ms_count{outcome="ok",topic="main"}': 1,
+      'capture_kafka_produce_ack_duration_ms_count{outcome="ok",topic="exceptions"}': 1,
+      capture_client_clock_skew_seconds_count: 1,
+    });
+    expect(all['capture_client_clock_skew_seconds_sum']).toBeCloseTo(5, 0);
+    expect(all['capture_kafka_produce_bytes_total{topic="main"}']).toBeGreaterThan(300);
+    expect(all['capture_active_connections']).toBeGreaterThanOrEqual(0);
+  });
+
+  it('refusals: by their tag, by stage, and as dropped events', async () => {
+    const served = await serving(fakeProducer());
+    await served.ask('/e', { body: '{bad' });
+    await served.ask('/batch', { body: batch({}, { distinct_id: '' }) });
+    await served.ask('/e', { method: 'PUT', body: '' });
+    await served.ask('/wp-login.php');
+    expect(await series()).toMatchObject({
+      'capture_events_dropped_total{cause="req_parsing"}': 1,
+      'capture_events_dropped_total{cause="no_distinct_id"}': 2,
+      'capture_error_by_stage_and_type{error="req_parsing",stage="parsing"}': 1,
+      'capture_error_by_stage_and_type{error="no_distinct_id",stage="processing"}': 1,
+      'http_requests_total{method="PUT",path="/e",status="405"}': 1,
+      'http_requests_total{method="GET",path="other",status="404"}': 1,
+      capture_events_ingested_total: 0,
+    });
+    expect(Object.keys(await series()).filter((name) => name.includes('not_found') && name.startsWith('capture_'))).toEqual([]);
+  });
+
+  it('Kafka away: what is to be sent again is no drop', async () => {
+    const served = await serving(fakeProducer(() => Promise.reject(new ProduceError('unavailable', 'no'))));
+    await served.ask('/batch', { body: batch({}, {}) });
+    const all = await series();
+    expect(all).toMatchObject({
+      capture_kafka_produce_errors_total: 2,
+      'capture_kafka_produce_ack_duration_ms_count{outcome="broker_err",topic="main"}': 1,
+      'capture_error_by_stage_and_type{error="retryable_sink",stage="processing"}': 1,
+      capture_events_ingested_total: 0,
+    });
+    expect(Object.keys(all).filter((name) => name.startsWith('capture_events_dropped_total{'))).toEqual([]);
+  });
+
+  it('rules: overflow, drops, age', async () => {
+    const rules = {
+      dropped: ['phc_x:u9'],
+      overflow: { limits: { perSecond: 0.001, burstCount: 1 }, keepsKeys: false, forced: ['phc_x:u2'] },
+      historicalAfterMs: 1_000,
+    };
+    const served = await serving(fakeProducer(), { rules });
+    await served.ask('/batch', {
+      body: batch({}, {}, { distinct_id: 'u2' }, { distinct_id: 'u9' }, { timestamp: '2020-01-01T00:00:00Z' }),
+    });
+    expect(await series()).toMatchObject({
+      'capture_events_rerouted_overflow{reason="rate_limited"}': 1,
+      'capture_events_rerouted_overflow{reason="force_limited"}': 1,
+      'capture_events_rerouted_historical{reason="timestamp"}': 1,
+      'capture_events_dropped_total{cause="token_dropper"}': 1,
+      capture_events_ingested_total: 4,
+      partition_limits_key_count: 1,
+    });
+  });
+
+  it('too much: unpacked, and on the wire', async () => {
+    const served = await serving(fakeProducer(), { limits: { wireBytes: 50_000, decodedBytes: 100_000 } });
+    await served.ask('/e', { body: gzipSync(Buffer.alloc(1 << 20)) });
+    await served.ask('/e', { body: Buffer.alloc(60_000) });
+    expect(await series()).toMatchObject({
+      'capture_payload_size_exceeded{kind="gzip"}': 1,
+      'capture_full_payload_size_sum{oversize="true"}': 100_000,
+      'capture_rejected_body_drain_total{path="/e",outcome="drained",reason="too-large"}': 1,
+      'capture_events_dropped_total{cause="oversize_event"}': 2,
+    });
+  });
+});
