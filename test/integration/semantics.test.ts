@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { outputTopics } from '../../src/domain/output-topics.ts';
 import { createKafkaConsumer } from '../../src/kafka/consumer.ts';
+import type { ClickHouse } from '../../src/clickhouse/port.ts';
 import type { OutgoingRecord } from '../../src/kafka/port.ts';
 import type { Row } from '../../src/postgres/client.ts';
 import { seedPlugin, seedTeam } from '../../src/postgres/seed.ts';
@@ -9,6 +10,7 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { createWitness } from '../contract/kafka-log-kit.ts';
 import { UUID, type SemanticCase, type Sent, type StoredEvent } from '../kit/semantics/case.ts';
 import { SEMANTIC_CASES } from '../kit/semantics/cases.ts';
+import { createEngineTables, createOutputTopics } from '../services/kafka-engine.ts';
 import { drained, requireSurroundings, startSurroundings, TOPIC, until, type Surroundings } from '../services/surroundings.ts';
 import { startTroupe, sumOf, type TroupeProcess } from '../services/troupe.ts';
 
@@ -33,11 +35,14 @@ function recordOf(token: string, { event = 'seen', distinctId = 'd', properties 
 const here = await requireSurroundings();
 
 /** Every case at once through one process: real Kafka, PostgreSQL, ClickHouse, Redis and plugins. */
-describe.skipIf(!here.available)('what events mean, from the topic to the tables (spec/ingestion.md, sections 1 and 2)', () => {
+describe.skipIf(!here.available).each(['clickhouse', 'kafka'])('what events mean, from the topic to the tables, output %s', (output) => {
   let surroundings: Surroundings;
   let troupe: TroupeProcess;
   const teams = new Map<string, number>();
   let found: Found;
+  /** The tables, and the end of all that leads to them. */
+  let rows: ClickHouse;
+  let settled: () => Promise<void>;
 
   const sql = <R extends Row>(text: string): Promise<readonly R[]> =>
     surroundings.sql.run<R>({ name: `test-${createHash('md5').update(text).digest('hex')}`, text }, []);
@@ -60,12 +65,22 @@ describe.skipIf(!here.available)('what events mean, from the topic to the tables
       }
     }
     for (const token of ['phc_names', 'phc_thrown', 'phc_last']) teams.set(token, await seedTeam(surroundings.sql, { token }));
-    troupe = await startTroupe({ env: surroundings.env });
+    const { env } = surroundings;
+    rows = surroundings.rows;
+    settled = () => drained(surroundings, LIMIT_MS);
+    if (output === 'kafka') {
+      await createOutputTopics(surroundings, '', 1);
+      const engine = await createEngineTables(surroundings, { database: 'posthog', prefix: '' });
+      rows = engine.rows;
+      settled = () => drained(surroundings, LIMIT_MS).then(() => engine.caughtUp(LIMIT_MS));
+    }
+    const withoutClickHouse = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('CLICKHOUSE_')));
+    troupe = await startTroupe({ env: output === 'kafka' ? { ...withoutClickHouse, TROUPE_OUTPUT: 'kafka' } : env });
     await surroundings.producer.send(
       TOPIC,
       SEMANTIC_CASES.flatMap((one) => one.sent.map((sent) => recordOf(tokenOf(one), sent))),
     );
-    await drained(surroundings, LIMIT_MS);
+    await settled();
     found = await everything();
   });
   afterAll(async () => {
@@ -77,11 +92,9 @@ describe.skipIf(!here.available)('what events mean, from the topic to the tables
     // Hints are told by a timer, in their order: when this one is there, so is all before it.
     await surroundings.producer.send(TOPIC, [recordOf('phc_last', { outer: { uuid: 'none' } })]);
     const warnings = (): Promise<Found['warnings']> =>
-      surroundings.rows.query('SELECT toInt32(team_id) AS teamId, type, details FROM ingestion_warnings');
+      rows.query("SELECT toInt32(team_id) AS teamId, type, details FROM ingestion_warnings WHERE source = 'plugin-server'");
     await until(async () => (await warnings()).some(({ teamId }) => teamId === teamOf('phc_last')), 'the last warning', LIMIT_MS);
-    const events = await surroundings.rows.query<
-      Record<keyof StoredEvent, string> & { teamId: number; personId: string; wallClock: number }
-    >(
+    const events = await rows.query<Record<keyof StoredEvent, string> & { teamId: number; personId: string; wallClock: number }>(
       `SELECT toInt32(team_id) AS teamId, event, distinct_id AS distinctId, properties, elements_chain AS elementsChain,
               toString(toDateTime64(timestamp, 3, 'UTC')) AS timestamp, events.timestamp > now64(3) - 300 AS isNow, person_mode AS personMode,
               person_properties AS personProperties, person_created_at = toDateTime64(5, 3, 'UTC') AS isSyntheticPerson
@@ -96,7 +109,7 @@ describe.skipIf(!here.available)('what events mean, from the topic to the tables
         isSyntheticPerson: Boolean(row.isSyntheticPerson),
       })),
       warnings: await warnings(),
-      heatmaps: await surroundings.rows.query(
+      heatmaps: await rows.query(
         `SELECT toInt32(team_id) AS teamId, type, x, y, scale_factor AS scaleFactor, viewport_width AS viewportWidth,
                 viewport_height AS viewportHeight, pointer_target_fixed AS isFixed, current_url AS url, session_id AS sessionId,
                 distinct_id AS distinctId
@@ -145,12 +158,12 @@ describe.skipIf(!here.available)('what events mean, from the topic to the tables
 
   test('L-2, 4.7: the row of a dead letter has what can be read of the event', async () => {
     const team = teamOf(tokenOf(SEMANTIC_CASES.find(({ name }) => name.startsWith('L-2')) as SemanticCase));
-    const rows = await surroundings.rows.query<Record<string, unknown>>(
+    const found = await rows.query<Record<string, unknown>>(
       `SELECT toString(event_uuid) AS uuid, distinct_id, ip, site_url, error_location, error, tags, raw_payload
        FROM events_dead_letter_queue WHERE team_id = {team:Int64}`,
       { team },
     );
-    expect(rows).toEqual([
+    expect(found).toEqual([
       {
         uuid: UUID,
         distinct_id: 'd',
@@ -196,7 +209,7 @@ describe.skipIf(!here.available)('what events mean, from the topic to the tables
         recordOf('phc_last', { outer }),
       ),
     );
-    await drained(surroundings, LIMIT_MS);
+    await settled();
     expect([await named(false, true), await named(true, false), await named(true, true), await named(false, false)]).toEqual([
       before + 2,
       1,
@@ -217,7 +230,7 @@ describe.skipIf(!here.available)('what events mean, from the topic to the tables
         properties: { $group_type: 'firm', $group_key: 'acme', $group_set: { seats: 5 } },
       }),
     ]);
-    await drained(surroundings, LIMIT_MS);
+    await settled();
     const properties = (): Promise<readonly { line: string }[]> =>
       sql(`SELECT concat_ws(' ', type, group_type_index, name, property_type, is_numerical) AS line
            FROM posthog_propertydefinition WHERE team_id = ${team} ORDER BY type, name`);
@@ -252,8 +265,8 @@ describe.skipIf(!here.available)('what events mean, from the topic to the tables
       recordOf(token, { event: '$exception', properties: { $exception_type: 'TypeError', $exception_list: [{ stacktrace: { frames } }] } }),
       recordOf(token, { event: 'seen' }),
     ]);
-    await drained(surroundings, LIMIT_MS);
-    const [row, ...more] = await surroundings.rows.query<Record<string, string>>(
+    await settled();
+    const [row, ...more] = await rows.query<Record<string, string>>(
       `SELECT toString(uuid) AS uuid, event, properties, toString(toDateTime64(timestamp, 3, 'UTC')) AS timestamp, distinct_id,
               toString(person_id) AS person_id, person_mode
        FROM events WHERE team_id = {team:Int64} AND event = '$exception'`,
