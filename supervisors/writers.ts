@@ -9,6 +9,7 @@ import type { PersonWriterMessage } from '../actors/person-writer/messages.ts';
 import { createRedisBuffer } from '../actors/redis-buffer/index.ts';
 import type { RedisBufferMessage, Warning } from '../actors/redis-buffer/messages.ts';
 import type { RowWriterMessage } from '../actors/row-writer/messages.ts';
+import type { Drain, Drained } from '../src/runtime/drain.ts';
 import type { ActorRef, AnyRef } from '../src/runtime/ref.ts';
 import type { ActorSystem } from '../src/runtime/system.ts';
 import type { SideRow } from '../src/domain/rows.ts';
@@ -143,7 +144,3 @@ export function startWriters(
     },
   };
 }
-
-type Drained = { readonly type: 'drained' };
-/** The one message that every writer understands. */
-type Drain = { readonly type: 'drain'; readonly replyTo: ActorRef<Drained> };

@@ -22,6 +22,7 @@ import type { SideRow } from '../../src/domain/rows.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../src/kafka/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
+import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { DeadLetterMessage, PoisonRecord } from './messages.ts';
 
@@ -58,7 +59,7 @@ export interface DeadLetterState {
   retryMs: number;
   producedCount: number;
   readonly recent: RecentDeadLetter[];
-  readonly drains: Extract<DeadLetterMessage, { type: 'drain' }>['replyTo'][];
+  readonly drains: Drains;
 }
 
 const BATCH_COUNT = 200;
@@ -84,7 +85,7 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
         return state;
       case 'drain':
         state.drains.push(message.replyTo);
-        tellDrained(state);
+        tellIfDrained(state);
         return state;
     }
   }
@@ -94,7 +95,7 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
     state.aloneCount = Math.max(0, state.aloneCount - 1);
     state.cutToBytes = undefined;
     if (state.inFlight.length > 0) send(state, ctx);
-    else tellDrained(state);
+    else tellIfDrained(state);
   }
 
   function send(state: DeadLetterState, ctx: ActorContext<DeadLetterMessage>): void {
@@ -193,9 +194,9 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
     return { key, value: bytes.subarray(0, Math.max(0, limitBytes)), headers };
   }
 
-  function tellDrained(state: DeadLetterState): void {
+  function tellIfDrained(state: DeadLetterState): void {
     if (state.waiting.length > 0 || state.inFlight.length > 0) return;
-    for (const replyTo of state.drains.splice(0)) replyTo.tell({ type: 'drained' });
+    tellDrained(state.drains);
   }
 
   return {

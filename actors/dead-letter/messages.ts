@@ -2,7 +2,7 @@ import type { DeadLetterReason } from '../../src/domain/outcome.ts';
 import type { PendingEvent } from '../../src/domain/event.ts';
 import type { Offset } from '../../src/domain/ids.ts';
 import type { Settlement } from '../../src/domain/outcome.ts';
-import type { ActorRef } from '../../src/runtime/ref.ts';
+import type { Drain } from '../../src/runtime/drain.ts';
 
 /** A poison record with its original bytes; settled `dead-lettered` only after Kafka acknowledged the copy. */
 export interface PoisonRecord {
@@ -38,6 +38,6 @@ export const poison = (pending: PendingEvent, reason: DeadLetterReason, origin: 
 
 export type DeadLetterMessage =
   | { readonly type: 'dead-letter'; readonly records: readonly PoisonRecord[] }
-  | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> }
+  | Drain
   | { readonly type: 'self:produced'; readonly error: unknown }
   | { readonly type: 'self:retry' };

@@ -18,6 +18,7 @@ import { state as stateFact } from '../../src/observe/facts.ts';
 import { PostgresError, type DefinitionStore } from '../../src/postgres/port.ts';
 import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/actor.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
+import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { DefinitionWriterMessage } from './messages.ts';
 
@@ -52,7 +53,7 @@ export interface DefinitionWriterState {
   lostCount: number;
   /** Names left out since the last flush began. */
   leftOutCount: number;
-  readonly drains: Extract<DefinitionWriterMessage, { type: 'drain' }>['replyTo'][];
+  readonly drains: Drains;
 }
 
 type Context = ActorContext<DefinitionWriterMessage>;
@@ -84,7 +85,7 @@ export function createDefinitionWriter(deps: DefinitionWriterDeps): ActorSpec<De
       case 'drain':
         state.drains.push(message.replyTo);
         if (state.phase === 'collecting') flush(state, ctx);
-        else if (state.phase === 'idle') tellDrained(state);
+        else if (state.phase === 'idle') tellDrained(state.drains);
         return state;
     }
   }
@@ -164,7 +165,7 @@ export function createDefinitionWriter(deps: DefinitionWriterDeps): ActorSpec<De
     }
     collect(state, ctx);
     if (state.drains.length === 0) return;
-    if (state.phase === 'idle') tellDrained(state);
+    if (state.phase === 'idle') tellDrained(state.drains);
     else flush(state, ctx);
   }
 
@@ -186,14 +187,10 @@ export function createDefinitionWriter(deps: DefinitionWriterDeps): ActorSpec<De
     if (reason === 'full') deps.forget();
   }
 
-  function tellDrained(state: DefinitionWriterState): void {
-    for (const replyTo of state.drains.splice(0)) replyTo.tell({ type: 'drained' });
-  }
-
   /** One last try with what waits; after a crash everything is handed out again anyway (F5). */
   async function stopping(state: DefinitionWriterState, reason: StopReason): Promise<void> {
     await state.writing;
-    if (reason === 'restarted' || reason === 'budget-spent' || state.phase === 'waiting') return tellDrained(state);
+    if (reason === 'restarted' || reason === 'budget-spent' || state.phase === 'waiting') return tellDrained(state.drains);
     if (sizeOf(state.pending) > 0) {
       const last = takeOff(state);
       const startedMs = clock.monotonic();
@@ -202,7 +199,7 @@ export function createDefinitionWriter(deps: DefinitionWriterDeps): ActorSpec<De
         (error: unknown) => lose(state, definitionCount(last.definitions), 'bug', error instanceof Error ? error.message : 'unknown'),
       );
     }
-    tellDrained(state);
+    tellDrained(state.drains);
   }
 
   return {

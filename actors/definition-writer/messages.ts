@@ -1,5 +1,6 @@
 import type { Definitions } from '../../src/domain/definitions.ts';
 import type { KnownDefinitions } from '../../src/domain/known-definitions.ts';
+import type { Drain } from '../../src/runtime/drain.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 
 export type DefinitionWriterMessage =
@@ -7,7 +8,7 @@ export type DefinitionWriterMessage =
   | { readonly type: 'definitions-seen'; readonly definitions: Definitions }
   /** A team that had no event so far has one (F-1). */
   | { readonly type: 'first-event-seen'; readonly teamId: number }
-  | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> }
+  | Drain
   | { readonly type: 'self:flush' }
   | { readonly type: 'self:flushed'; readonly error: unknown };
 

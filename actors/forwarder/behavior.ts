@@ -19,6 +19,7 @@ import { goingOn } from '../../src/domain/record-headers.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../src/kafka/port.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
+import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
@@ -46,7 +47,7 @@ export interface ForwarderState {
   readonly lanes: Map<string, Lane>;
   redirectedCount: number;
   copiedCount: number;
-  readonly drains: Extract<ForwarderMessage, { type: 'drain' }>['replyTo'][];
+  readonly drains: Drains;
 }
 
 type Context = ActorContext<ForwarderMessage>;
@@ -78,7 +79,7 @@ export function createForwarder({ producer, deadLetter, options, strategy }: For
         return state;
       case 'drain':
         state.drains.push(message.replyTo);
-        tellDrained(state);
+        tellIfDrained(state);
         return state;
     }
   }
@@ -102,7 +103,7 @@ export function createForwarder({ producer, deadLetter, options, strategy }: For
     lane.inFlight = lane.waiting.splice(0, lane.aloneCount > 0 ? 1 : countOfBatch(lane.waiting));
     lane.aloneCount = Math.max(0, lane.aloneCount - 1);
     if (lane.inFlight.length > 0) send(state, topic, lane, ctx);
-    else tellDrained(state);
+    else tellIfDrained(state);
   }
 
   function send(state: ForwarderState, topic: string, lane: Lane, ctx: Context): void {
@@ -169,9 +170,9 @@ export function createForwarder({ producer, deadLetter, options, strategy }: For
     if (told === 'full') throw new Error('the mailbox of the dead-letter actor is full although it is sized for all credit');
   }
 
-  function tellDrained(state: ForwarderState): void {
+  function tellIfDrained(state: ForwarderState): void {
     for (const lane of state.lanes.values()) if (lane.waiting.length > 0 || lane.inFlight.length > 0) return;
-    for (const replyTo of state.drains.splice(0)) replyTo.tell({ type: 'drained' });
+    tellDrained(state.drains);
   }
 
   return {

@@ -1,5 +1,6 @@
 import type { Offset } from '../../src/domain/ids.ts';
 import type { Settlement } from '../../src/domain/outcome.ts';
+import type { Drain } from '../../src/runtime/drain.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 
 /** A record that goes to another topic instead of on: settled `redirected(topic)` only after Kafka acknowledged it there. */
@@ -37,6 +38,6 @@ export type ForwarderMessage =
       readonly headers?: Readonly<Record<string, string | Buffer>>;
       readonly replyTo: ActorRef<Copied>;
     }
-  | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> }
+  | Drain
   | { readonly type: 'self:sent'; readonly topic: string; readonly error: unknown }
   | { readonly type: 'self:retry'; readonly topic: string };

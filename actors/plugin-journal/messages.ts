@@ -1,5 +1,5 @@
 import type { SideRow } from '../../src/domain/rows.ts';
-import type { ActorRef } from '../../src/runtime/ref.ts';
+import type { Drain } from '../../src/runtime/drain.ts';
 import type { PluginFault } from '../../src/sandbox/port.ts';
 
 type LogRow = Extract<SideRow, { table: 'plugin_log_entries' }>;
@@ -39,5 +39,5 @@ export type PluginJournalMessage =
       readonly lostCount: number;
     }
   /** Write out what is counted; `replyTo` is told when the row writer has it. */
-  | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> }
+  | Drain
   | { readonly type: 'self:flush-due' };

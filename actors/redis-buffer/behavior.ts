@@ -16,6 +16,7 @@ import { warningRow } from '../../src/domain/side-rows.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { StateStore } from '../../src/redis/port.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
+import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { RowWriterMessage } from '../row-writer/messages.ts';
@@ -40,7 +41,7 @@ export interface RedisBufferState {
   readonly dropped: { presence: number; warning: number };
   statedDroppedCount: number;
   storeAway: boolean;
-  readonly drains: Extract<RedisBufferMessage, { type: 'drain' }>['replyTo'][];
+  readonly drains: Drains;
 }
 
 const HOUR_MS = 3_600_000;
@@ -70,7 +71,7 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
       case 'drain':
         state.drains.push(message.replyTo);
         if (state.phase === 'collecting') flush(state, ctx);
-        else if (state.phase === 'idle') tellDrained(state);
+        else if (state.phase === 'idle') tellDrained(state.drains);
         return state;
     }
   }
@@ -145,7 +146,7 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     if (state.drains.length > 0) {
       // The phase is 'collecting' when something came meanwhile: that goes first.
       if ((state.phase as RedisBufferState['phase']) === 'collecting') flush(state, ctx);
-      else tellDrained(state);
+      else tellDrained(state.drains);
     }
     return state;
   }
@@ -195,10 +196,6 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
       message: 'More hints wait than are kept; the newest are left out.',
       fields: { presence, warning },
     });
-  }
-
-  function tellDrained(state: RedisBufferState): void {
-    for (const replyTo of state.drains.splice(0)) replyTo.tell({ type: 'drained' });
   }
 
   return {

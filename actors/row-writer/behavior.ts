@@ -15,8 +15,8 @@
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/actor.ts';
 import type { Random, Timer } from '../../src/runtime/clock.ts';
+import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import { sleep } from '../../src/runtime/patience.ts';
-import type { ActorRef } from '../../src/runtime/ref.ts';
 import { GivenUpError, NotFreshError, type Carrier, type Outage } from './carrier.ts';
 import type { RowWriterMessage, RowWriterSelf } from './messages.ts';
 import type { RowWriterDeps } from './options.ts';
@@ -41,7 +41,7 @@ export interface RowWriterState<Flight> {
   retryMs: number;
   isWaiting: boolean;
   isGivenUp: boolean;
-  readonly drains: ActorRef<{ readonly type: 'drained' }>[];
+  readonly drains: Drains;
 }
 
 type Message = RowWriterMessage | RowWriterSelf;
@@ -90,7 +90,7 @@ export function createRowWriter<Flight>(parts: RowWriterParts<Flight>): ActorSpe
   function launchIfDue(state: State, ctx: Context): void {
     const { carrier } = state;
     if (state.flight === undefined) {
-      if (!hasWork(state)) tellDrained(state);
+      if (!hasWork(state)) tellDrained(state.drains);
       else if (state.isDue || state.drains.length > 0 || carrier.isFull()) {
         state.flight = launch(state);
         attempt(state, ctx);
@@ -147,10 +147,6 @@ export function createRowWriter<Flight>(parts: RowWriterParts<Flight>): ActorSpe
     state.retryMs = Math.min(state.retryMs * 2, parts.maxRetryMs);
   }
 
-  function tellDrained(state: State): void {
-    for (const replyTo of state.drains.splice(0)) replyTo.tell({ type: 'drained' });
-  }
-
   // ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Sends what is left when asked to stop; after a crash the same rows come again from Kafka, so nothing is tried. */
@@ -171,7 +167,7 @@ export function createRowWriter<Flight>(parts: RowWriterParts<Flight>): ActorSpe
       }
     }
     limit.cancel();
-    if (!hasWork(state)) tellDrained(state);
+    if (!hasWork(state)) tellDrained(state.drains);
     state.isGivenUp = true;
   }
 

@@ -1,7 +1,7 @@
 import type { Offset } from '../../src/domain/ids.ts';
 import type { Outcome, Settlement } from '../../src/domain/outcome.ts';
 import type { EventRow, SideRow } from '../../src/domain/rows.ts';
-import type { ActorRef } from '../../src/runtime/ref.ts';
+import type { Drain } from '../../src/runtime/drain.ts';
 
 /** An event that makes no row of its own, and how it ends. */
 export interface RowlessEvent {
@@ -25,7 +25,7 @@ export type RowWriterMessage =
    */
   | { readonly type: 'settle-after-side-rows'; readonly events: readonly RowlessEvent[] }
   /** Write out what is pending without waiting for size or age; `replyTo` is told when nothing is pending any more. */
-  | { readonly type: 'drain'; readonly replyTo: ActorRef<{ readonly type: 'drained' }> };
+  | Drain;
 
 /** Private: timers and answers of a row writer's own sends. */
 export type RowWriterSelf =
