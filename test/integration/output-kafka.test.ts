@@ -7,13 +7,17 @@ import { ensureSchema } from '../../src/postgres/migrate.ts';
 import { seedPlugin, seedTeam } from '../../src/postgres/seed.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
 import type { ClickHouse } from '../../src/clickhouse/port.ts';
+import type { KafkaRecord } from '../../src/kafka/port.ts';
 import { WARNING_RULES } from '../../src/domain/warnings.ts';
 import { startLoad } from '../fault/load.ts';
 import { everyRow, PLUGIN_FILES, STRICT_TEAM, TOKENS, type Sent } from '../kit/every-row.ts';
 import { eventRecord } from '../kit/records.ts';
 import { createEngineTables, createOutputTopics, type EngineTables } from '../services/kafka-engine.ts';
+import { OUTPUT_FIELDS } from '../kit/output-fields.ts';
+import { readTopic } from '../services/read-topic.ts';
 import { comparableRows, COMPARISONS } from '../services/same-rows.ts';
 import {
+  DEAD_LETTERS,
   drained,
   INPUTS,
   PARTITIONS,
@@ -101,6 +105,9 @@ describe.skipIf(!here.available)('output kafka, beside output clickhouse', () =>
     await seedPlugin(sql, { teamId, name: 'voices', files: PLUGIN_FILES });
     return plain;
   }
+  /** What the process with output kafka has in a topic. */
+  const readAll = (topic: string): Promise<readonly KafkaRecord[]> =>
+    readTopic({ brokers: surroundings.kafka.brokers(), clientId: 'reader' }, surroundings.admin, PREFIX + topic, LIMIT_MS);
   const sendToBoth = async (step: readonly Sent[]): Promise<void> => {
     for (const { topic, record } of step) {
       await surroundings.producer.send(topic, [record]);
@@ -147,6 +154,43 @@ describe.skipIf(!here.available)('output kafka, beside output clickhouse', () =>
         .filter((type) => type !== 'message_size_too_large')
         .sort(),
     );
+  });
+
+  test.each(Object.entries(OUTPUT_FIELDS))(
+    'section 4: each record of %s has the key and the fields of PostHog, and no header',
+    async (topic, { key, fields, isOpen }) => {
+      const records = await readAll(topic);
+      expect(records.length).toBeGreaterThan(0);
+      for (const record of records) {
+        const value = JSON.parse(record.value?.toString() ?? '') as Record<string, unknown>;
+        const names = fields.flatMap((field) => (field.endsWith('?') ? ('error_uuid' in value ? [field.slice(0, -1)] : []) : [field]));
+        const found = Object.keys(value).sort();
+        if (isOpen) expect(found).toEqual(expect.arrayContaining(names));
+        else expect(found).toEqual(names);
+        const wanted = key === 'event' ? (expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown) : key === undefined ? undefined : value[key];
+        expect(record.key?.toString()).toEqual(wanted);
+        expect(record.headers ?? {}).toEqual({});
+      }
+    },
+  );
+
+  test('O-4, sharp edge 36: an event whose row is too large for the topic is a dead letter, its team is warned, its neighbour is stored', async () => {
+    const uuid = randomUUID();
+    // In the row once as property and once as the person's.
+    const properties = { $set: { large: 'x'.repeat(600_000) } };
+    await surroundings.producer.send(PREFIX + TOPIC, [
+      eventRecord({ token: TOKEN, distinctId: 'large', event: 'too much', uuid, properties }),
+      eventRecord({ token: TOKEN, distinctId: 'large', event: 'little', properties: { $process_person_profile: false } }),
+    ]);
+    await drained(surroundings, LIMIT_MS, PREFIXED);
+    const dead = (await readAll(DEAD_LETTERS)).filter(({ headers }) => headers?.['event-id']?.toString() === uuid);
+    expect(dead.map(({ headers }) => headers?.['dlq_reason']?.toString())).toEqual(['row_too_large']);
+    const warnings = () =>
+      engine.rows.query<{ details: string }>("SELECT details FROM ingestion_warnings WHERE type = 'message_size_too_large'");
+    await until(async () => (await warnings()).length > 0, 'the warning', LIMIT_MS);
+    expect((await warnings()).map(({ details }) => JSON.parse(details) as unknown)).toEqual([{ eventUuid: uuid, distinctId: 'large' }]);
+    await engine.caughtUp(LIMIT_MS);
+    expect(await engine.rows.query("SELECT event FROM events WHERE distinct_id = 'large'")).toEqual([{ event: 'little' }]);
   });
 
   test('kill -9 in the middle of it: nothing is lost, and after collapsing nothing is there twice', async () => {

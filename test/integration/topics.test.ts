@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createKafkaConsumer } from '../../src/kafka/consumer.ts';
-import type { KafkaRecord } from '../../src/kafka/port.ts';
 import { seedTeam } from '../../src/postgres/seed.ts';
-import { systemClock } from '../../src/runtime/clock.ts';
 import { eventRecord } from '../kit/records.ts';
+import { readTopic } from '../services/read-topic.ts';
 import { drained, progressOf, requireSurroundings, startSurroundings, until, type Surroundings } from '../services/surroundings.ts';
 import { startTroupe, sumOf, type TroupeProcess } from '../services/troupe.ts';
 
@@ -199,7 +197,9 @@ describe.skipIf(!surroundingsHere.available)('input topics', () => {
         }
       }
 
-      const redirected = await readAll(overflow, hot.length - 40);
+      const reader = { brokers: surroundings.kafka.brokers(), clientId: 'reader' };
+      const redirected = await readTopic(reader, surroundings.admin, overflow, LIMIT_MS);
+      expect(redirected).toHaveLength(hot.length - 40);
       const keys = new Set(redirected.map(({ key }) => key?.toString() ?? null));
       expect(keys).toEqual(new Set([keepsKeys ? `${token}:hot` : null]));
       expect(redirected.every(({ headers }) => headers?.['token']?.toString() === token)).toBe(true); // K-13
@@ -218,20 +218,4 @@ describe.skipIf(!surroundingsHere.available)('input topics', () => {
       await troupe.stop();
     });
   });
-
-  /** The first `count` records of a topic, as a stranger reads them. */
-  async function readAll(topic: string, count: number): Promise<KafkaRecord[]> {
-    const records: KafkaRecord[] = [];
-    const connection = { brokers: surroundings.kafka.brokers(), clientId: 'reader' };
-    const consumer = createKafkaConsumer({ connection, groupId: `reader-${topic}`, topics: [topic], clock: systemClock });
-    await consumer.start({
-      assigned: () => Promise.resolve(),
-      revoked: () => Promise.resolve(),
-      batch: (batch) => (records.push(...batch.records), Promise.resolve()),
-      crashed: () => undefined,
-    });
-    await until(() => records.length >= count, `${count} records of ${topic}`, LIMIT_MS);
-    await consumer.stop();
-    return records;
-  }
 });
