@@ -18,20 +18,24 @@ import type { ActorSystem, ParentRef } from '../src/runtime/system.ts';
 import { WRITER_STRATEGY } from './budgets.ts';
 import type { TreeSettings } from './settings.ts';
 
+/** What a takeover asks of Kafka, whichever output it is. */
+interface Bounded {
+  /** One past the newest record of an input partition. @throws ProduceError 'unavailable' when no broker answers */
+  readonly endOffset: (partition: TopicPartition) => Promise<number>;
+}
+
 /** Rows go into ClickHouse's tables. */
-export interface ClickHouseOutput {
+export interface ClickHouseOutput extends Bounded {
   readonly type: 'clickhouse';
   readonly clickhouse: ClickHouse;
 }
 
 /** Rows go to PostHog's output topics, for Kafka-engine tables to read (spec/ingestion.md section 4). */
-export interface KafkaOutput {
+export interface KafkaOutput extends Bounded {
   readonly type: 'kafka';
   /** Of its own: what capture sends must not fill its queue. */
   readonly producer: RecordProducer;
   readonly topics: OutputTopics;
-  /** One past the newest record of an input partition. @throws ProduceError 'unavailable' when no broker answers */
-  readonly endOffset: (partition: TopicPartition) => Promise<number>;
 }
 
 export type Output = ClickHouseOutput | KafkaOutput;
@@ -78,7 +82,7 @@ export function takeOver(output: Output, partition: TopicPartition, watermark: n
 }
 
 async function askWhatIsStored(
-  { clickhouse }: ClickHouseOutput,
+  { clickhouse, endOffset }: ClickHouseOutput,
   partition: TopicPartition,
   watermark: number,
   gapCount: number,
@@ -86,8 +90,10 @@ async function askWhatIsStored(
   await clickhouse.killInserts(insertPrefix(partition));
   const stored = await clickhouse.storedOffsets(partition, watermark);
   // A former owner went no further than its own watermark plus the gap. That watermark was above the committed one when commits
-  // were due or had failed, but not above the last row it stored (but for a run of records that make none).
-  return { stored, replayedBelow: Math.max(watermark, stored.at(-1)?.to ?? 0) + gapCount };
+  // were due or had failed, but not above the last row it stored (but for a run of records that make none). Nor can it have read what
+  // came after its end: it writes nothing any more (its heartbeat is older than the margin, or it has left), so what it did is of before.
+  const reach = Math.max(watermark, stored.at(-1)?.to ?? 0) + gapCount;
+  return { stored, replayedBelow: Math.min(reach, await endOffset(partition)) };
 }
 
 /**

@@ -13,6 +13,7 @@ import { keepEmbeddedPostgres } from '../embedded/postgres-kept.ts';
 import { createPostgresClient, type PostgresClient } from '../postgres/client.ts';
 import { ensureSchema } from '../postgres/migrate.ts';
 import type { AssembleDeps } from './assemble-deps.ts';
+import { endOffsetFrom } from './end-offset.ts';
 import { openKafkaOutput } from './open-kafka-output.ts';
 import { openLog, type Log } from './open-log.ts';
 import { openStateStore } from './open-state-store.ts';
@@ -45,7 +46,7 @@ export async function assemble(deps: AssembleDeps): Promise<Parts> {
 export async function openStores(deps: AssembleDeps, log: Log): Promise<Stores> {
   mkdirSync(resolve(deps.config.server.dataDir), { recursive: true });
   const postgres = await openPostgres(deps);
-  const output = deps.config.output.kind === 'kafka' ? await openKafkaOutput(deps, log.admin) : await openClickHouse(deps);
+  const output = deps.config.output.kind === 'kafka' ? await openKafkaOutput(deps, log.admin) : await openClickHouse(deps, log);
   const stateStore = await openStateStore(deps);
   return { postgres, output, clickhouse: output.type === 'clickhouse' ? output.clickhouse : undefined, stateStore };
 }
@@ -96,7 +97,7 @@ async function openPostgres(deps: AssembleDeps): Promise<PostgresClient> {
 
 // ── ClickHouse ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function openClickHouse(deps: AssembleDeps): Promise<ClickHouseOutput> {
+async function openClickHouse(deps: AssembleDeps, log: Log): Promise<ClickHouseOutput> {
   const { config, clock, closers } = deps;
   const { clickhouse: settings } = config;
   let url: string;
@@ -141,7 +142,7 @@ async function openClickHouse(deps: AssembleDeps): Promise<ClickHouseOutput> {
   const migrate = deps.migrate || settings.host === undefined;
   for (const line of await explained(target, () => ensureClickHouseSchema(client, { database: settings.database, migrate })))
     deps.say(line);
-  return { type: 'clickhouse', clickhouse: client };
+  return { type: 'clickhouse', clickhouse: client, endOffset: endOffsetFrom(log.admin) };
 }
 
 /** `host`, `host:port` or a whole address. */

@@ -3,7 +3,8 @@ import type { AssembleDeps } from './assemble-deps.ts';
 import { kafkaTarget } from './contact/targets.ts';
 import { contact } from './contact/contact.ts';
 import { outputTopics } from '../domain/output-topics.ts';
-import { ProduceError, type TopicAdmin } from '../kafka/port.ts';
+import type { TopicAdmin } from '../kafka/port.ts';
+import { endOffsetFrom } from './end-offset.ts';
 import { kafkaConnection, kafkaProducer, requireTopics } from './open-kafka.ts';
 import { topicSuffix } from '../config/topic-names.ts';
 
@@ -27,13 +28,6 @@ export async function openKafkaOutput(deps: AssembleDeps, admin: TopicAdmin): Pr
     type: 'kafka',
     producer,
     topics,
-    async endOffset({ topic, partition }) {
-      const ends = await admin.endOffsets(topic).catch((cause: unknown) => {
-        throw new ProduceError('unavailable', `No broker told where topic '${topic}' ends.`, { cause });
-      });
-      const end = ends.find((one) => one.partition === partition);
-      if (end === undefined) throw new ProduceError('unavailable', `No broker knows of partition ${partition} of topic '${topic}'.`);
-      return end.offset;
-    },
+    endOffset: endOffsetFrom(admin),
   };
 }

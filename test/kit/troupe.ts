@@ -203,7 +203,7 @@ export function troupeParts(
   const deps: TroupeDeps = {
     clock,
     random: seededRandom(1),
-    output: { type: 'clickhouse', clickhouse: createFakeClickHouse(server, fates.clickhouse) },
+    output: { type: 'clickhouse', clickhouse: createFakeClickHouse(server, fates.clickhouse), endOffset: () => Promise.resolve(Infinity) },
     persons: createFakePersonStore(database, fates.persons),
     groups: createFakeGroupStore(),
     teams: createFakeTeamStore([aTeam(1), aTeam(2)]),

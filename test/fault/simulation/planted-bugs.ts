@@ -58,7 +58,7 @@ const unacknowledged =
 
 const withClickHouse = (deps: TroupeDeps, change: (clickhouse: ClickHouse) => Partial<ClickHouse>): TroupeDeps => ({
   ...deps,
-  output: { type: 'clickhouse', clickhouse: { ...clickhouseOf(deps), ...change(clickhouseOf(deps)) } },
+  output: { ...deps.output, type: 'clickhouse', clickhouse: { ...clickhouseOf(deps), ...change(clickhouseOf(deps)) } },
 });
 const clickhouseOf = ({ output }: TroupeDeps): ClickHouse => {
   if (output.type !== 'clickhouse') throw new Error('this bug is planted in ClickHouse');

@@ -92,7 +92,9 @@ export function portsOf(host: Host, systems: Systems, network: Network, accounts
     clock: host.clock,
     random: network.random,
     output:
-      systems.output === 'kafka' ? kafkaOutputOf(host, systems) : { type: 'clickhouse', clickhouse: clickhouseOf(host, systems, network) },
+      systems.output === 'kafka'
+        ? kafkaOutputOf(host, systems)
+        : { type: 'clickhouse', clickhouse: clickhouseOf(host, systems, network), endOffset: endOffsetOf(host, systems) },
     persons: personsOf(host, systems, postgresAway),
     groups: over<GroupStore>(host, 'postgres', systems.groups, postgresAway),
     teams: over<TeamStore>(host, 'postgres', createFakeTeamStore(systems.teams), postgresAway),
@@ -109,10 +111,8 @@ export function portsOf(host: Host, systems: Systems, network: Network, accounts
 }
 
 /** A broker that finds a row too large where the fake ClickHouse refuses it. */
-function kafkaOutputOf(host: Host, { kafka }: Systems): KafkaOutput {
-  const producer = kafka.producer({ link: host.link('producer') });
-  const admin = kafka.admin();
-  const away = (): Error => new ProduceError('unavailable', 'the brokers cannot be reached');
+function kafkaOutputOf(host: Host, systems: Systems): KafkaOutput {
+  const producer = systems.kafka.producer({ link: host.link('producer') });
   return {
     type: 'kafka',
     topics: OUTPUT_TOPICS,
@@ -123,14 +123,16 @@ function kafkaOutputOf(host: Host, { kafka }: Systems): KafkaOutput {
           ? Promise.reject(new ProduceError('too-large', 'a record is too large'))
           : producer.send(topic, records),
     },
-    endOffset: ({ topic, partition }) =>
-      host
-        .link('kafka')
-        .call('end-offset', async () => (await admin.endOffsets(topic)).find((one) => one.partition === partition)?.offset ?? 0, {
-          away,
-          lost: away,
-        }),
+    endOffset: endOffsetOf(host, systems),
   };
+}
+
+function endOffsetOf(host: Host, { kafka }: Systems): TroupeDeps['output']['endOffset'] {
+  const admin = kafka.admin();
+  const away = (): Error => new ProduceError('unavailable', 'the brokers cannot be reached');
+  const endOf = async (topic: string, partition: number): Promise<number> =>
+    (await admin.endOffsets(topic)).find((one) => one.partition === partition)?.offset ?? 0;
+  return ({ topic, partition }) => host.link('kafka').call('end-offset', () => endOf(topic, partition), { away, lost: away });
 }
 
 /** Every method of a port over the link: slow both ways, and away or unheard with the port's own error. */

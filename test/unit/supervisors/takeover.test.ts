@@ -22,7 +22,7 @@ const TOKEN = 'phc_takeover';
 const PARTITION = { topic: TOPIC, partition: 0, committed: 10 };
 
 /** An intake whose consumer and ClickHouse do what a test tells them. */
-async function start(stored: readonly OffsetRange[] = []) {
+async function start(stored: readonly OffsetRange[] = [], end = Number.MAX_SAFE_INTEGER) {
   const { system, clock } = testSystem();
   const told: TeamMessage[] = [];
   const clickhouseState = { isAway: false, asked: 0 };
@@ -52,7 +52,7 @@ async function start(stored: readonly OffsetRange[] = []) {
     clock,
     random: seededRandom(1),
     settings: { ...SETTINGS, revokeDrainMs: 10 },
-    output: { type: 'clickhouse', clickhouse: clickhouse as ClickHouse },
+    output: { type: 'clickhouse', clickhouse: clickhouse as ClickHouse, endOffset: () => question(end) },
     teams: { byToken: (tokens) => Promise.resolve(tokens.map(() => team)), byId: (ids) => Promise.resolve(ids.map(() => team)) },
     dropList: EMPTY_DROP_LIST,
     accounts: createAccounts(),
@@ -157,6 +157,18 @@ describe('a takeover', () => {
     expect(events().map(({ offset, maybeReplayed }) => [offset, maybeReplayed])).toEqual([
       [edge - 1, true],
       [edge, false],
+    ]);
+  });
+
+  it('takes nothing for replayed that came after the takeover: a former owner cannot have read it', async () => {
+    const { assigned, batch, events, pass: passing } = await start([{ from: 10, to: 200 }], 205);
+    await assigned(1);
+    const accepted = batch(1, [204, 205]);
+    await passing(100, 10);
+    await accepted;
+    expect(events().map(({ offset, maybeReplayed }) => [offset, maybeReplayed])).toEqual([
+      [204, true],
+      [205, false],
     ]);
   });
 });
