@@ -40,10 +40,11 @@ export type CellPhase = 'idle' | 'scheduled' | 'running' | 'awaiting' | 'parked'
 /** Messages handled before the next of those who share a turn gets its own. */
 export const THROUGHPUT_COUNT = 100;
 /**
- * Messages per turn of an actor that has its turns to itself: a writer. As many as a shared turn hands on (turn.ts), or what the
- * entities tell it in each of theirs would pile up in its mailbox and be carried along by the garbage collector.
+ * Messages per turn of an actor that has its turns to itself: a writer. More than entities can tell it in a shared turn and the promises
+ * between (turn.ts: 256 messages, of which each may be followed by a few), or they pile up in its mailbox, and what they hold, which is the
+ * most of an event, is carried along by the garbage collector.
  */
-const OWN_TURN_COUNT = 256;
+const OWN_TURN_COUNT = 1_024;
 
 /** What few cells need, made when first needed. */
 export interface Rare {
