@@ -197,9 +197,25 @@ function birthOf(unit: Unit): NewPerson {
   };
 }
 
-function settle(deps: RoundDeps, unit: Unit, person: Person, rows: readonly SideRow[]): void {
-  const all = [...rows, ...unit.mappings];
-  if (all.length > 0) deps.sideRows(all);
+/** What a statement, or a look, has made durable. */
+interface Settled {
+  readonly unit: Unit;
+  readonly person: Person;
+  readonly rows: readonly SideRow[];
+}
+
+/** ClickHouse's writer hears of all of them in one message, and only then does anybody hear 'written' (I2). */
+function settle(deps: RoundDeps, settled: readonly Settled[]): void {
+  const rows: SideRow[] = [];
+  for (const { unit, rows: own } of settled) {
+    for (const row of own) rows.push(row);
+    for (const row of unit.mappings) rows.push(row);
+  }
+  if (rows.length > 0) deps.sideRows(rows);
+  for (const { unit, person } of settled) answer(unit, person);
+}
+
+function answer(unit: Unit, person: Person): void {
   let before = unit.base;
   for (const request of unit.requests) {
     const { base, updates } = request.command;
@@ -219,6 +235,7 @@ function refuse(unit: Unit, refusal: Refusal, apart: WriteRequest[]): void {
 /** Answers the units that clashed with somebody else's create. */
 async function create(deps: RoundDeps, units: readonly Unit[], apart: WriteRequest[]): Promise<Unit[]> {
   const clashed: Unit[] = [];
+  const settled: Settled[] = [];
   const births = units.map((unit) => ({ unit, born: birthOf(unit) }));
   const results = await isolatingRefusals(births, (items) => deps.store.create(items.map((item) => item.born)));
   results.forEach((result, index) => {
@@ -227,19 +244,22 @@ async function create(deps: RoundDeps, units: readonly Unit[], apart: WriteReque
     if (result.type === 'created') {
       deps.counts.created++;
       const { distinctId } = unit.requests[0]?.command ?? { distinctId: '' };
-      settle(deps, unit, result.person, [personRow(result.person), distinctIdRow(result.person, distinctId, 0)]);
+      const { person } = result;
+      settled.push({ unit, person, rows: [personRow(person), distinctIdRow(person, distinctId, 0)] });
     } else if (result.type === 'refused') {
       refuse(unit, result, apart);
     } else {
       clashed.push(unit);
     }
   });
+  settle(deps, settled);
   return clashed;
 }
 
 /** Answers the units whose person had another version, or was gone. */
 async function update(deps: RoundDeps, units: readonly Unit[], apart: WriteRequest[]): Promise<Unit[]> {
   const clashed: Unit[] = [];
+  const settled: Settled[] = [];
   const writes = units.flatMap((unit) =>
     unit.base === undefined || unit.current === undefined ? [] : [{ person: unit.current, version: unit.base.version }],
   );
@@ -250,13 +270,14 @@ async function update(deps: RoundDeps, units: readonly Unit[], apart: WriteReque
     if (result.type === 'updated') {
       deps.counts.updated++;
       const person = { ...unit.current, version: result.version };
-      settle(deps, unit, person, [personRow(person)]);
+      settled.push({ unit, person, rows: [personRow(person)] });
     } else if (result.type === 'refused') {
       refuse(unit, result, apart);
     } else {
       clashed.push(unit);
     }
   });
+  settle(deps, settled);
   return clashed;
 }
 
@@ -286,7 +307,7 @@ async function reload(deps: RoundDeps, units: readonly Unit[]): Promise<Unit[]> 
   for (const unit of next.values()) {
     // Somebody else (or our own lost answer, W5) has stored the same: nothing to write. ClickHouse is told all the same,
     // because whoever wrote it may have died before it did.
-    if (unit.base !== undefined && !unit.changed) settle(deps, unit, unit.base, [personRow(unit.base)]);
+    if (unit.base !== undefined && !unit.changed) settle(deps, [{ unit, person: unit.base, rows: [personRow(unit.base)] }]);
     else open.push(unit);
   }
   return open;
