@@ -35,7 +35,7 @@ export function admit(slice: readonly KafkaRecord[], { dropList, overflow, trust
       admission.aside.push(record);
       continue;
     }
-    const parsed = parseEnvelope(record.value);
+    const parsed = parseEnvelope(record.value, { trustTeamId });
     if (!parsed.ok) {
       admission.unreadable.push({ record, failure: parsed });
       continue;

@@ -22,9 +22,10 @@ const MAX_TEAM_ID = 2_147_483_647;
  * itself alone). Fields of a wrong type:
  * - `distinct_id`, `token`: their text (N-1). Absent ones, and an absent `uuid`, are looked for in the inner object, where K-20 finds them.
  * - `ip`, `site_url`, `sent_at`: as if absent. `uuid`, `now`: kept as they are, rules T-4 and TS-1 judge them.
- * - `data`, `team_id`: refused, since nothing right can be made of them.
+ * - `team_id`: as if absent, but where it names the team (`trustTeamId`, T-2). There it is refused, as `data` is: nothing right can be
+ *   made of it.
  */
-export function parseEnvelope(value: Buffer | null): EnvelopeResult {
+export function parseEnvelope(value: Buffer | null, { trustTeamId = false }: { readonly trustTeamId?: boolean } = {}): EnvelopeResult {
   if (value === null) return failed('failed_parse_message', 'the value is null');
   let fields: unknown;
   try {
@@ -38,12 +39,12 @@ export function parseEnvelope(value: Buffer | null): EnvelopeResult {
   const data = fields['data'];
   if (typeof data !== 'string') return failed('failed_parse_message', data === undefined ? 'data is missing' : 'data is not a string');
   const teamId = fields['team_id'];
-  if (teamId && !isTeamId(teamId)) return failed('failed_parse_event', 'team_id is not a positive 32-bit integer');
+  if (trustTeamId && teamId && !isTeamId(teamId)) return failed('failed_parse_event', 'team_id is not a positive 32-bit integer');
 
   let distinctId = fields['distinct_id'];
   let token = fields['token'];
   let uuid = fields['uuid'];
-  if (distinctId === undefined || uuid === undefined || (token === undefined && !teamId)) {
+  if (distinctId === undefined || uuid === undefined || (token === undefined && !(trustTeamId && teamId))) {
     const inner = innerFields(data);
     if (uuid === undefined) uuid = inner?.['uuid'];
     if (distinctId === undefined) distinctId = inner?.['distinct_id'];
@@ -59,7 +60,7 @@ export function parseEnvelope(value: Buffer | null): EnvelopeResult {
       data,
       sentAt: textOrUndefined(fields['sent_at']),
       token: token ? lookupToken(toText(token)) : undefined,
-      teamId: teamId ? (teamId as number) : undefined,
+      teamId: isTeamId(teamId) ? teamId : undefined,
       fields,
     },
   };

@@ -35,8 +35,8 @@ const ENVELOPE: Readonly<Record<string, (value: unknown) => Outcome>> = {
   token: (value) => dropped(value === null || value === '' ? 'no_token' : 'invalid_token'),
   now: alwaysStored,
   sent_at: alwaysStored,
-  // Falsy ones are none (T-2); any other value that is no id is refused.
-  team_id: (value) => (value === null || value === '' ? STORED : deadLettered('failed_parse_event')),
+  // The token names the team (T-2).
+  team_id: alwaysStored,
   kafka_offset: alwaysStored,
 };
 

@@ -47,11 +47,18 @@ describe('parseEnvelope', () => {
     ['the text null', Buffer.from('null'), 'failed_parse_message'],
     ['without data', aValue({ data: undefined }), 'failed_parse_message'],
     ['with data that is an object', aValue({ data: {} }), 'failed_parse_message'],
-    ['with a team_id that is a text', aValue({ team_id: '1' }), 'failed_parse_event'],
-    ['with a team_id beyond PostgreSQL integers', aValue({ team_id: 2_147_483_648 }), 'failed_parse_event'],
-    ['with a fractional team_id', aValue({ team_id: 1.5 }), 'failed_parse_event'],
   ])('K-21: a value that is %s is refused with a reason', (_, value, reason) => {
     expect(parseEnvelope(value)).toMatchObject({ ok: false, reason, detail: expect.stringMatching(/./) as string });
+  });
+
+  test.each([
+    ['a text', '1'],
+    ['beyond PostgreSQL integers', 2_147_483_648],
+    ['fractional', 1.5],
+    ['an object', { toString: null }],
+  ])('T-2: a team_id that is %s is refused where it names the team, and ignored where the token does', (_, teamId) => {
+    expect(parseEnvelope(aValue({ team_id: teamId }), { trustTeamId: true })).toMatchObject({ ok: false, reason: 'failed_parse_event' });
+    expect(envelopeOf(aValue({ team_id: teamId }))).toMatchObject({ teamId: undefined, token: 'tok' });
   });
 
   test.each([[null], [0], [undefined], [false], ['']])('a falsy team_id (%j) is no team_id', (teamId) => {
@@ -76,6 +83,8 @@ describe('parseEnvelope', () => {
     const envelope = envelopeOf(aValue({ distinct_id: undefined, token: undefined, uuid: undefined }, inner));
     expect(envelope).toMatchObject({ distinctId: 'inner', token: 'inner-token', uuid: UUID });
     expect(envelopeOf(aValue({ uuid: null }, inner)).uuid).toBeNull();
+    // A team_id that does not count is no reason to do without the token.
+    expect(envelopeOf(aValue({ token: undefined, team_id: 5 }, inner)).token).toBe('inner-token');
   });
 
   test.each([[undefined], [null], ['yesterday'], [5], [{ toString: null }]])(
