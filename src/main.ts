@@ -6,6 +6,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { assemble, openStores, type Stores } from './start/assemble.ts';
 import { openCapture } from './start/capture-server.ts';
+import { openBilling } from './start/open-state-store.ts';
 import { helpText, parseCommand, type Command } from './cli.ts';
 import { createClosers, type Closers } from './start/closers.ts';
 import { describeConfig } from './config/describe.ts';
@@ -126,7 +127,9 @@ async function start({ config, closers, quiet, prepare, lose }: StartOptions): P
   });
   await ingestion?.start();
   const captureUrl =
-    config.capture.enabled === true ? await openCapture({ config, clock, random, closers, producer: log.producer }) : 'off';
+    config.capture.enabled === true
+      ? await openCapture({ config, clock, random, closers, producer: log.producer, billing: await openBilling(outside, stores) })
+      : 'off';
 
   return {
     stores,

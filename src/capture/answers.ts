@@ -53,6 +53,7 @@ export const text = (body: string): Answer => ({ status: 200, body, contentType:
 export const script = (body: string): Answer => ({ status: 200, body, contentType: 'application/javascript', reason: undefined });
 
 export const OK = json('{"status":"Ok"}');
+export const OVER_RECORDING_QUOTA = json('{"status":"Ok","quota_limited":["recordings"]}');
 /** Only for `beacon=1`: posthog-js takes a 204 to anything else as a failure and sends again. */
 export const NO_CONTENT: Answer = { status: 204, body: '', contentType: '', reason: undefined };
 export const DRAINING: Answer = { status: 503, body: '', contentType: TEXT, reason: undefined };

@@ -1,7 +1,7 @@
 import { state } from '../observe/facts.ts';
 import type { Answer } from './answers.ts';
 import type { Exchange } from './exchange.ts';
-import type { RawEvent } from './shapes.ts';
+import type { QuotaResource } from './quotas.ts';
 
 /** The events of one request, all of one token, on their way to the sink. `E` grows as the stages learn more of them. */
 export interface Batch<E> {
@@ -28,7 +28,7 @@ export interface Drop {
 }
 
 /** Labels of `capture_events_dropped_total`, and what v1 tells the client. */
-export type DropCause = 'token_dropper' | 'event_too_big' | V1DropCause;
+export type DropCause = 'token_dropper' | 'event_too_big' | `${QuotaResource}_over_quota` | V1DropCause;
 
 /** What v1 leaves out by itself, where v0 refuses the request. */
 export type V1DropCause =
@@ -40,9 +40,10 @@ export type V1DropCause =
   | 'invalid_properties'
   | 'invalid_options';
 
-/** How the events of a request ended. `taken`: each is durable or was left out on purpose. */
+/** How the events of a request ended. `taken`: each is durable or was left out on purpose; `over-quota`: all of them were, for their quota. */
 export type Verdict =
   | { readonly type: 'taken' }
+  | { readonly type: 'over-quota'; readonly resource: QuotaResource }
   | { readonly type: 'refused'; readonly answer: Answer }
   | { readonly type: 'too-large'; readonly detail: string }
   | { readonly type: 'unavailable' };
@@ -63,7 +64,10 @@ export function pipe<E>(stages: readonly Stage<E>[], last: Take<E>): Take<E> {
 }
 
 /** The batch without the events that have a cause to be left out; those are counted. */
-export function without<E extends { readonly raw: RawEvent }>(batch: Batch<E>, causeOf: (event: E) => DropCause | undefined): Batch<E> {
+export function without<E extends { readonly uuid: string | undefined }>(
+  batch: Batch<E>,
+  causeOf: (event: E) => DropCause | undefined,
+): Batch<E> {
   const events: E[] = [];
   const counts = new Map<DropCause, number>();
   for (const event of batch.events) {
@@ -72,7 +76,7 @@ export function without<E extends { readonly raw: RawEvent }>(batch: Batch<E>, c
       events.push(event);
       continue;
     }
-    batch.drops.push({ uuid: event.raw.uuid, cause });
+    batch.drops.push({ uuid: event.uuid, cause });
     counts.set(cause, (counts.get(cause) ?? 0) + 1);
   }
   if (counts.size === 0) return batch;

@@ -1,4 +1,4 @@
-import { NO_CONTENT, OK, oversize, TRY_AGAIN, type Answer, type Attempt } from './answers.ts';
+import { NO_CONTENT, OK, OVER_RECORDING_QUOTA, oversize, TRY_AGAIN, type Answer, type Attempt } from './answers.ts';
 import type { Take, Verdict } from './batch.ts';
 import { clientIp } from './client-ip.ts';
 import { decodePayload } from './decode.ts';
@@ -86,6 +86,9 @@ export function answerOf(verdict: Verdict, success: Answer): Answer {
   switch (verdict.type) {
     case 'taken':
       return success;
+    case 'over-quota':
+      // Told of a quota of events, posthog-js would ask for no flags either; told of recordings, it stops only those (7.3).
+      return verdict.resource === 'recordings' ? OVER_RECORDING_QUOTA : OK;
     case 'refused':
       return verdict.answer;
     case 'too-large':

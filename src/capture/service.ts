@@ -26,6 +26,8 @@ import type { EventSink } from './sink.ts';
 import type { StaticFiles } from './static-files.ts';
 import { NO_RULES, type CaptureRules } from './rules.ts';
 import { accounted } from './stages/accounted.ts';
+import { quota } from './stages/quota.ts';
+import { NO_QUOTAS, type Quotas } from './quotas.ts';
 import { overflow } from './stages/overflow.ts';
 import { tokenDropper } from './stages/token-dropper.ts';
 import { prepare } from './stages/prepare.ts';
@@ -63,6 +65,8 @@ export interface CaptureOptions {
   readonly putmessage?: PutmessageSettings & { readonly logMessages: boolean };
   /** What becomes of events besides being stored (spec/capture.md 6.5, 7). @defaultValue nothing */
   readonly rules?: CaptureRules;
+  /** What tokens have used up. @defaultValue nothing */
+  readonly quotas?: Quotas;
   /** What SDKs are told. @defaultValue nothing is recorded */
   readonly sdk?: SdkSettings;
   /** Scripts that posthog-js loads from here. @defaultValue none */
@@ -133,7 +137,7 @@ function dispatch(options: DispatchOptions): Handler {
   const recordings = recordingsHandler({
     payload: { ...payload, limits: { wireBytes, decodedBytes: wireBytes } },
     inflate,
-    take: pipe([accounted], produceRecording({ ...options, ...limits })),
+    take: pipe([accounted, quota(options.quotas ?? NO_QUOTAS, 'recordings')], produceRecording({ ...options, ...limits })),
   });
   const blackHole = eventsHandler({ payload, inflate, take: () => Promise.resolve({ type: 'taken' }) });
 
@@ -175,8 +179,11 @@ function putmessageOf({ sink, clock, putmessage: settings }: CaptureOptions, lim
 }
 
 /** The way of analytics events, whichever protocol they came by: spec/capture.md 7 has the order. */
-function analytics({ sink, topics, random, rules = NO_RULES }: CaptureOptions, limits: CaptureLimits): Take<RawEvent> {
+function analytics({ sink, topics, random, rules = NO_RULES, quotas = NO_QUOTAS }: CaptureOptions, limits: CaptureLimits): Take<RawEvent> {
   const stages = [tokenDropper(rules.dropped), overflow(rules.overflow)];
   const { historicalAfterMs } = rules;
-  return pipe([accounted], prepare({ random, historicalAfterMs }, pipe(stages, produce({ sink, topics, ...limits }))));
+  return pipe(
+    [accounted, quota(quotas, 'events')],
+    prepare({ random, historicalAfterMs }, pipe(stages, produce({ sink, topics, ...limits }))),
+  );
 }

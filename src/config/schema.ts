@@ -392,6 +392,9 @@ export const SCHEMA = {
     ca: optionalText('TROUPE_REDIS_CA', {
       prose: 'Certificate authority of the server, with `rediss://`: PEM text, or the path of a PEM file.',
     }),
+    keyPrefix: text('REDIS_KEY_PREFIX', '', {
+      prose: "In front of the keys of PostHog's billing, from which capture reads which tokens are over their quota.",
+    }),
     timeoutMs: integer('TROUPE_REDIS_TIMEOUT_MS', 'ms', 1_000, {
       prose: 'Deadline of one command. Redis is never waited for by an event: past it the work goes on without.',
       min: 10,

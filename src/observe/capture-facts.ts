@@ -19,7 +19,7 @@ export interface CaptureFacts {
   /** The rest of a refused upload was read to its end, or given up. */
   'capture-body-drained': { readonly path: string; readonly outcome: 'drained' | 'given-up'; readonly reason: 'too-large' | 'busy' };
   'capture-batch-ended': {
-    readonly verdict: 'taken' | 'refused' | 'too-large' | 'unavailable';
+    readonly verdict: 'taken' | 'over-quota' | 'refused' | 'too-large' | 'unavailable';
     readonly events: number;
     /** Events that are durable now. */
     readonly ingested: number;
@@ -36,5 +36,9 @@ export interface CaptureFacts {
     readonly durationMs: number;
     readonly outcome: 'acknowledged' | 'too-large' | 'refused' | 'late';
   };
+  /** Events left out for the quota of their token. */
+  'capture-quota-exceeded': { readonly resource: string; readonly count: number };
+  /** Redis has said which tokens are limited. */
+  'capture-quotas-read': { readonly resource: string; readonly tokens: number };
   'capture-connections-changed': { readonly count: number };
 }

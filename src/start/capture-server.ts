@@ -1,3 +1,4 @@
+import { NO_QUOTAS, watchQuotas, type Quotas } from '../capture/quotas.ts';
 import type { CaptureRules } from '../capture/rules.ts';
 import { createCapture } from '../capture/service.ts';
 import { readStaticFiles, type StaticFiles } from '../capture/static-files.ts';
@@ -5,6 +6,7 @@ import type { Closers } from './closers.ts';
 import type { Config } from '../config/schema.ts';
 import { listen } from '../http/listen.ts';
 import type { RecordProducer } from '../kafka/port.ts';
+import type { StateStore } from '../redis/port.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { openSink } from './open-sink.ts';
 import { topicsOf } from './topics.ts';
@@ -15,11 +17,14 @@ export interface CaptureParts {
   readonly random: Random;
   readonly closers: Closers;
   readonly producer: RecordProducer;
+  /** Where PostHog's billing says who is over quota; undefined where there is no such thing. */
+  readonly billing: StateStore | undefined;
 }
 
 /** PostHog's capture endpoints. Resolves with their address. */
-export async function openCapture({ config, clock, random, closers, producer }: CaptureParts): Promise<string> {
+export async function openCapture({ config, clock, random, closers, producer, billing }: CaptureParts): Promise<string> {
   const topics = topicsOf(config);
+  const quotas = billing === undefined ? NO_QUOTAS : quotasOf(billing, { config, clock, closers });
   const capture = createCapture({
     sink: await openSink({ config, clock, closers, producer }),
     topics: {
@@ -39,6 +44,7 @@ export async function openCapture({ config, clock, random, closers, producer }: 
     clock,
     random,
     rules: rulesOf(config),
+    quotas,
     sdk: { recordings: config.capture.recordings },
     files: await staticFiles(config.capture.staticDir),
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
@@ -68,6 +74,15 @@ async function staticFiles(dir: string | undefined): Promise<StaticFiles> {
       cause: error,
     });
   }
+}
+
+function quotasOf(store: StateStore, { config, clock, closers }: Pick<CaptureParts, 'config' | 'clock' | 'closers'>): Quotas {
+  const quotas = watchQuotas({ store, keyPrefix: config.redis.keyPrefix, clock });
+  closers.push('the reader of quotas', () => {
+    quotas.close();
+    return Promise.resolve();
+  });
+  return quotas;
 }
 
 const DAY_MS = 86_400_000;

@@ -39,3 +39,12 @@ async function openRedis({ config, clock, closers, say }: AssembleDeps, url: str
   say(`Redis       at ${URL.parse(url)?.host ?? url}${state}`);
   return store;
 }
+
+/** The Redis in which PostHog's billing says who is over quota: the one that is open already, or one of capture's own. Undefined without Redis. */
+export async function openBilling(
+  deps: AssembleDeps,
+  open: { readonly stateStore: StateStore } | undefined,
+): Promise<StateStore | undefined> {
+  if (deps.config.redis.url === undefined) return undefined;
+  return open?.stateStore ?? openStateStore(deps);
+}

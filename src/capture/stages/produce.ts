@@ -24,7 +24,7 @@ export function produce({ sink, topics, eventBytes, produceMs }: ProduceOptions)
       const record = recordOf(event, context);
       if (record.value.length > eventBytes) {
         if (batch.oversize === 'drop') {
-          batch.drops.push({ uuid: event.raw.uuid, cause: 'event_too_big' });
+          batch.drops.push({ uuid: event.uuid, cause: 'event_too_big' });
           state('capture-events-dropped', { cause: 'event_too_big', count: 1 });
           continue;
         }

@@ -16,6 +16,8 @@ export function captureBatchMetrics({ counter, gauge, histogram }: Makers): Fact
   const overflowed = counter('capture_events_rerouted_overflow', 'Events sent to the overflow topic.', 'reason');
   const historical = counter('capture_events_rerouted_historical', 'Events sent to the historical topic for their age.', 'reason');
   const keys = gauge('partition_limits_key_count', 'Keys whose rate is known (OVERFLOW_ENABLED).');
+  const overQuota = counter('capture_quota_limit_exceeded', 'Events left out for the quota of their token.', 'resource');
+  const limited = gauge('capture_billing_limits_loaded_tokens', 'Tokens that are limited.', 'cache_key');
   const errors = counter('capture_kafka_produce_errors_total', 'Records that Kafka refused.');
   const bytes = counter('capture_kafka_produce_bytes_total', 'Bytes of values given to the producer.', 'topic');
   const ack = histogram(
@@ -37,6 +39,8 @@ export function captureBatchMetrics({ counter, gauge, histogram }: Makers): Fact
       (to === 'overflow' ? overflowed : historical).inc({ reason }, count);
     },
     'capture-overflow-keys-counted': ({ count }) => keys.set(count),
+    'capture-quota-exceeded': ({ resource, count }) => overQuota.inc({ resource }, count),
+    'capture-quotas-read': ({ resource, tokens }) => limited.set({ cache_key: resource }, tokens),
     'capture-records-sent'({ topic, records, bytes: sent, durationMs, outcome }) {
       bytes.inc({ topic }, sent);
       ack.observe({ outcome: OUTCOMES[outcome], topic }, durationMs);

@@ -1,0 +1,31 @@
+import { own } from '../../domain/json.ts';
+import { state } from '../../observe/facts.ts';
+import { without, type DropCause, type Stage } from '../batch.ts';
+import type { QuotaResource, Quotas } from '../quotas.ts';
+import type { RawEvent } from '../shapes.ts';
+
+/**
+ * Leaves out what its token has not paid for (spec/capture.md 7.3). Events with a quota of their own (exceptions, surveys, LLM) go by
+ * that one alone; all others by the one of `resource`. The client is answered 200: old SDKs send what a 429 refused for ever.
+ */
+export function quota(quotas: Quotas, resource: 'events' | 'recordings'): Stage<RawEvent> {
+  return (next) => (batch) => {
+    const { token } = batch;
+    const within = without(batch, (event): DropCause | undefined => {
+      const limiting = (resource === 'events' ? scopeOf(event) : undefined) ?? resource;
+      return quotas.isLimited(limiting, token) ? `${limiting}_over_quota` : undefined;
+    });
+    if (within === batch) return next(batch);
+    state('capture-quota-exceeded', { resource, count: batch.events.length - within.events.length });
+    return within.events.length === 0 ? Promise.resolve({ type: 'over-quota', resource }) : next(within);
+  };
+}
+
+const SURVEY_EVENTS = new Set(['survey sent', 'survey shown', 'survey dismissed']);
+
+/** The quota that an event has for itself; undefined when it has none. A product tour's survey is none of the surveys. */
+function scopeOf({ event, properties }: RawEvent): QuotaResource | undefined {
+  if (event === '$exception') return 'exceptions';
+  if (event.startsWith('$ai_')) return 'llm_events';
+  return SURVEY_EVENTS.has(event) && own(properties, '$product_tour_id') === undefined ? 'surveys' : undefined;
+}
