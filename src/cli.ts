@@ -10,6 +10,14 @@ export type Command =
   | { readonly type: 'migrate'; readonly overrides: readonly string[] }
   /** Prints the settings in force, then exits: 0 when they are right. */
   | { readonly type: 'config-check'; readonly overrides: readonly string[] }
+  /** What capture wrote to disk while Kafka was away: look at it, or send it. */
+  | {
+      readonly type: 'spill';
+      readonly action: 'list' | 'inspect' | 'replay';
+      readonly paths: readonly string[];
+      readonly withKept: boolean;
+      readonly overrides: readonly string[];
+    }
   | { readonly type: 'version' }
   | { readonly type: 'help' }
   /** The command line was not understood; `message` ends the process with code 2. */
@@ -24,6 +32,8 @@ export function parseCommand(argv: readonly string[]): Command {
 
   if (values.help) return { type: 'help' };
   if (values.version) return { type: 'version' };
+  if (values.kept && !(name === 'spill' && rest[0] === 'replay')) return misused('--kept belongs to spill replay.');
+  if (name === 'spill') return spillCommand(rest, values);
   if (name !== 'run' && name !== 'demo') return misused(`Unknown command '${name}'.`);
   if (rest.length > 0) return misused(`Unexpected argument '${rest.join(' ')}'.`);
   if (name === 'run' && (values.exit || values.fresh)) return misused('--exit and --fresh belong to demo.');
@@ -35,6 +45,13 @@ export function parseCommand(argv: readonly string[]): Command {
   return name === 'demo'
     ? { type: 'demo', exit: values.exit ?? false, fresh: values.fresh ?? false, overrides }
     : { type: 'run', overrides };
+}
+
+function spillCommand([action, ...paths]: readonly string[], values: { readonly kept?: boolean; readonly set?: string[] }): Command {
+  if (action !== 'list' && action !== 'inspect' && action !== 'replay') return misused('spill wants list, inspect or replay.');
+  if (action === 'inspect' && paths.length === 0) return misused('spill inspect wants the path of a segment.');
+  if (action !== 'inspect' && paths.length > 0) return misused(`Unexpected argument '${paths.join(' ')}'.`);
+  return { type: 'spill', action, paths, withKept: values.kept ?? false, overrides: values.set ?? [] };
 }
 
 function parse(argv: readonly string[]) {
@@ -50,6 +67,7 @@ function parse(argv: readonly string[]) {
         set: { type: 'string', multiple: true },
         exit: { type: 'boolean' },
         fresh: { type: 'boolean' },
+        kept: { type: 'boolean' },
       },
     });
   } catch (error) {
@@ -67,6 +85,10 @@ Usage: troupe [run] [options]        capture, ingest and store until a signal
        troupe demo [--exit] [--fresh]
                                      the same with embedded servers and sample events;
                                      --exit ends after one round, --fresh begins with an empty data folder
+       troupe spill list             what capture wrote to disk because Kafka did not take it
+       troupe spill inspect <path>…  the records of segments, one line of JSON each
+       troupe spill replay [--kept]  send what belongs to no living process, then exit (1 when something is left);
+                                     --kept: also what was set aside for a person
 Options:
   --set NAME=value   a setting, over the environment; may be given several times
   --config-check     print the settings in force with their origin, then exit (0 when they are right)

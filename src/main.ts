@@ -18,6 +18,7 @@ import { prepareIngestion } from './start/ingestion.ts';
 import { openLog } from './start/open-log.ts';
 import { openOperations } from './start/operations.ts';
 import { systemClock, systemRandom } from './runtime/clock.ts';
+import { runSpillCommand } from './start/spill-command.ts';
 import { stopSignal, watchFailures } from './start/signals.ts';
 import { createAccounts } from './telemetry/account.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
@@ -59,6 +60,11 @@ async function run(command: Command): Promise<number> {
       });
     case 'demo':
       return demo(command);
+    case 'spill':
+      return withClosers((closers) => {
+        const { config } = loadConfig(process.env, { overrides: command.overrides });
+        return runSpillCommand(command, { config, clock, closers, say: print });
+      });
   }
 }
 

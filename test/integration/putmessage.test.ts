@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import type { TopicAdmin } from '../../src/kafka/port.ts';
@@ -14,6 +16,8 @@ import { startTroupe, type TroupeProcess } from '../services/troupe.ts';
 const kafka = await requireService('kafka', probeKafka);
 const LIMIT_MS = 60_000;
 const POSTS = 1_000;
+const ROOT = join(import.meta.dirname, '../..');
+const run = promisify(execFile);
 
 /** The collector of spec/capture.md 16.2 in its own tests (rows 16-18), on a real broker that makes no topics by itself. */
 describe.skipIf(!kafka.available)('/putmessage on Kafka', () => {
@@ -21,20 +25,20 @@ describe.skipIf(!kafka.available)('/putmessage on Kafka', () => {
   let admin: TopicAdmin;
   let troupe: TroupeProcess;
   let dir: string;
+  let env: Record<string, string>;
 
   beforeAll(async () => {
     cluster = await startKafka();
     dir = await mkdtemp(join(tmpdir(), 'troupe-putmessage-'));
     admin = createKafkaAdmin({ connection: { brokers: cluster.brokers(), clientId: 'test' }, clock: systemClock });
     await admin.ensureTopics([{ topic: 'raw', partitions: 3 }]);
-    troupe = await startTroupe({
-      env: {
-        PLUGIN_SERVER_MODE: 'capture',
-        KAFKA_HOSTS: cluster.brokers().join(','),
-        TROUPE_PUTMESSAGE_TOPICS: 'raw,later',
-        TROUPE_SPILL_DIR: join(dir, 'spill'),
-      },
-    });
+    env = {
+      PLUGIN_SERVER_MODE: 'capture',
+      KAFKA_HOSTS: cluster.brokers().join(','),
+      TROUPE_PUTMESSAGE_TOPICS: 'raw,later',
+      TROUPE_SPILL_DIR: join(dir, 'spill'),
+    };
+    troupe = await startTroupe({ env });
   });
   afterAll(async () => {
     await troupe?.kill();
@@ -117,5 +121,27 @@ describe.skipIf(!kafka.available)('/putmessage on Kafka', () => {
     );
     const arrived = new Set(await bodiesIn('raw'));
     expect(expected(from, 3 * POSTS).filter((body) => !arrived.has(body))).toEqual([]);
+  });
+
+  test('row 11: troupe spill list, inspect and replay deal with what a killed capture left while the broker was away', async () => {
+    const from = 100_000;
+    await cluster.nodes[0]?.kill();
+    expect(await post('raw', from, 60)).toEqual([]);
+    await troupe.kill();
+    const [path = ''] = await segments();
+    const spill = (...args: string[]) => run(process.execPath, ['src/main.ts', 'spill', ...args], { cwd: ROOT, env });
+    expect((await spill('list')).stdout).toMatch(
+      / \(orphaned\) {2}raw {2}\d segments, 0 kept, 60 records, \d+ bytes, since \S+, because of late/,
+    );
+    const [line = ''] = (await spill('inspect', join(dir, path))).stdout.split('\n');
+    const { topic, key, value } = JSON.parse(line) as { topic: string; key: null; value: string };
+    expect([topic, key]).toEqual(['raw', null]);
+    expect(expected(from, 60)).toContain((JSON.parse(value) as { body_data: string }).body_data);
+
+    await cluster.nodes[0]?.start();
+    expect((await spill('replay')).stdout).toContain('60 records replayed to raw');
+    expect((await spill('list')).stdout).toContain('Nothing is spilled');
+    const arrived = new Set(await bodiesIn('raw'));
+    expect(expected(from, 60).filter((body) => !arrived.has(body))).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
 import type { SpillDisk } from './disk.ts';
-import { isTopicName, parseSegment, segmentName } from './names.ts';
+import { isTopicName, OWNER_FILE, parseSegment, segmentName } from './names.ts';
 import type { ReplayResult } from './replay.ts';
 
 /** Replays one segment file; `keptPath` is its name when something of it must be kept. */
@@ -25,7 +25,7 @@ const LONGEST_PAUSE_MS = 5_000;
  */
 export async function replayAdopted(folder: string, options: AdoptedOptions): Promise<boolean> {
   const { disk } = options;
-  await disk.remove(join(folder, 'owner'));
+  await disk.remove(join(folder, OWNER_FILE));
   const topics = (await disk.list(folder)).filter(isTopicName);
   const results = await Promise.all(topics.map((topic) => replayTopic(join(folder, topic), options)));
   await disk.removeFolder(folder);

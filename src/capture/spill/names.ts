@@ -4,7 +4,7 @@ import { join } from 'node:path';
  * Names in a spill directory. All that a process must know of the others stands in names, because a rename is the one thing that a file
  * system decides for all who share it at once:
  *
- *     <instance>~<life>/                     of a life of a process: `owner` (who it is; its time is the sign of life)
+ *     <instance>~<life>/                     of a life of a process: `~owner` (who it is; its time is the sign of life)
  *         <topic>/<number>.segment           frames, oldest number first; being written, or waiting for Kafka
  *         <topic>/<number>.kept              acknowledged as far as it can be: the rest is for a person to look at
  *     <instance>~<life>@<instance>~<life>/   what the first one left, adopted by the second one
@@ -49,4 +49,6 @@ export function parseSegment(name: string): SegmentName | undefined {
 export const segmentName = (number: number, state: SegmentName['state'] = 'segment'): string =>
   `${String(number).padStart(8, '0')}.${state}`;
 
-export const ownerFile = (dir: string, life: string): string => join(dir, life, 'owner');
+/** In a life's folder; no topic can have this name. */
+export const OWNER_FILE = '~owner';
+export const ownerFile = (dir: string, life: string): string => join(dir, life, OWNER_FILE);

@@ -4,7 +4,7 @@ import { state } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { SpillDisk } from './disk.ts';
 import { fateOf, parseLife, type Life } from './life.ts';
-import { adoptedName, lifeName, ownerFile, parseFolder } from './names.ts';
+import { adoptedName, lifeName, ownerFile, parseFolder, type FolderName } from './names.ts';
 
 /**
  * Role: who may write and replay which folder of a spill directory that several processes share.
@@ -29,8 +29,15 @@ export interface Ownership {
   isMine(folder: string): Promise<boolean>;
   /** Folders of dead lives that became ours by this call, by name. */
   adopt(): Promise<readonly string[]>;
+  /** All folders. `unknown`: its owner has been silent for as long as we look, which is not long enough. */
+  survey(): Promise<readonly SurveyedFolder[]>;
   /** Gives everything up, at once: others need not wait for the lease to end. */
   release(): Promise<void>;
+}
+
+export interface SurveyedFolder extends FolderName {
+  readonly name: string;
+  readonly state: 'mine' | 'held' | 'orphaned' | 'unknown';
 }
 
 export interface OwnershipOptions {
@@ -45,6 +52,7 @@ export interface OwnershipOptions {
 interface Sighting {
   readonly touchedMs: number;
   readonly sinceMs: number;
+  readonly hasChanged: boolean;
 }
 
 export function createOwnership({ dir, disk, clock, life }: OwnershipOptions): Ownership {
@@ -101,20 +109,36 @@ export function createOwnership({ dir, disk, clock, life }: OwnershipOptions): O
     });
   }
 
-  /** Whether the owner of a folder will never come back to it. */
-  async function isGone(owner: string): Promise<boolean> {
+  /** `orphaned`: the owner of a folder will never come back to it. */
+  async function stateOf(owner: string): Promise<SurveyedFolder['state']> {
+    if (owner === mine) return 'mine';
     const seen = await disk.look(ownerFile(dir, owner));
-    if (seen === undefined) return true; // N3
+    if (seen === undefined) return 'orphaned'; // N3
     const other = parseLife(seen.content);
     const fate = other === undefined ? 'unknown' : await fateOf(other, life.space);
-    if (fate !== 'unknown') return fate === 'dead';
+    if (fate !== 'unknown') return fate === 'dead' ? 'orphaned' : 'held';
     const now = clock.monotonic();
     const sighting = sightings.get(owner);
     if (sighting?.touchedMs !== seen.touchedMs) {
-      sightings.set(owner, { touchedMs: seen.touchedMs, sinceMs: now });
-      return false;
+      sightings.set(owner, { touchedMs: seen.touchedMs, sinceMs: now, hasChanged: sighting !== undefined });
+      return sighting === undefined ? 'unknown' : 'held';
     }
-    return now - sighting.sinceMs >= Math.max(life.leaseMs, other?.leaseMs ?? 0);
+    if (now - sighting.sinceMs >= Math.max(life.leaseMs, other?.leaseMs ?? 0)) return 'orphaned';
+    return sighting.hasChanged ? 'held' : 'unknown';
+  }
+
+  async function survey(): Promise<readonly SurveyedFolder[]> {
+    const states = new Map<string, SurveyedFolder['state']>();
+    const folders: SurveyedFolder[] = [];
+    for (const name of await disk.list(dir)) {
+      const folder = parseFolder(name);
+      if (folder === undefined) continue;
+      const found = states.get(folder.owner) ?? (await stateOf(folder.owner));
+      states.set(folder.owner, found);
+      folders.push({ name, ...folder, state: found });
+    }
+    for (const owner of sightings.keys()) if (!states.has(owner)) sightings.delete(owner);
+    return folders;
   }
 
   return {
@@ -136,22 +160,18 @@ export function createOwnership({ dir, disk, clock, life }: OwnershipOptions): O
       return isThere;
     },
 
+    survey,
+
     async adopt() {
       const adopted: string[] = [];
-      const gone = new Map<string, boolean>();
-      const names = await disk.list(dir);
-      for (const name of names) {
-        const folder = parseFolder(name);
-        if (folder === undefined || folder.owner === mine) continue;
-        if (!gone.has(folder.owner)) gone.set(folder.owner, await isGone(folder.owner));
-        if (gone.get(folder.owner) !== true || released) continue;
+      for (const { name, state: found, ...folder } of await survey()) {
+        if (found !== 'orphaned' || released) continue;
         const to = adoptedName(folder, await this.folder());
         if (!(await disk.rename(join(dir, name), join(dir, to)))) continue; // N1
-        await disk.remove(join(dir, to, 'owner'));
+        await disk.remove(ownerFile(dir, to));
         adopted.push(to);
         state('spill-adopted', { origin: folder.origin, from: folder.owner });
       }
-      for (const owner of sightings.keys()) if (!gone.has(owner)) sightings.delete(owner);
       return adopted;
     },
 

@@ -10,18 +10,31 @@ describe('the command line', () => {
     [['demo', '--exit', '--fresh'], { type: 'demo', exit: true, fresh: true, overrides: [] }],
     [['--migrate'], { type: 'migrate', overrides: [] }],
     [['--config-check'], { type: 'config-check', overrides: [] }],
+    [['spill', 'list'], { type: 'spill', action: 'list', paths: [], withKept: false, overrides: [] }],
+    [['spill', 'inspect', 'a', 'b'], { type: 'spill', action: 'inspect', paths: ['a', 'b'], withKept: false, overrides: [] }],
+    [['spill', 'replay', '--kept', '--set', 'A=1'], { type: 'spill', action: 'replay', paths: [], withKept: true, overrides: ['A=1'] }],
     [['--version'], { type: 'version' }],
     [['-h'], { type: 'help' }],
   ])('%j is understood', (argv, command) => {
     expect(parseCommand(argv)).toEqual(command);
   });
 
-  it.each([[['serve']], [['run', 'twice']], [['--nonsense']], [['--exit']], [['--migrate', '--config-check']], [['--set']]])(
-    '%j is refused, not guessed',
-    (argv) => {
-      expect(parseCommand(argv)).toMatchObject({ type: 'misused' });
-    },
-  );
+  it.each([
+    [['serve']],
+    [['run', 'twice']],
+    [['--nonsense']],
+    [['--exit']],
+    [['--migrate', '--config-check']],
+    [['--set']],
+    [['spill']],
+    [['spill', 'eat']],
+    [['spill', 'inspect']],
+    [['spill', 'list', 'x']],
+    [['spill', 'list', '--kept']],
+    [['--kept']],
+  ])('%j is refused, not guessed', (argv) => {
+    expect(parseCommand(argv)).toMatchObject({ type: 'misused' });
+  });
 
   it('--help names every setting, in lines that fit on a screen', () => {
     const help = helpText();

@@ -48,7 +48,7 @@ describe('who owns a folder of the spill', () => {
 
   test('N1: a life that is silent for its lease is adopted by one of those who look, and by one only', async () => {
     const { clock, disk, pod } = volume();
-    await disk.put(`${DIR}/dead~1/owner`, JSON.stringify({ instance: 'dead', pid: 1, space: '', birth: '', leaseMs: LEASE_MS }));
+    await disk.put(`${DIR}/dead~1/~owner`, JSON.stringify({ instance: 'dead', pid: 1, space: '', birth: '', leaseMs: LEASE_MS }));
     const others = ['b', 'c', 'd'].map((name) => pod(name));
     for (const other of others) expect(await other.adopt()).toEqual([]);
     await pass(clock, LEASE_MS);
@@ -59,7 +59,7 @@ describe('who owns a folder of the spill', () => {
 
   test('a lease that the other one was given counts when it is the longer', async () => {
     const { clock, disk, pod } = volume();
-    await disk.put(`${DIR}/slow~1/owner`, JSON.stringify({ instance: 'slow', pid: 1, space: '', birth: '', leaseMs: 3 * LEASE_MS }));
+    await disk.put(`${DIR}/slow~1/~owner`, JSON.stringify({ instance: 'slow', pid: 1, space: '', birth: '', leaseMs: 3 * LEASE_MS }));
     const b = pod('b');
     await b.adopt();
     await pass(clock, 2 * LEASE_MS);
@@ -82,7 +82,7 @@ describe('who owns a folder of the spill', () => {
   test('N1: an orphan of an orphan is found: no folder is without somebody who may take it', async () => {
     const { disk, clock, pod } = volume();
     await disk.put(`${DIR}/first~1@second~1/events/00000001.segment`, 'x');
-    await disk.put(`${DIR}/second~1/owner`, JSON.stringify({ instance: 'second', pid: 1, space: '', birth: '', leaseMs: LEASE_MS }));
+    await disk.put(`${DIR}/second~1/~owner`, JSON.stringify({ instance: 'second', pid: 1, space: '', birth: '', leaseMs: LEASE_MS }));
     const third = pod('third');
     expect(await third.adopt()).toEqual([]);
     await pass(clock, LEASE_MS);
@@ -114,8 +114,8 @@ describe('who owns a folder of the spill', () => {
   test('a process of this machine that runs is never adopted, one that is gone is at once', async () => {
     const { disk, clock, pod } = volume();
     const here = await thisLife('here', LEASE_MS);
-    await disk.put(`${DIR}/running~1/owner`, JSON.stringify(here));
-    await disk.put(`${DIR}/gone~1/owner`, JSON.stringify({ ...here, birth: '1' }));
+    await disk.put(`${DIR}/running~1/~owner`, JSON.stringify(here));
+    await disk.put(`${DIR}/gone~1/~owner`, JSON.stringify({ ...here, birth: '1' }));
     const b = pod('b', here);
     expect((await b.adopt()).map((name) => name.split('@')[0])).toEqual(['gone~1']);
     await pass(clock, 3 * LEASE_MS);
