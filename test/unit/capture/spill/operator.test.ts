@@ -133,7 +133,8 @@ describe('what a person asks of the spill', () => {
     const taking = producer;
     producer = {
       ...producer,
-      send: (topic, records) => (topic === 'refused' ? Promise.reject(new ProduceError('unknown-topic', 'no')) : taking.send(topic, records)),
+      send: (topic, records) =>
+        topic === 'refused' ? Promise.reject(new ProduceError('unknown-topic', 'no')) : taking.send(topic, records),
     };
     const { failed } = await replay();
     expect(failed.map((name) => name.split('@')[0])).toEqual(['ended~1']);
