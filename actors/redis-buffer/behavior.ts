@@ -10,6 +10,8 @@
  * Z3 A debounced warning passes once per (team, type, key) and hour over all processes (W-1). Store away: once per process,
  *    as far as the last `maxPendingCount` are remembered.
  * Z4 A warning that always passes does not ask the store.
+ * Z5 A flood of one warning takes one place and one question a minute, so that it pushes out nobody else's: what waits already, or was
+ *    shown within the hour as far as is remembered here, is let go at once.
  */
 import { createHash } from 'node:crypto';
 import { warningRow } from '../../src/domain/side-rows.ts';
@@ -32,11 +34,12 @@ export interface RedisBufferDeps {
 export interface RedisBufferState {
   /** Newest time per team and member. */
   seen: Map<string, { readonly teamId: number; readonly member: string; atMs: number }>;
-  warnings: Warning[];
+  /** By `localKeyOf`: the first of each. */
+  warnings: Map<string, Warning>;
   asked: readonly Warning[];
   phase: 'idle' | 'collecting' | 'flushing';
-  /** Debounce keys passed by this process, for when the store is away: key to the time it ends. */
-  readonly passed: Map<string, number>;
+  /** Debounced for sure until that time, by `localKeyOf`: passed by this process, or refused by the store a moment ago. */
+  readonly shown: Map<string, number>;
   /** Left out for want of room since the start (Z2). */
   readonly dropped: { presence: number; warning: number };
   statedDroppedCount: number;
@@ -45,6 +48,8 @@ export interface RedisBufferState {
 }
 
 const HOUR_MS = 3_600_000;
+/** How long the store's no is believed: nobody here knows when the hour of another process began. */
+const REFUSED_MS = 60_000;
 /** Presence is about "now": the same five minutes as the session buffer's active visitors. */
 const PRESENCE_TTL_MS = 300_000;
 
@@ -59,8 +64,7 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
         return state;
       case 'warn':
         if (message.warning.alwaysSend) emitAlways(message.warning);
-        else if (state.warnings.length >= options.maxPendingCount) state.dropped.warning++;
-        else state.warnings.push(message.warning);
+        else wait(state, message.warning, ctx.clock.now());
         collect(state, ctx);
         return state;
       case 'self:flush':
@@ -76,6 +80,14 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     }
   }
 
+  /** Z2, Z5 */
+  function wait(state: RedisBufferState, warning: Warning, nowMs: number): void {
+    const key = localKeyOf(warning);
+    if (state.warnings.has(key) || isShown(state, key, nowMs)) stateFact('warning-raised', { type: warning.type, debounced: true });
+    else if (state.warnings.size >= options.maxPendingCount) state.dropped.warning++;
+    else state.warnings.set(key, warning);
+  }
+
   function see(state: RedisBufferState, { teamId, member, atMs }: { teamId: number; member: string; atMs: number }): void {
     const key = `${teamId}:${member}`;
     const known = state.seen.get(key);
@@ -86,7 +98,7 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
 
   function collect(state: RedisBufferState, ctx: ActorContext<RedisBufferMessage>): void {
     if (state.phase !== 'idle') return;
-    if (state.seen.size === 0 && state.warnings.length === 0) return;
+    if (state.seen.size === 0 && state.warnings.size === 0) return;
     state.phase = 'collecting';
     ctx.after(options.flushEveryMs, { type: 'self:flush' });
   }
@@ -96,8 +108,8 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     state.phase = 'flushing';
     const seen = [...state.seen.values()];
     state.seen = new Map();
-    state.asked = state.warnings;
-    state.warnings = [];
+    state.asked = [...state.warnings.values()];
+    state.warnings = new Map();
     stateDropped(state);
     const work = async (): Promise<readonly boolean[]> => {
       const keepFrom = ctx.clock.now() - PRESENCE_TTL_MS;
@@ -134,8 +146,9 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     state.storeAway = error !== undefined;
     const nowMs = ctx.clock.now();
     const passing = state.asked.filter((warning, index) => {
-      const first = error === undefined ? firsts[index] === true : !isPassed(state, warning, nowMs);
-      if (first) pass(state, warning, nowMs);
+      const key = localKeyOf(warning);
+      const first = error === undefined ? firsts[index] === true : !isShown(state, key, nowMs);
+      remember(state, key, nowMs + (first ? HOUR_MS : REFUSED_MS));
       stateFact('warning-raised', { type: warning.type, debounced: !first });
       return first;
     });
@@ -151,20 +164,20 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     return state;
   }
 
-  /** Z3 without the store. */
-  function isPassed(state: RedisBufferState, warning: Warning, nowMs: number): boolean {
-    const untilMs = state.passed.get(keyOf(warning));
+  /** Z5, and Z3 without the store. */
+  function isShown(state: RedisBufferState, key: string, nowMs: number): boolean {
+    const untilMs = state.shown.get(key);
     return untilMs !== undefined && untilMs > nowMs;
   }
 
-  function pass(state: RedisBufferState, warning: Warning, nowMs: number): void {
-    const key = keyOf(warning);
-    state.passed.delete(key);
-    if (state.passed.size >= options.maxPendingCount) {
-      const oldest = state.passed.keys().next().value;
-      if (oldest !== undefined) state.passed.delete(oldest);
+  function remember(state: RedisBufferState, key: string, untilMs: number): void {
+    const known = state.shown.get(key) ?? 0;
+    state.shown.delete(key);
+    if (state.shown.size >= options.maxPendingCount) {
+      const oldest = state.shown.keys().next().value;
+      if (oldest !== undefined) state.shown.delete(oldest);
     }
-    state.passed.set(key, nowMs + HOUR_MS);
+    state.shown.set(key, Math.max(known, untilMs));
   }
 
   function emit(warnings: readonly Warning[]): void {
@@ -202,10 +215,10 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     kind: 'redis-buffer',
     start: () => ({
       seen: new Map(),
-      warnings: [],
+      warnings: new Map(),
       asked: [],
       phase: 'idle',
-      passed: new Map(),
+      shown: new Map(),
       dropped: { presence: 0, warning: 0 },
       statedDroppedCount: 0,
       storeAway: false,
@@ -217,13 +230,16 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
     inspect: (state) => ({
       phase: state.phase,
       presences: state.seen.size,
-      warnings: state.warnings.length,
+      warnings: state.warnings.size,
       droppedPresences: state.dropped.presence,
       droppedWarnings: state.dropped.warning,
       storeAway: state.storeAway,
     }),
   };
 }
+
+/** Never leaves this process, and costs no hash. */
+const localKeyOf = ({ teamId, type, debounceKey }: Warning): string => `${teamId}\n${type}\n${debounceKey}`;
 
 /** Distinct ids may be part of the key: hashed, so that they are not in Redis in clear. */
 function keyOf({ teamId, type, debounceKey }: Warning): string {

@@ -59,18 +59,16 @@ export function dispatch(shared: Shared, state: RouterState, arrivals: readonly 
   let groupsAtOnce = 0;
   for (const [lane, groups] of byLane) {
     groupCount += groups.size;
-    if (overflow.type === 'warn') for (const group of groups.values()) warnOfOverflow(shared, group, overflow.per, ctx);
+    if (overflow.type === 'warn') for (const group of groups.values()) warnOfOverflow(shared, group, ctx);
     groupsAtOnce += send(shared, state, lane, [...groups.values()], ctx);
   }
   if (events > 0) stateFact('router-slice-dispatched', { topic: partition.topic, events, groups: groupCount, groupsAtOnce, overflowMode });
 }
 
-/** B-7. A warning that is lost (the buffer is bounded) costs no event. */
-function warnOfOverflow({ deps }: Shared, { teamId, distinctId, events }: EventGroup, per: 'group' | 'event', ctx: Ctx): void {
+/** B-7. Once for all events of a key: it is shown once an hour. One that is lost (the buffer is bounded) costs no event. */
+function warnOfOverflow({ deps }: Shared, { teamId, distinctId }: EventGroup, ctx: Ctx): void {
   const { type, details, debounceKey, alwaysSend } = warning('ingestion_capacity_overflow', { overflowDistinctId: distinctId });
-  const atMs = ctx.clock.now();
-  for (let count = per === 'group' ? 1 : events.length; count > 0; count--)
-    deps.redisBuffer.tell({ type: 'warn', warning: { teamId, type, details, debounceKey, alwaysSend, atMs } });
+  deps.redisBuffer.tell({ type: 'warn', warning: { teamId, type, details, debounceKey, alwaysSend, atMs: ctx.clock.now() } });
 }
 
 function laneOf({ deps: { ledger, options } }: Shared, state: RouterState, team: Team, ctx: Ctx): Lane {

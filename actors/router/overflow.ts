@@ -12,7 +12,7 @@ export type OverflowPolicy =
   | { readonly type: 'keep' }
   /** Records beyond the limit go to another topic, with their key or without (B-1, B-3, B-4). The limiter is the process's. */
   | { readonly type: 'redirect'; readonly topic: string; readonly key: 'original' | 'none'; readonly limiter: OverflowLimiter }
-  /** This is that other topic: the team is told whose events came this way, for each group of events or for each event (B-7). */
+  /** This is that other topic: the team is told whose events came this way (B-7). PostHog's batches there are groups or single events (B-6). */
   | { readonly type: 'warn'; readonly per: 'group' | 'event' };
 
 export const KEEP: OverflowPolicy = { type: 'keep' };

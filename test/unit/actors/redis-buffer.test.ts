@@ -13,12 +13,14 @@ function setUp(maxPendingCount = 100) {
   const keys = new Map<string, number>();
   const ranked: RankEntry[][] = [];
   const control = { away: false };
+  let askedCount = 0;
   const answer = <T>(value: () => T): Promise<T> => (control.away ? Promise.reject(new StateStoreError('away')) : Promise.resolve(value()));
   const store: Pick<StateStore, 'rankAdd' | 'setIfAbsent'> = {
     rankAdd: (entries) => answer(() => void (entries.length > 0 && ranked.push([...entries]))),
     setIfAbsent: (entries) =>
       answer(() =>
         entries.map(({ key, ttlMs }) => {
+          askedCount++;
           if ((keys.get(key) ?? 0) > clock.now()) return false;
           keys.set(key, clock.now() + ttlMs);
           return true;
@@ -59,7 +61,7 @@ function setUp(maxPendingCount = 100) {
     await settle(system); // the timer is made when the first message is handled
     await pass(system, clock, 200);
   };
-  return { system, clock, ref, make, tell, warn, stored, flushed, keys, ranked, control, writer };
+  return { system, clock, ref, make, tell, warn, stored, flushed, keys, ranked, control, writer, asked: () => askedCount };
 }
 async function factsDuring(name: FactName, run: () => Promise<void>): Promise<unknown[]> {
   const facts: unknown[] = [];
@@ -127,6 +129,41 @@ describe('warnings', () => {
     });
     expect(stored()).toHaveLength(3);
     expect(facts).toHaveLength(1);
+  });
+  it('Z5: a flood of one warning pushes out nobody else and asks the store once a minute, then passes again in its hour', async () => {
+    const { make, warn, stored, flushed, clock, system, asked } = setUp(3);
+    const other = make('other-process');
+    for (let count = 0; count < 1_000; count++) warn();
+    warn({ teamId: 9 });
+    await flushed();
+    expect(stored().map((row) => row.teamId)).toEqual([2, 9]);
+    expect(JSON.stringify(system.inspect.list())).not.toMatch(/"droppedWarnings":[1-9]/);
+    // Another process hears the store's no, and believes it for a minute.
+    const before = asked();
+    for (let count = 0; count < 3; count++) {
+      warn({}, other);
+      await flushed();
+    }
+    expect(asked()).toBe(before + 1);
+    clock.advance(60_000);
+    warn({}, other);
+    await flushed();
+    expect(asked()).toBe(before + 2);
+    clock.advance(HOUR_MS);
+    warn({}, other);
+    await flushed();
+    expect(stored()).toHaveLength(3);
+  });
+  it('Z5: what is let go is counted as debounced', async () => {
+    const { warn, flushed } = setUp();
+    const facts = await factsDuring('warning-raised', async () => {
+      warn();
+      warn();
+      await flushed();
+      warn();
+      await flushed();
+    });
+    expect(facts.map((fact) => (fact as { debounced: boolean }).debounced)).toEqual([true, false, true]);
   });
   it('Z3: what passed while the store answered is remembered for when it does not', async () => {
     const { warn, stored, flushed, control } = setUp();
