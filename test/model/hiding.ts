@@ -1,8 +1,8 @@
 /**
- * An event may have taken effect in a commit that does not show it: another distinct_id's run in the same commit has laid its own
- * values over it. It is found by putting it back.
+ * Events may have taken effect in a commit that does not show them: another distinct_id's run in the same commit has laid its own
+ * values over theirs, or the last of them has put back what the first changed. They are found by putting them back into the commit.
  */
-import type { Analysis, Entry, Explained, History, Queue, Run } from './history.ts';
+import { LONGEST_RUN, type Analysis, type Entry, type Explained, type History, type Queue, type Run } from './history.ts';
 import { apply, type Shown } from './oracle.ts';
 import type { Past } from './past.ts';
 import type { Commit } from './recording.ts';
@@ -34,20 +34,19 @@ export function createHiding({ commits }: History, { past, reading, explained, c
       reads.push(read);
       since = read.at;
     }
-    const entry = queue.entries[index];
-    if (entry === undefined) return false;
     for (const at of past.changesOf([queue.key], since - 1, until)) {
       const found = explained.get(at)?.find(({ keys }) => keys.includes(queue.key));
-      if (found === undefined || (commits[at] as Commit).atMs < entry.sentMs) continue;
-      for (let place = found.runs.findLastIndex((run) => run.queue === queue) + 1; place < found.runs.length; place++) {
-        const shown = playHidden(entry, at, found, place);
+      if (found === undefined) continue;
+      const entries = mayFollow(queue, index, (commits[at] as Commit).atMs);
+      for (let place = found.runs.findLastIndex((run) => run.queue === queue) + 1; place <= found.runs.length; place++) {
+        const shown = playHidden(entries, at, found, place);
         if (shown === undefined) continue;
         for (const read of reads) note(read.entry, read.shown, read.at);
-        note(entry, shown, at);
+        shown.forEach((one, n) => note(entries[n] as Entry, one, at));
         counts.reads += reads.length;
-        counts.applied++;
-        found.runs.splice(place, 0, { queue, from: index, to: index + 1, linkOnly: false, reads: [], shown: [shown] });
-        queue.next = index + 1;
+        counts.applied += shown.length;
+        found.runs.splice(place, 0, { queue, from: index, to: index + shown.length, linkOnly: false, reads: [], shown });
+        queue.next = index + shown.length;
         queue.since = at;
         return true;
       }
@@ -55,16 +54,33 @@ export function createHiding({ commits }: History, { past, reading, explained, c
     return false;
   }
 
-  /** What the event was shown before the run at `place`, if its row says so and the commit ends as it did. */
-  function playHidden(entry: Entry, at: number, { keys, runs }: Explained, place: number): Shown | undefined {
-    const world = past.view(at - 1);
-    let hidden: Shown | undefined;
-    runs.forEach(({ queue, from, to, linkOnly }, index) => {
-      if (index === place) hidden = apply(world, entry.sent);
-      for (const { sent } of queue.entries.slice(from, to)) apply(world, sent, linkOnly);
-    });
+  /** The events from `index` on that one write may hold: those sent by then, up to a merge. A merge is alone. */
+  function mayFollow(queue: Queue, index: number, atMs: number): readonly Entry[] {
+    const next = queue.entries.slice(index, index + LONGEST_RUN);
+    const end = next.findIndex(({ sentMs, other }, n) => sentMs > atMs || (n > 0 && other !== undefined));
+    const all = end === -1 ? next : next.slice(0, end);
+    return all[0]?.other === undefined ? all : all.slice(0, 1);
+  }
+
+  /** What the first few of these events were shown before the run at `place`, if their rows say so and the commit ends as it did. */
+  function playHidden(entries: readonly Entry[], at: number, { keys, runs }: Explained, place: number): readonly Shown[] | undefined {
     const end = past.view(at).owners;
-    const isTheSame = keys.every((key) => isUnchanged(world.owners.get(key), end.get(key)));
-    return isTheSame && hidden !== undefined && reading.isAsShown(entry, hidden) ? hidden : undefined;
+    for (let length = 1; length <= entries.length; length++) {
+      const world = past.view(at - 1);
+      const play = (those: readonly Run[]): void => {
+        for (const { queue, from, to, linkOnly } of those)
+          for (const { sent } of queue.entries.slice(from, to)) apply(world, sent, linkOnly);
+      };
+      play(runs.slice(0, place));
+      const shown: Shown[] = [];
+      for (const entry of entries.slice(0, length)) {
+        const one = apply(world, entry.sent);
+        if (!reading.isAsShown(entry, one)) return undefined;
+        shown.push(one);
+      }
+      play(runs.slice(place));
+      if (keys.every((key) => isUnchanged(world.owners.get(key), end.get(key)))) return shown;
+    }
+    return undefined;
   }
 }

@@ -77,6 +77,9 @@ export interface Component {
   readonly keys: readonly string[];
 }
 
+/** Events of one distinct_id in one commit, at most. */
+export const LONGEST_RUN = 16;
+
 export const nameOf = ({ sent }: Entry): string =>
   `${sent.event} ${sent.uuid.slice(-4)} of ${sent.team}:${sent.distinctId} ${JSON.stringify(sent.properties)}`;
 

@@ -1,5 +1,5 @@
 /** Runs of events that may have been, and the oracle's play of one. */
-import type { Entry, History, Queue, Run } from './history.ts';
+import { LONGEST_RUN, type Entry, type History, type Queue, type Run } from './history.ts';
 import { apply, type Shown, type World } from './oracle.ts';
 import type { Commit } from './recording.ts';
 import type { Reading } from './reading.ts';
@@ -12,9 +12,6 @@ import { textOfValue } from './stored-state.ts';
  */
 export type Trust = 'nothing' | 'replays' | 'rows';
 export const TRUSTS = ['nothing', 'replays', 'rows'] as const;
-/** Events of one distinct_id in one commit, at most. */
-const LONGEST_RUN = 16;
-
 export interface Runs {
   /** Runs that may be next for a distinct_id in commit `at`, the likeliest first. The pair: its counter before and after that commit. */
   candidates(queue: Queue, at: number, counters: readonly [number, number], trust: Trust): Run[];
