@@ -48,6 +48,8 @@ export interface Shown {
   readonly warning: { readonly type: string; readonly details: Json } | undefined;
   /** False: the event has left everything as it was. */
   readonly changed: boolean;
+  /** The event's own update was worth a write on a person that there was (3.4), even if it wrote what was there already. */
+  readonly updated: boolean;
 }
 
 /** Of list A in rule 2.2 those that the workload sends. */
@@ -107,7 +109,7 @@ function create(world: World, sent: Sent, keys: readonly string[], uuidFrom: str
 }
 
 /** 3.4 */
-function updated(person: Person, sent: Sent, identify: boolean): { readonly person: Person; readonly changed: boolean } {
+function updatedBy(person: Person, sent: Sent, identify: boolean): { readonly person: Person; readonly changed: boolean } {
   const { set, once, unset } = asked(sent);
   const properties: Record<string, unknown> = { ...person.properties };
   const identifies = identify && !person.isIdentified;
@@ -181,7 +183,7 @@ function merged(
 function withoutPerson(world: World, { team, distinctId, timestampMs }: Sent): Shown {
   const key = `${team}:${distinctId}`;
   const person = world.owners.get(key);
-  const common = { properties: {}, warning: undefined, changed: false } as const;
+  const common = { properties: {}, warning: undefined, changed: false, updated: false } as const;
   if (person === undefined) {
     if (world.personless.get(key) === undefined) world.personless.set(key, false);
     return { ...common, personId: uuidOf(team, distinctId), createdAtMs: 5_000, mode: 'propertyless' };
@@ -202,8 +204,9 @@ export function apply(world: World, sent: Sent, linkOnly = false): Shown {
       ? { person: create(world, sent, [key], sent.distinctId, false), changed: true }
       : linkOnly
         ? { person: found, changed: false }
-        : updated(found, sent, identify);
+        : updatedBy(found, sent, identify);
   if (person !== found) put(world, person);
   const properties = { ...person.properties, ...asked(sent).set };
-  return { personId: person.uuid, createdAtMs: person.createdAtMs, properties, mode: 'full', warning, changed: changed || linked };
+  const updated = found !== undefined && changed;
+  return { personId: person.uuid, createdAtMs: person.createdAtMs, properties, mode: 'full', warning, changed: changed || linked, updated };
 }

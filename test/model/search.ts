@@ -1,6 +1,7 @@
 /** Finds the runs that explain what one commit has changed. */
 import type { Component, History, Played, Queue, Run } from './history.ts';
 import type { Marks } from './marks.ts';
+import type { Shown } from './oracle.ts';
 import type { Past } from './past.ts';
 import type { Commit, State } from './recording.ts';
 import { leftBy, TRUSTS, type Runs, type Trust } from './runs.ts';
@@ -60,7 +61,7 @@ export function createSearch(
     let tries = 0;
 
     const visit = (depth: number): readonly Played[] | undefined => {
-      if (depth === 0) return playAll(component, after, backwards.map(({ run }) => run).reverse(), trust);
+      if (depth === 0) return playAll(component, before, after, backwards.map(({ run }) => run).reverse(), trust);
       const missing = movedCount - backwards.filter(({ isMoved }) => isMoved).length;
       for (const option of options) {
         if (++tries > MOST_TRIES) return undefined;
@@ -89,17 +90,24 @@ export function createSearch(
   }
 
   /** Undefined, and all is as before, when they do not end in the state after. */
-  function playAll(component: Component, after: State, chosen: readonly Run[], trust: Trust): readonly Played[] | undefined {
+  function playAll(component: Component, before: State, after: State, chosen: readonly Run[], trust: Trust): readonly Played[] | undefined {
     const mark = past.mark();
     const played: Played[] = [];
     for (const run of chosen) {
       const shown = runs.play(run, trust);
-      if (shown === undefined) break;
+      if (shown === undefined || isYetToBeWritten(run, shown, before, after)) break;
       played.push({ ...run, shown });
     }
     if (played.length === chosen.length && isReached(component, after)) return played;
     past.rollback(mark);
     return undefined;
+  }
+
+  /** A merge event whose own update was worth a write, in a commit that left the version as it was: that has only added an id (M-1). */
+  function isYetToBeWritten({ queue, linkOnly }: Run, shown: readonly Shown[], before: State, after: State): boolean {
+    const rowId = after.mappings.get(queue.key)?.rowId ?? '';
+    const isWritten = before.persons.get(rowId)?.version !== after.persons.get(rowId)?.version;
+    return !linkOnly && !isWritten && shown.some(({ updated }) => updated);
   }
 
   function isReached({ keys }: Component, after: State): boolean {
