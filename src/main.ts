@@ -5,7 +5,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { assemble, openStores, type Stores } from './start/assemble.ts';
-import { openCapture } from './start/capture-server.ts';
+import { openCapture, type OpenedCapture } from './start/capture-server.ts';
 import { openBilling } from './start/open-state-store.ts';
 import { helpText, parseCommand, type Command } from './cli.ts';
 import { createClosers, type Closers } from './start/closers.ts';
@@ -123,23 +123,27 @@ async function start({ config, closers, quiet, prepare, lose }: StartOptions): P
     stores === undefined
       ? undefined
       : await prepareIngestion({ config, clock, random, closers, accounts, log, stores, onFatal: lose, version: version(), say: print });
+  let capture: OpenedCapture | undefined;
+  // With a spill that takes events an outage of Kafka is no reason to send clients away.
+  const canCapture = async (): Promise<boolean> =>
+    capture !== undefined && (capture.isTaking() || (await log.admin.describeTopics([topicsOf(config).main])).size === 1);
   const metricsUrl = await openOperations({
     config,
     clock,
     closers,
     metrics: () => telemetry.metrics.text(),
     health: ingestion?.health ?? {},
-    ready: ingestion?.ready ?? { kafka: async () => (await log.admin.describeTopics([topicsOf(config).main])).size === 1 },
+    ready: ingestion?.ready ?? { capture: canCapture },
   });
   await ingestion?.start();
-  const captureUrl =
-    config.capture.enabled === true
-      ? await openCapture({ config, clock, random, closers, producer: log.producer, billing: await openBilling(outside, stores) })
-      : 'off';
+  if (config.capture.enabled === true) {
+    const billing = await openBilling(outside, stores);
+    capture = await openCapture({ config, clock, random, closers, producer: log.producer, billing });
+  }
 
   return {
     stores,
-    urls: { capture: captureUrl, inspector: ingestion?.inspectorUrl ?? 'off', metrics: `${metricsUrl}/metrics` },
+    urls: { capture: capture?.url ?? 'off', inspector: ingestion?.inspectorUrl ?? 'off', metrics: `${metricsUrl}/metrics` },
     outcomes: () => new Map(accounts.read().outcomes.map(({ outcome, reason, count }) => [`${outcome} ${reason}`.trim(), count] as const)),
   };
 }

@@ -149,7 +149,7 @@ export const SCHEMA = {
     }),
     spillSegmentBytes: integer('TROUPE_SPILL_SEGMENT_BYTES', 'bytes', 8 * MiB, {
       prose: 'Size at which a file of the spill is closed and the next one begun.',
-      raise: 'Fewer files; a crash during a replay sends more again; four of them are in memory during a replay.',
+      raise: 'Fewer files; a crash during a replay sends more again; one for each topic is in memory during a replay.',
       lower: 'More files.',
       min: 64 * KiB,
       max: 256 * MiB,

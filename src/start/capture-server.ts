@@ -21,12 +21,19 @@ export interface CaptureParts {
   readonly billing: StateStore | undefined;
 }
 
-/** PostHog's capture endpoints. Resolves with their address. */
-export async function openCapture({ config, clock, random, closers, producer, billing }: CaptureParts): Promise<string> {
+export interface OpenedCapture {
+  readonly url: string;
+  /** Whether events would be taken now, even without Kafka. */
+  isTaking(): boolean;
+}
+
+/** PostHog's capture endpoints. */
+export async function openCapture({ config, clock, random, closers, producer, billing }: CaptureParts): Promise<OpenedCapture> {
+  const sink = await openSink({ config, clock, closers, producer });
   const topics = topicsOf(config);
   const quotas = billing === undefined ? NO_QUOTAS : quotasOf(billing, { config, clock, closers });
   const capture = createCapture({
-    sink: await openSink({ config, clock, closers, producer }),
+    sink,
     topics: {
       main: topics.main,
       overflow: topics.overflow,
@@ -63,7 +70,7 @@ export async function openCapture({ config, clock, random, closers, producer, bi
     capture.beginDrain();
     await server.close(config.shutdown.intakeMs);
   });
-  return `http://127.0.0.1:${server.port}`;
+  return { url: `http://127.0.0.1:${server.port}`, isTaking: () => sink.isTaking() };
 }
 
 async function staticFiles(dir: string | undefined): Promise<StaticFiles> {

@@ -1,16 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { AssembleDeps } from './assemble-deps.ts';
-import { kafkaTarget } from './contact/targets.ts';
-import { contact } from './contact/contact.ts';
 import { openEmbeddedLog } from '../embedded/log.ts';
 import { createKafkaAdmin } from '../kafka/admin.ts';
 import { createKafkaConsumer } from '../kafka/consumer.ts';
-import { tryKafka } from '../kafka/first-contact.ts';
 import type { RecordConsumer, RecordProducer, TopicAdmin } from '../kafka/port.ts';
 import { statingProducer } from '../kafka/stating-producer.ts';
-import { kafkaConnection, kafkaProducer, requireTopics } from './open-kafka.ts';
-import { neededTopics, topicsOf, type IntakeIdentity } from './topics.ts';
+import { meetKafka } from './meet-kafka.ts';
+import { kafkaConnection, kafkaProducer } from './open-kafka.ts';
+import { topicsOf, type IntakeIdentity } from './topics.ts';
 
 /** Kafka, or the log that stands in for it. */
 export interface Log {
@@ -48,13 +46,9 @@ async function openKafka({ config, clock, closers, say }: LogDeps): Promise<Log>
   const { kafka } = config;
   const connection = kafkaConnection(config);
   const at = kafka.hosts.join(', ');
-  const target = kafkaTarget(config);
-  const { contactTimeoutMs } = config.server;
-  await contact(target, { clock, limitMs: contactTimeoutMs }, () => tryKafka(connection));
   const admin = createKafkaAdmin({ connection, clock, topicCreationTimeoutMs: kafka.topicCreationTimeoutMs });
   closers.push('the Kafka admin client', () => admin.close());
-  const patience = { clock, limitMs: contactTimeoutMs + kafka.topicCreationTimeoutMs };
-  await contact(target, patience, () => requireTopics(admin, neededTopics(config)));
+  await meetKafka({ config, clock, closers, say }, connection, admin);
   const producer = kafkaProducer({ config, clock }, connection, { lingerMs: kafka.producerLingerMs });
   closers.push('the Kafka producer', () => producer.close());
   say(`log         Kafka at ${at}`);

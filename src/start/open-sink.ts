@@ -14,9 +14,14 @@ export interface SinkParts {
   readonly producer: RecordProducer;
 }
 
+export interface OpenedSink extends EventSink {
+  /** Whether records would be taken now, whatever Kafka does. */
+  isTaking(): boolean;
+}
+
 /** Where capture's records become durable: Kafka with the spill behind it, or the embedded log, which is a disk already. */
-export async function openSink({ config, clock, closers, producer }: SinkParts): Promise<EventSink> {
-  if (config.kafka.hosts.length === 0) return createKafkaSink({ producer, clock });
+export async function openSink({ config, clock, closers, producer }: SinkParts): Promise<OpenedSink> {
+  if (config.kafka.hosts.length === 0) return { ...createKafkaSink({ producer, clock }), isTaking: () => true };
   const { spillDir = '', spillInstance = '', spillSegmentBytes, spillMaxBytes, spillLeaseMs } = config.capture;
   const spill = await openSpill({
     dir: resolve(spillDir),

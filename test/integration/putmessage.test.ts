@@ -123,7 +123,7 @@ describe.skipIf(!kafka.available)('/putmessage on Kafka', () => {
     expect(expected(from, 3 * POSTS).filter((body) => !arrived.has(body))).toEqual([]);
   });
 
-  test('row 11: troupe spill list, inspect and replay deal with what a killed capture left while the broker was away', async () => {
+  test('rows 10, 11: captures killed, and started, while the broker is away; troupe spill list, inspect and replay deal with what they left', async () => {
     const from = 100_000;
     await cluster.nodes[0]?.kill();
     expect(await post('raw', from, 60)).toEqual([]);
@@ -138,10 +138,14 @@ describe.skipIf(!kafka.available)('/putmessage on Kafka', () => {
     expect([topic, key]).toEqual(['raw', null]);
     expect(expected(from, 60)).toContain((JSON.parse(value) as { body_data: string }).body_data);
 
+    // 9: a capture that starts meanwhile is ready and takes events.
+    troupe = await startTroupe({ env: { ...env, TROUPE_CONTACT_TIMEOUT_MS: '1000' } });
+    expect(await post('raw', from + 1_000, 20)).toEqual([]);
+    await troupe.kill();
     await cluster.nodes[0]?.start();
-    expect((await spill('replay')).stdout).toContain('60 records replayed to raw');
-    expect((await spill('list')).stdout).toContain('Nothing is spilled');
+    expect((await spill('replay')).stdout).toContain('80 records replayed to raw');
+    expect(await segments()).toEqual([]);
     const arrived = new Set(await bodiesIn('raw'));
-    expect(expected(from, 60).filter((body) => !arrived.has(body))).toEqual([]);
+    expect([...expected(from, 60), ...expected(from + 1_000, 20)].filter((body) => !arrived.has(body))).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { RecordProducer } from '../../kafka/port.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import type { RecordsByTopic } from '../records.ts';
 import type { EventSink, SinkResult, Spilled } from '../sink.ts';
 import { replayAdopted } from './adopted.ts';
@@ -20,6 +21,8 @@ import { createTopicWriter, type SpillBudget } from './topic-writer.ts';
 export interface Spill extends EventSink {
   /** Adopts and replays what others left; now, and then again and again. */
   watch(): void;
+  /** Whether it would take records now, if Kafka did not. */
+  isTaking(): boolean;
   /** No more records. What is pending stays on disk, free for others to adopt. */
   close(): Promise<void>;
 }
@@ -40,12 +43,12 @@ export interface SpillOptions {
   readonly life?: Life;
 }
 
-/** Segments that are in memory at a time. */
-const REPLAYS_COUNT = 4;
+/** Adopted segments that are in memory at a time; of this life's own there is one for each topic that is diverted. */
+const ADOPTED_COUNT = 2;
 /** Of a request's whole time, the part that Kafka may have; the rest is for the disk. */
 const KAFKA_SHARE = 0.8;
-/** The shortest whole time: what capture gives. */
-const SEND_LIMIT_MS = 5_000;
+/** The whole time. */
+const SEND_LIMIT_MS = DEFAULT_LIMITS.produceMs;
 /** At the end of the process: how long Kafka has for what nobody waits for any more. */
 const LAST_GRACE_MS = 1_000;
 /** An adopted topic that failed so often is left to the next scan. */
@@ -54,9 +57,9 @@ const ADOPTED_ATTEMPTS = 8;
 export async function openSpill(options: SpillOptions): Promise<Spill> {
   const { dir, producer, clock, segmentBytes, maxBytes, leaseMs, disk = systemDisk } = options;
   const ownership = createOwnership({ dir, disk, clock, life: options.life ?? (await thisLife(options.instance, leaseMs)) });
-  const budget: SpillBudget = { maxBytes, pendingBytes: 0 };
+  const budget: SpillBudget = { maxBytes, pendingBytes: 0, isRefusing: false };
   const lanes = new Map<string, TopicLane>();
-  const atATime = createGate(REPLAYS_COUNT);
+  const atATime = createGate(ADOPTED_COUNT);
   let closed = false;
   let scanTimer: Timer | undefined;
   /** Adopted folders at work. */
@@ -65,7 +68,8 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
   const left = new Set<string>();
 
   const replay = (path: string, keptPath: string): Promise<ReplayResult> =>
-    atATime(() => replaySegment(path, keptPath, { disk, producer, isStopped: () => closed }));
+    replaySegment(path, keptPath, { disk, producer, isStopped: () => closed });
+  const replayOne: typeof replay = (path, keptPath) => atATime(() => replay(path, keptPath));
 
   function laneOf(topic: string): TopicLane {
     let lane = lanes.get(topic);
@@ -98,7 +102,13 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
   async function work(name: string): Promise<void> {
     working.add(name);
     try {
-      const isDone = await replayAdopted(join(dir, name), { disk, clock, replay, isStopped: () => closed, attempts: ADOPTED_ATTEMPTS });
+      const isDone = await replayAdopted(join(dir, name), {
+        disk,
+        clock,
+        replay: replayOne,
+        isStopped: () => closed,
+        attempts: ADOPTED_ATTEMPTS,
+      });
       if (isDone) left.delete(name);
     } catch (error) {
       const fields = { folder: name, error: error instanceof Error ? error.message : String(error) };
@@ -117,6 +127,7 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
     watch() {
       void scan();
     },
+    isTaking: () => !closed && !budget.isRefusing && budget.pendingBytes < maxBytes,
     async close() {
       closed = true;
       scanTimer?.cancel();

@@ -53,6 +53,8 @@ export class SpillError extends Error {
 export interface SpillBudget {
   readonly maxBytes: number;
   pendingBytes: number;
+  /** The last write failed. */
+  isRefusing: boolean;
 }
 
 export interface TopicWriterOptions {
@@ -169,12 +171,14 @@ export function createTopicWriter(options: TopicWriterOptions): TopicWriter {
       } catch (cause) {
         await end().catch(() => undefined);
         const error = refusal(topic, cause);
+        budget.isRefusing = true;
         for (const waiter of flight) {
           release(waiter);
           waiter.reject(error);
         }
         continue;
       }
+      budget.isRefusing = false;
       for (const waiter of flight) waiter.resolve();
     }
     flying = undefined;

@@ -177,6 +177,7 @@ describe('a sink whose records are durable in Kafka or on disk', () => {
     disk.refuse('create', Object.assign(new Error('no space'), { code: 'ENOSPC' }));
     const result = await spill.send(of('events', record('a')), LIMIT_MS);
     expect(result).toMatchObject({ type: 'unavailable', missing: of('events', record('a')) });
+    expect(spill.isTaking()).toBe(false);
     kafka.mode = 'up';
     await turns();
     expect(await spill.send(of('events', record('b')), LIMIT_MS)).toEqual({ type: 'acknowledged' });

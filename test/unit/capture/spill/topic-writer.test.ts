@@ -13,7 +13,7 @@ const life = { instance: 'web-1', pid: 1, space: '', birth: '', leaseMs: 10_000 
 function begin({ segmentBytes = 1 << 20, maxBytes = 1 << 30 } = {}): { disk: MemoryDisk; writer: TopicWriter; budget: SpillBudget } {
   const disk = memoryDisk();
   const ownership = createOwnership({ dir: DIR, disk, clock: manualClock(), life });
-  const budget = { maxBytes, pendingBytes: 0 };
+  const budget = { maxBytes, pendingBytes: 0, isRefusing: false };
   return { disk, budget, writer: createTopicWriter({ dir: DIR, topic: 'events', disk, ownership, budget, segmentBytes }) };
 }
 
