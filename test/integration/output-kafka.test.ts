@@ -8,6 +8,7 @@ import { seedPlugin, seedTeam } from '../../src/postgres/seed.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
 import type { ClickHouse } from '../../src/clickhouse/port.ts';
 import type { KafkaRecord } from '../../src/kafka/port.ts';
+import { outputTopics } from '../../src/domain/output-topics.ts';
 import { WARNING_RULES } from '../../src/domain/warnings.ts';
 import { startLoad } from '../fault/load.ts';
 import { everyRow, PLUGIN_FILES, STRICT_TEAM, TOKENS, type Sent } from '../kit/every-row.ts';
@@ -64,6 +65,8 @@ describe.skipIf(!here.available)('output kafka, beside output clickhouse', () =>
   let throughKafka: TroupeProcess;
   let kafkaEnv: Record<string, string>;
   let team: TeamId;
+  /** With their partitions, before anything was written. */
+  let topicsAtStart: ReadonlyMap<string, number>;
 
   beforeAll(async () => {
     surroundings = await startSurroundings();
@@ -77,8 +80,8 @@ describe.skipIf(!here.available)('output kafka, beside output clickhouse', () =>
     expect(await seed(otherSql)).toBe(team);
     for (const { topic } of INPUTS.slice(1)) await surroundings.admin.ensureTopics([{ topic, partitions: PARTITIONS }]);
     for (const { topic } of PREFIXED) await surroundings.admin.ensureTopics([{ topic, partitions: PARTITIONS }]);
-    await createOutputTopics(surroundings, PREFIX, 3);
-    engine = await createEngineTables(surroundings, { database: 'posthog', prefix: PREFIX });
+    // The others are made by Troupe.
+    await createOutputTopics(surroundings, PREFIX, 3, ['events', 'person', 'person_distinct_id2', 'groups']);
     const ours = { ...env, PLUGINS_DEFAULT_LOG_LEVEL: '0', APP_METRICS_FLUSH_FREQUENCY_MS: '200' };
     kafkaEnv = Object.fromEntries(Object.entries(ours).filter(([name]) => !name.startsWith('CLICKHOUSE_')));
     Object.assign(kafkaEnv, {
@@ -88,6 +91,8 @@ describe.skipIf(!here.available)('output kafka, beside output clickhouse', () =>
       KAFKA_PREFIX: PREFIX,
     });
     [direct, throughKafka] = await Promise.all([startTroupe({ env: ours }), startTroupe({ env: kafkaEnv })]);
+    topicsAtStart = await surroundings.admin.describeTopics(Object.values(outputTopics({ prefix: PREFIX })));
+    engine = await createEngineTables(surroundings, { database: 'posthog', prefix: PREFIX });
   });
   afterAll(async () => {
     await Promise.all([direct?.kill(), throughKafka?.kill()]);
@@ -128,6 +133,11 @@ describe.skipIf(!here.available)('output kafka, beside output clickhouse', () =>
     const kinds = (await (await fetch(`${throughKafka.urls.inspector}/inspect/kinds`)).json()) as { kind: string }[];
     expect(kinds.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['kafka-writer']));
     expect(kinds.map(({ kind }) => kind)).not.toContain('clickhouse-writer');
+  });
+
+  test('K-1, 1.1: output topics that were missing are made, under KAFKA_PREFIX; those that were there are left as they were', () => {
+    expect([...topicsAtStart.keys()].sort()).toEqual(Object.values(outputTopics({ prefix: PREFIX })).sort());
+    expect(topicsAtStart.get(`${PREFIX}clickhouse_events_json`)).toBe(3);
   });
 
   test('section 4: both outputs store the same rows, of every table, in every column that is not the time or the place of writing', async () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClickHouse } from '../../src/clickhouse/port.ts';
 import { CREATE_STATEMENTS } from '../../src/clickhouse/tables.ts';
-import { outputTopics } from '../../src/domain/output-topics.ts';
+import { outputTopics, type OutputTopics } from '../../src/domain/output-topics.ts';
 import { until, type Surroundings } from './surroundings.ts';
 
 const SQL = readFileSync(join(import.meta.dirname, '../../deploy/clickhouse-kafka-engine.sql'), 'utf8');
@@ -59,7 +59,14 @@ export async function createEngineTables(
   };
 }
 
-/** Makes the output topics before anybody writes or reads them. */
-export async function createOutputTopics({ admin }: Surroundings, prefix: string, partitions: number): Promise<void> {
-  await admin.ensureTopics(Object.values(outputTopics({ prefix })).map((topic) => ({ topic, partitions })));
+/** Makes output topics before anybody writes or reads them: all, or those of `tables`. */
+export async function createOutputTopics(
+  { admin }: Surroundings,
+  prefix: string,
+  partitions: number,
+  tables?: readonly (keyof OutputTopics)[],
+): Promise<void> {
+  const topics = outputTopics({ prefix });
+  const names = tables === undefined ? Object.values(topics) : tables.map((table) => topics[table]);
+  await admin.ensureTopics(names.map((topic) => ({ topic, partitions })));
 }
