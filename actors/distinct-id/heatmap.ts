@@ -9,7 +9,7 @@ import type { Work } from './state.ts';
 
 /** L-4: neither plugins nor a person nor a row of its own. */
 export function endAsHeatmap(shared: Shared, work: Work, pending: PendingEvent, event: PluginEvent, ctx: Ctx): void {
-  const { timestampMs, warnings } = resolveTimestamp(event, ctx.clock.now());
+  const { timestampMs, warnings } = resolveTimestamp(event, ctx.clock.now(), pending.timestampMs);
   noteTimestampWarnings(shared, work, warnings, ctx);
   endWithRows(shared, pending, 'heatmap', heatmapRowsOf(shared, work, pending, event, timestampMs, ctx));
 }

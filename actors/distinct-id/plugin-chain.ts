@@ -56,7 +56,7 @@ export function afterPlugins(shared: Shared, work: Work, ctx: Ctx): void {
           const wrong = prepareAgain(item.event, item.mode);
           if (wrong !== undefined) return end(shared, item, 'processing_error', 'plugins', wrong);
         }
-        const { timestampMs, warnings } = resolveTimestamp(item.event, nowMs);
+        const { timestampMs, warnings } = resolveTimestamp(item.event, nowMs, item.pending.timestampMs);
         item.timestampMs = timestampMs;
         noteTimestampWarnings(shared, work, warnings, ctx);
       },

@@ -63,7 +63,7 @@ export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, 
     const details = { eventUuid: event.uuid, event: event.event, distinctId: event.distinct_id, message };
     return { type: 'dropped', reason: 'client_ingestion_warning', warning: warning('client_ingestion_warning', details) };
   }
-  const tooOld = ageWarning(event, team, wallClockMs);
+  const tooOld = ageWarning(event, team, wallClockMs, pending.timestampMs);
   if (tooOld !== undefined) return { type: 'dropped', reason: 'too_old', warning: tooOld };
   if (event.event === '$$heatmap') return { type: 'heatmap', event };
 
@@ -72,10 +72,10 @@ export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, 
 }
 
 /** T-8. By when the event happened, and before plugins, as the newest generation has it. */
-function ageWarning(event: PluginEvent, team: Team, wallClockMs: number): IngestionWarning | undefined {
+function ageWarning(event: PluginEvent, team: Team, wallClockMs: number, recordMs: number): IngestionWarning | undefined {
   const dropThresholdSeconds = team.dropEventsOlderThanS;
   if (dropThresholdSeconds === undefined || dropThresholdSeconds <= 0) return undefined;
-  const { timestampMs, nowMs } = resolveTimestamp(event, wallClockMs);
+  const { timestampMs, nowMs } = resolveTimestamp(event, wallClockMs, recordMs);
   const ageMs = nowMs - timestampMs;
   if (!(ageMs > dropThresholdSeconds * 1_000)) return undefined;
   return warning('event_dropped_too_old', {

@@ -21,11 +21,12 @@ const MAX_AHEAD_MS = 23 * 60 * 60 * 1000;
 /**
  * TS-1..TS-8. The server's `now`, corrected by how long before sending the client says it happened; or the client's own
  * `timestamp` where no usable `sent_at` allows a correction; or `now` less `offset` ms.
- * `wallClockMs` stands in for a timestamp nobody can read (TS-8), as it does for such a `now`, so that the future stays bounded.
+ * `wallClockMs` stands in for a timestamp nobody can read (TS-8). For such a `now` stands `recordMs`, Kafka's time of the record: it is
+ * right in a backlog too, the same when the record comes again, and the future stays bounded.
  * Beyond the rules: an `offset` that is no finite number warns and is ignored (PostHog dead-letters the event), and the
  * result is clamped to 1900..2299, the range of ClickHouse's column.
  */
-export function resolveTimestamp(event: PluginEvent, wallClockMs: number): ResolvedTimestamp {
+export function resolveTimestamp(event: PluginEvent, wallClockMs: number, recordMs = wallClockMs): ResolvedTimestamp {
   const warnings: IngestionWarning[] = [];
   const invalid = (field: string, value: unknown): void => {
     const text = value === undefined || value === null ? '' : typeof value === 'object' ? toJsonText(value) : toText(value);
@@ -36,7 +37,7 @@ export function resolveTimestamp(event: PluginEvent, wallClockMs: number): Resol
   let nowMs = typeof event.now === 'string' ? parseIsoMs(event.now) : Number.NaN;
   if (Number.isNaN(nowMs)) {
     invalid('now', event.now);
-    nowMs = wallClockMs;
+    nowMs = recordMs > 0 ? recordMs : wallClockMs; // old producers write none
   }
   let ms = computeMs(event, nowMs, invalid);
   if (ms - nowMs > MAX_AHEAD_MS) {

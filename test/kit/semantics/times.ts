@@ -108,6 +108,12 @@ export const TIMES: readonly SemanticCase[] = [
     [ignored('now', '')],
   ),
   {
+    name: "TS-1: of a record without a now, Kafka's time is that of its event",
+    sent: [{ outer: { uuid: UUID, now: 'soon' } }],
+    events: [{ event: 'seen', isNow: true }],
+    warnings: [ignored('now', 'soon')],
+  },
+  {
     name: 'TS-8, 10.8: a timestamp that is none is the wall clock, not the now of the envelope',
     sent: [{ inner: { timestamp: 'notISO' }, outer: { uuid: UUID, now: '2021-10-29T01:00:00.000Z' } }],
     events: [{ event: 'seen', isNow: true }],

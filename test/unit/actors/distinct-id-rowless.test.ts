@@ -210,6 +210,16 @@ describe('exceptions', () => {
   });
 });
 
+it("TS-1: without a now, Kafka's time of the record is that of its event and of its touches, however late it is read", async () => {
+  const kit = distinctIdKit(open(), { team: { dropEventsOlderThanS: 3_600 } });
+  kit.clock.advance(86_400_000);
+  const outer = { now: undefined, timestamp: null };
+  const touch = { $heatmap_data: { [PAGE]: [{ x: 1, y: 1, type: 'click' }] }, $viewport_height: 1, $viewport_width: 1 };
+  const rows = await kit.run([{ outer }, { outer, event: '$$heatmap', properties: touch }]);
+  expect(rows.map(({ timestampMs }) => timestampMs)).toEqual([NOW_MS]);
+  expect(kit.sideRows()).toContainEqual(expect.objectContaining({ table: 'heatmaps', timestampMs: NOW_MS }));
+});
+
 describe('T-8: drop_events_older_than', () => {
   const at = (ageS: number, more: object = {}) => ({ outer: { now: new Date(NOW_MS + ageS * 1_000).toISOString(), ...more } });
 

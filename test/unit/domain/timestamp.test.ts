@@ -102,7 +102,7 @@ describe('resolveTimestamp', () => {
       { type: 'ignored_invalid_timestamp', details: { field: 'sent_at', value: '2021-10-30 03:12:00' } },
     ],
     [
-      'TS-1: a now that is none is the wall clock',
+      'TS-1: a now that is none is the wall clock, where Kafka says no better',
       { now: 'x' },
       iso(WALL_CLOCK_MS),
       { type: 'ignored_invalid_timestamp', details: { field: 'now', value: 'x' } },
@@ -124,6 +124,13 @@ describe('resolveTimestamp', () => {
     expect(iso(resolved.timestampMs)).toBe(result);
     expect(resolved.warnings).toHaveLength(1);
     expect(resolved.warnings[0]).toMatchObject(warning);
+  });
+
+  test.each([
+    [Date.UTC(2024, 0, 1), '2024-01-01T00:00:00.000Z'],
+    [-1, iso(WALL_CLOCK_MS)],
+  ])("TS-1: of a record whose now is none, Kafka's time (%d) is the time of its event", (recordMs, result) => {
+    expect(iso(resolveTimestamp(anEvent({ now: 'x' }), WALL_CLOCK_MS, recordMs).timestampMs)).toBe(result);
   });
 
   test('TS-1, TS-7: beside a now that is none the future stays bounded', () => {
