@@ -88,7 +88,8 @@ describe.skipIf(!service.available)('the PostgreSQL client', () => {
       });
     await Promise.all([cross(1, 2), cross(2, 1)]);
     expect(await client.run(sql('sum', 'SELECT sum(n)::int4 AS sum FROM pair'), [])).toEqual([{ sum: 4 }]);
-    expect(retried).toEqual(['test-cross']);
+    // One of them at least; on a busy machine the server may end both.
+    expect(new Set(retried)).toEqual(new Set(['test-cross']));
     stop();
   });
 
