@@ -40,7 +40,16 @@ async function main([command, ...rest]) {
   const stamp = stampOf(lockFile);
   if (!isInstalled(stamp)) await install(stamp);
   assertNode();
-  run([...(COMMANDS[command] ?? [command]), ...rest]);
+  run([...(command === 'start' ? serviceFlags() : []), ...(COMMANDS[command] ?? [command]), ...rest]);
+}
+
+/**
+ * Flags of node for the service. An event lives for a block's time: a new space that holds what is in flight lets most of it die there,
+ * where a smaller one copies it twice (test/bench/README.md). NODE_OPTIONS that say something about it go first.
+ */
+function serviceFlags() {
+  if (/semi-space/.test((process.env.NODE_OPTIONS ?? '').replaceAll('_', '-'))) return [];
+  return JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).config.serviceFlags;
 }
 
 /** Says what this machine lacks that no package can bring, or undefined. */

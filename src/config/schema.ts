@@ -440,18 +440,18 @@ export const SCHEMA = {
   },
 
   router: {
-    creditCount: integer('TROUPE_ROUTER_CREDIT_COUNT', 'count', 5_000, {
+    creditCount: integer('TROUPE_ROUTER_CREDIT_COUNT', 'count', 2_000, {
       prose: 'Events one partition may have unsettled; then it waits.',
       raise: 'More memory (about 1 kB and the event itself each); a crash replays more.',
       lower: 'Blocks do not fill; throughput falls to credit over latency.',
       min: 1,
     }),
     creditBytes: integer('TROUPE_ROUTER_CREDIT_BYTES', 'bytes', 64 * MiB, { prose: 'The same, in bytes of Kafka values.', min: 1 * MiB }),
-    teamCreditCount: integer('TROUPE_ROUTER_TEAM_CREDIT_COUNT', 'count', 3_000, {
+    teamCreditCount: integer('TROUPE_ROUTER_TEAM_CREDIT_COUNT', 'count', 1_200, {
       prose: 'Events of one team that one partition may have unsettled, so that a stuck team lets the others pass.',
       min: 1,
     }),
-    distinctIdCreditCount: integer('TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT', 'count', 1_000, {
+    distinctIdCreditCount: integer('TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT', 'count', 400, {
       prose: 'Events of one distinct_id that one partition may have unsettled, so that a hot key lets the rest of its team pass.',
       min: 1,
     }),

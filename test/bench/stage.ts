@@ -6,7 +6,7 @@
  * its work is written (`withBacklog`), so that what is measured is a process that never waits for the producer.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClickHouse } from '../../src/clickhouse/client.ts';
@@ -32,6 +32,9 @@ const SEED_CHUNK = 10_000;
 /** Between two looks for rows that have become visible. */
 const LOOK_MS = 20;
 const root = join(import.meta.dirname, '../..');
+/** As `npm start` gives them to node (scripts/bootstrap.mjs). */
+const SERVICE_FLAGS = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { config: { serviceFlags: string[] } }).config
+  .serviceFlags;
 
 /** CPU microseconds since start. */
 export interface Cpu {
@@ -69,7 +72,7 @@ export interface Stage {
   seed(toCount: number, limitMs?: number): Promise<number>;
   /** Writes the next events of the mix. `change` may add headers. Resolves when all are acknowledged. */
   produce(count: number, change?: (record: OutgoingRecord, index: number) => OutgoingRecord): Promise<void>;
-  /** Starts `node src/main.ts run` on the stage. */
+  /** Starts `node src/main.ts run` on the stage, as `npm start` does. */
   troupe(options?: TroupeOptions): Promise<TroupeProcess>;
   /** Starts another script of this folder, told by environment variables where everything is. */
   script(file: string): ChildProcess;
@@ -201,7 +204,7 @@ export async function startStage(options: { readonly known: number }): Promise<S
 
     async troupe({ env = {}, execArgs = [], root: cwd = root } = {}) {
       const [httpPort, inspectPort] = await freePorts(2);
-      const child = spawn(process.execPath, [...execArgs, 'src/main.ts', 'run'], {
+      const child = spawn(process.execPath, [...SERVICE_FLAGS, ...execArgs, 'src/main.ts', 'run'], {
         cwd,
         stdio: ['ignore', 'ignore', 'inherit'],
         env: {

@@ -332,7 +332,7 @@ describe('rules between settings', () => {
     ['the shutdown phases reach the grace period', { TROUPE_SHUTDOWN_DRAIN_MS: '14000' }],
     ['a team has more credit than its partition', { TROUPE_ROUTER_TEAM_CREDIT_COUNT: '20001' }],
     ['a distinct_id has more credit than its team', { TROUPE_ROUTER_DISTINCT_ID_CREDIT_COUNT: '10001' }],
-    ['the gap is smaller than the credit', { TROUPE_ROUTER_GAP_COUNT: '4999' }],
+    ['the gap is smaller than the credit', { TROUPE_ROUTER_GAP_COUNT: '1999' }],
     ['two servers share a port', { TROUPE_CAPTURE_PORT: '6738' }],
     ['an ordinal is not below the replicas', { TROUPE_ORDINAL: '3', TROUPE_REPLICAS: '3' }],
     ['an ordinal stands without replicas', { TROUPE_ORDINAL: '0' }],

@@ -48,6 +48,18 @@ describe('bootstrap', () => {
     expect(bootstrap('nonsense').status).toBe(1);
   });
 
+  it('starts the service with the flags of package.json, unless NODE_OPTIONS say something about it', () => {
+    installed({ 'node_modules/a': { version: '1.0.0' } });
+    writeJson('package.json', { type: 'module', allowScripts: {}, config: { serviceFlags: ['--max-semi-space-size=3'] } });
+    mkdirSync(join(root, 'src'));
+    writeFileSync(join(root, 'src/main.ts'), `console.log([...process.execArgv, ...process.argv.slice(2)].join(' '));`);
+    expect(bootstrap('start').stdout).toBe('--max-semi-space-size=3 run\n');
+    expect(bootstrap('demo').stdout).toBe('demo\n');
+    const own = { ...env(), NODE_OPTIONS: '--max-semi-space-size=5' };
+    const started = spawnSync(process.execPath, ['scripts/bootstrap.mjs', 'start'], { cwd: root, env: own, encoding: 'utf8' });
+    expect(started.stdout).toBe('run\n');
+  });
+
   it('installs when a package is not the one of the lock file, and shows what npm said when that fails', () => {
     installed({ 'node_modules/a': { version: '0.9.0' } });
     const { status, stderr } = bootstrap('hello.ts');
