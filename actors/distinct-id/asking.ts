@@ -1,4 +1,5 @@
 /** Whom a distinct_id actor tells things, and how it asks: every answer it waits for has a ticket. */
+import type { Definitions } from '../../src/domain/definitions.ts';
 import type { Finding } from '../../src/domain/findings.ts';
 import type { CountBook } from '../../src/observe/count-book.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
@@ -39,6 +40,8 @@ export interface Shared {
   /** Never used twice, by any of them: an answer to a life before this one finds nobody waiting for it. */
   nextTicket: number;
   readonly findings: CountBook<Finding>;
+  /** Names found and not yet told: nearly always none, so that one serves all groups until it holds something. */
+  names: Definitions;
   /** P-39. */
   readonly propertyKeys: CountBook<string>;
 }

@@ -18,6 +18,7 @@
  * D6 It does no I/O and reads no clock but its context's: what it does is a function of its messages.
  */
 import { CountBook } from '../../src/observe/count-book.ts';
+import { noDefinitions } from '../../src/domain/definitions.ts';
 import type { ActorSpec } from '../../src/runtime/actor.ts';
 import type { Copied } from '../forwarder/messages.ts';
 import type { PersonWriterAnswer } from '../person-writer/messages.ts';
@@ -41,6 +42,7 @@ export function createDistinctId(deps: DistinctIdDeps): ActorSpec<DistinctIdStat
     deps,
     nextTicket: 1,
     findings: new CountBook('event-findings-counted'),
+    names: noDefinitions(),
     propertyKeys: new CountBook('person-property-keys-counted'),
   };
   /** What the receive under way has begun: if it crashes, these know best which of their events have ended. */

@@ -1,5 +1,5 @@
 /** The names of stored events (rules D-1 to D-8) and a team's first one (F-1), told to whoever keeps them. */
-import { definitionCount, noDefinitions, type Definitions } from '../../src/domain/definitions.ts';
+import { definitionCount, noDefinitions } from '../../src/domain/definitions.ts';
 import type { EventRow } from '../../src/domain/rows.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { Shared } from './asking.ts';
@@ -14,16 +14,16 @@ export function noteNames(shared: Shared, work: Work, stored: readonly Item[], r
   if (sink === undefined || rows.length === 0) return;
   const { team } = work.message;
   if (!team.ingestedEvent) sink.writer.tell({ type: 'first-event-seen', teamId: team.id });
-  let definitions: Definitions | undefined;
   try {
     const groupTypeIndex = (groupType: string): number | undefined => work.groupTypes?.get(groupType);
     for (const [index, row] of rows.entries()) {
       const properties = stored[index]?.event.properties ?? {};
-      definitions ??= noDefinitions();
-      sink.known.collect({ teamId: team.id, event: row.event, properties, groupTypeIndex }, work.startedMs, definitions);
+      sink.known.collect({ teamId: team.id, event: row.event, properties, groupTypeIndex }, work.startedMs, shared.names);
     }
   } catch (error) {
     stateFact('definitions-lost', { count: 1, reason: 'bug', detail: error instanceof Error ? error.message : 'unknown' });
   }
-  if (definitions !== undefined && definitionCount(definitions) > 0) sink.writer.tell({ type: 'definitions-seen', definitions });
+  if (definitionCount(shared.names) === 0) return;
+  sink.writer.tell({ type: 'definitions-seen', definitions: shared.names });
+  shared.names = noDefinitions();
 }
