@@ -24,7 +24,7 @@ describe('a spill whose process is killed', () => {
     await rm(dir, { recursive: true });
   });
 
-  const open = async (producer: RecordProducer, instance: string): Promise<Spill> => {
+  const open = async (producer: RecordProducer, instance: string, farLeaseMs?: number): Promise<Spill> => {
     const spill = await openSpill({
       dir,
       instance,
@@ -32,7 +32,8 @@ describe('a spill whose process is killed', () => {
       clock: systemClock,
       segmentBytes: 100_000,
       maxBytes: 1 << 30,
-      leaseMs: 30_000,
+      leaseMs: farLeaseMs ?? 30_000,
+      ...(farLeaseMs === undefined ? {} : { life: { instance, pid: 1, space: '', birth: '', leaseMs: farLeaseMs } }),
     });
     opened.push(spill);
     return spill;
@@ -85,5 +86,30 @@ describe('a spill whose process is killed', () => {
         }
       }
     }
+  });
+
+  test('N2: a writer that is frozen beyond its lease, replayed by another one, and thawed: nothing it ever answered for is lost', async () => {
+    const leaseMs = 1_000;
+    const writer = spawn(process.execPath, [WRITER, dir, '0', String(leaseMs)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(writer, 'exit');
+    let printed = '';
+    writer.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
+    await until(() => printed.length > 4_000, 'answers');
+    writer.kill('SIGSTOP');
+
+    const took: OutgoingRecord[] = [];
+    const survivor = await open(taking(took), 'survivor', leaseMs);
+    survivor.watch();
+    await until(async () => took.length > 0 && (await segmentsLeft()).length === 0, 'all of the frozen one is replayed');
+
+    const before = printed.length;
+    writer.kill('SIGCONT');
+    await until(() => printed.length > before + 4_000, 'answers of the thawed one');
+    writer.kill('SIGKILL');
+    await ended;
+    await until(async () => (await segmentsLeft()).length === 0, 'its second life is replayed');
+    const answered = printed.slice(0, printed.lastIndexOf('\n')).split('\n');
+    const found = new Set(took.map(({ value }) => Number.parseInt(value.toString(), 10)));
+    expect(answered.filter((number) => !found.has(Number(number)))).toEqual([]);
   });
 });

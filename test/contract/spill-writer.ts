@@ -2,8 +2,11 @@ import { openSpill } from '../../src/capture/spill/spill.ts';
 import { ProduceError } from '../../src/kafka/port.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 
-/** Child of spill-crash.test.ts: Kafka is away for ever; prints each number once its record is answered for. */
-const [dir = '', from = '0'] = process.argv.slice(2);
+/**
+ * Child of spill-crash.test.ts: Kafka is away for ever; prints each number once its record is answered for. With a third argument it is a
+ * process of another machine, of which only signs of life tell.
+ */
+const [dir = '', from = '0', farLeaseMs] = process.argv.slice(2);
 const spill = await openSpill({
   dir,
   instance: 'child',
@@ -16,6 +19,7 @@ const spill = await openSpill({
   segmentBytes: 100_000,
   maxBytes: 1 << 30,
   leaseMs: 30_000,
+  ...(farLeaseMs === undefined ? {} : { life: { instance: 'far', pid: process.pid, space: '', birth: '', leaseMs: Number(farLeaseMs) } }),
 });
 setInterval(() => undefined, 1_000_000); // our timers keep nothing alive
 let next = Number(from);
