@@ -15,7 +15,7 @@ import type { Segment, TopicWriter } from './topic-writer.ts';
  *
  *     direct    records go to Kafka; the disk is not touched
  *     diverted  records go to the spill, behind those that are there; the replay of the oldest is how we learn that Kafka answers again
- *     closing   records wait in memory for the last ones before them
+ *     closing   Kafka answers again: records wait in memory for the last ones before them
  *
  * L1 `spilled` is said only of what the writer called durable (topic-writer.ts, W1), `acknowledged` only of what Kafka did.
  * L2 Nothing overtakes: what is on its way when Kafka fails follows into the spill in the order it came, what comes later goes behind it, and
@@ -142,6 +142,8 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
   /** Replays until nothing is pending; then the lane is direct. */
   async function goHome(): Promise<void> {
     let pauseMs = FIRST_PAUSE_MS;
+    // Nobody waits for a replay that only asks whether Kafka is back.
+    let hasAnswered = false;
     while (!stopped) {
       await writer.seal();
       const segment = writer.oldest();
@@ -150,8 +152,9 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
         becomeDirect();
         return;
       }
-      if (writer.pendingCount() === segment.records && segment.bytes <= CLOSING_BYTES) beginClosing();
+      if (hasAnswered && writer.pendingCount() === segment.records && segment.bytes <= CLOSING_BYTES) beginClosing();
       const result = await replay(segment);
+      hasAnswered = result.type === 'done';
       if (result.type === 'failed') {
         if (result.error instanceof ProduceError) why = { code: result.error.code, error: result.error.message };
         endClosing();

@@ -172,6 +172,54 @@ describe('a sink whose records are durable in Kafka or on disk', () => {
     expect(values()).toEqual(sent);
   });
 
+  /** Kafka is back and has taken a first segment; the second and last one is being read, for as long as the test wants. */
+  async function closing(): Promise<{ finish: () => void }> {
+    kafka.mode = new ProduceError('unavailable', 'away');
+    await spill.send(of('events', record('1')), LIMIT_MS);
+    await turns();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const read = disk.read.bind(disk);
+    const reads: string[] = [];
+    disk.read = async (path) => {
+      reads.push(path);
+      if (reads.length === 2) await promise;
+      return read(path);
+    };
+    kafka.mode = 'up';
+    const send = kafka.send.bind(kafka);
+    kafka.send = async (topic, records) => {
+      // What comes while the first one is sent goes behind it, to the disk.
+      if (kafka.taken.length === 0 && records[0]?.value.toString() === '1') await spill.send(of('events', record('2')), LIMIT_MS);
+      return send(topic, records);
+    };
+    while (reads.length < 2) await pass(250);
+    expect(values()).toEqual(['1']);
+    return { finish: resolve };
+  }
+
+  test('L2, closing: what comes while the last segment is on its way waits for it in memory, and then goes to Kafka directly', async () => {
+    const { finish } = await closing();
+    const before = disk.calls.filter((call) => call === 'append').length;
+    const answers = ['3', '4'].map((value) => spill.send(of('events', record(value)), LIMIT_MS));
+    await turns();
+    expect(values()).toEqual(['1']);
+    finish();
+    await turns();
+    expect(await Promise.all(answers)).toEqual([{ type: 'acknowledged' }, { type: 'acknowledged' }]);
+    expect(values()).toEqual(['1', '2', '3', '4']);
+    expect(disk.calls.filter((call) => call === 'append')).toHaveLength(before);
+  });
+
+  test('L4: it waits a second; a last segment that takes longer is not waited for', async () => {
+    const { finish } = await closing();
+    const answers = ['3', '4'].map((value) => spill.send(of('events', record(value)), LIMIT_MS));
+    await pass(1_000);
+    expect(await Promise.all(answers)).toMatchObject([{ spilled: {} }, { spilled: {} }]);
+    finish();
+    await pass(1_000);
+    expect(values()).toEqual(['1', '2', '3', '4']);
+  });
+
   test('L3: when both fail the request is told to come again, and Kafka is asked anew by the next one', async () => {
     kafka.mode = new ProduceError('unavailable', 'away');
     disk.refuse('create', Object.assign(new Error('no space'), { code: 'ENOSPC' }));
