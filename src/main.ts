@@ -6,7 +6,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { assemble, openStores, type Stores } from './start/assemble.ts';
 import { openCapture, type OpenedCapture } from './start/capture-server.ts';
-import { openBilling } from './start/open-state-store.ts';
+import { openSharedRedis } from './start/open-state-store.ts';
 import { helpText, parseCommand, type Command } from './cli.ts';
 import { createClosers, type Closers } from './start/closers.ts';
 import { describeConfig } from './config/describe.ts';
@@ -137,7 +137,7 @@ async function start({ config, closers, quiet, prepare, lose }: StartOptions): P
   });
   await ingestion?.start();
   if (config.capture.enabled === true) {
-    const billing = await openBilling(outside, stores);
+    const billing = await openSharedRedis(outside, stores);
     capture = await openCapture({ config, clock, random, closers, producer: log.producer, billing });
   }
 

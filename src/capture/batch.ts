@@ -28,7 +28,7 @@ export interface Drop {
 }
 
 /** Labels of `capture_events_dropped_total`, and what v1 tells the client. */
-export type DropCause = 'token_dropper' | 'event_too_big' | `${QuotaResource}_over_quota` | V1DropCause;
+export type DropCause = 'token_dropper' | 'duplicate' | 'event_too_big' | `${QuotaResource}_over_quota` | V1DropCause;
 
 /** What v1 leaves out by itself, where v0 refuses the request. */
 export type V1DropCause =

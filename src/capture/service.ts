@@ -28,6 +28,7 @@ import { NO_RULES, type CaptureRules } from './rules.ts';
 import { accounted } from './stages/accounted.ts';
 import { quota } from './stages/quota.ts';
 import { NO_QUOTAS, type Quotas } from './quotas.ts';
+import { dedupe, type DedupeSettings } from './stages/dedupe.ts';
 import { overflow } from './stages/overflow.ts';
 import { tokenDropper } from './stages/token-dropper.ts';
 import { prepare } from './stages/prepare.ts';
@@ -65,6 +66,8 @@ export interface CaptureOptions {
   readonly putmessage?: PutmessageSettings & { readonly logMessages: boolean };
   /** What becomes of events besides being stored (spec/capture.md 6.5, 7). @defaultValue nothing */
   readonly rules?: CaptureRules;
+  /** Where stored events are remembered. @defaultValue nowhere: duplicates are left to ClickHouse */
+  readonly dedupe?: DedupeSettings | undefined;
   /** What tokens have used up. @defaultValue nothing */
   readonly quotas?: Quotas;
   /** What SDKs are told. @defaultValue nothing is recorded */
@@ -179,8 +182,11 @@ function putmessageOf({ sink, clock, putmessage: settings }: CaptureOptions, lim
 }
 
 /** The way of analytics events, whichever protocol they came by: spec/capture.md 7 has the order. */
-function analytics({ sink, topics, random, rules = NO_RULES, quotas = NO_QUOTAS }: CaptureOptions, limits: CaptureLimits): Take<RawEvent> {
-  const stages = [tokenDropper(rules.dropped), overflow(rules.overflow)];
+function analytics(
+  { sink, topics, random, rules = NO_RULES, quotas = NO_QUOTAS, dedupe: remembered }: CaptureOptions,
+  limits: CaptureLimits,
+): Take<RawEvent> {
+  const stages = [tokenDropper(rules.dropped), ...(remembered === undefined ? [] : [dedupe(remembered)]), overflow(rules.overflow)];
   const { historicalAfterMs } = rules;
   return pipe(
     [accounted, quota(quotas, 'events')],

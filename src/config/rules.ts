@@ -168,6 +168,13 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
+    prose: 'TROUPE_CAPTURE_DEDUPE_MS comes with REDIS_URL: what one process remembers, the others would not know',
+    check({ capture, redis }) {
+      if (capture.enabled !== true || capture.dedupeMs === 0 || redis.url !== undefined) return undefined;
+      return { name: 'REDIS_URL', value: undefined, allowed: 'a Redis, needed with TROUPE_CAPTURE_DEDUPE_MS', todo: 'set it' };
+    },
+  },
+  {
     prose: 'KAFKA_CONSUMPTION_TOPIC, KAFKA_CONSUMPTION_OVERFLOW_TOPIC and INGESTION_CONSUMER_DLQ_TOPIC are different topics',
     check(config) {
       const { main, overflow, deadLetter } = namedTopics(config);

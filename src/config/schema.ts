@@ -86,6 +86,11 @@ export const SCHEMA = {
       lower: 'Large batches of backfills are refused.',
       min: 64 * KiB,
     }),
+    dedupeMs: integer('TROUPE_CAPTURE_DEDUPE_MS', 'ms', 0, {
+      prose:
+        'How long a stored event is remembered in Redis, so that the same one sent again is left out. 0 leaves duplicates to ClickHouse, where events of one uuid become one row. Needs REDIS_URL.',
+      raise: 'More keys in Redis: one of about 150 bytes for each event of that time.',
+    }),
     overflowEnabled: boolean('OVERFLOW_ENABLED', false, {
       prose:
         'Send events of a (token, distinct_id) that has too many to the overflow topic as they arrive, before Kafka. INGESTION_OVERFLOW_ENABLED does the same when they are read.',

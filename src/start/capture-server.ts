@@ -17,8 +17,8 @@ export interface CaptureParts {
   readonly random: Random;
   readonly closers: Closers;
   readonly producer: RecordProducer;
-  /** Where PostHog's billing says who is over quota; undefined where there is no such thing. */
-  readonly billing: StateStore | undefined;
+  /** Redis: where PostHog's billing says who is over quota, and stored events are remembered. Undefined without it. */
+  readonly redis: StateStore | undefined;
 }
 
 export interface OpenedCapture {
@@ -28,10 +28,10 @@ export interface OpenedCapture {
 }
 
 /** PostHog's capture endpoints. */
-export async function openCapture({ config, clock, random, closers, producer, billing }: CaptureParts): Promise<OpenedCapture> {
+export async function openCapture({ config, clock, random, closers, producer, redis }: CaptureParts): Promise<OpenedCapture> {
   const sink = await openSink({ config, clock, closers, producer });
   const topics = topicsOf(config);
-  const quotas = billing === undefined ? NO_QUOTAS : quotasOf(billing, { config, clock, closers });
+  const quotas = redis === undefined ? NO_QUOTAS : quotasOf(redis, { config, clock, closers });
   const capture = createCapture({
     sink,
     topics: {
@@ -52,6 +52,7 @@ export async function openCapture({ config, clock, random, closers, producer, bi
     random,
     rules: rulesOf(config),
     quotas,
+    dedupe: redis === undefined || config.capture.dedupeMs === 0 ? undefined : { store: redis, ttlMs: config.capture.dedupeMs },
     sdk: { recordings: config.capture.recordings },
     files: await staticFiles(config.capture.staticDir),
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },

@@ -40,8 +40,8 @@ async function openRedis({ config, clock, closers, say }: AssembleDeps, url: str
   return store;
 }
 
-/** The Redis in which PostHog's billing says who is over quota: the one that is open already, or one of capture's own. Undefined without Redis. */
-export async function openBilling(
+/** Redis for capture: the one that is open already, or one of its own. Undefined without Redis: what an embedded store held would be this process's alone. */
+export async function openSharedRedis(
   deps: AssembleDeps,
   open: { readonly stateStore: StateStore } | undefined,
 ): Promise<StateStore | undefined> {

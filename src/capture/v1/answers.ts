@@ -32,6 +32,7 @@ export function resultsAnswer(results: Results): Answer {
   };
 }
 
+/** A duplicate is stored: that is all the client wants to know. */
 export function dropped({ cause }: Drop): EventResult {
-  return { result: 'drop', details: cause };
+  return cause === 'duplicate' ? { result: 'ok' } : { result: 'drop', details: cause };
 }

@@ -430,6 +430,12 @@ describe('notices', () => {
     expect(problemsOf({ ...env, KAFKA_HOSTS: 'k:9092' })).toEqual([]);
   });
 
+  it('remembering stored events wants a Redis, in a process that captures', () => {
+    expect(problemsOf({ TROUPE_CAPTURE_DEDUPE_MS: '1000' }).map(({ name }) => name)).toEqual(['REDIS_URL']);
+    expect(problemsOf({ TROUPE_CAPTURE_DEDUPE_MS: '1000', REDIS_URL: 'redis://r:6379' })).toEqual([]);
+    expect(problemsOf({ TROUPE_CAPTURE_DEDUPE_MS: '1000', TROUPE_CAPTURE_ENABLED: 'false' })).toEqual([]);
+  });
+
   it('topics that would feed each other are refused', () => {
     expect(problemsOf({ KAFKA_CONSUMPTION_OVERFLOW_TOPIC: 'events_plugin_ingestion' })).toHaveLength(1);
   });
