@@ -137,8 +137,8 @@ async function start({ config, closers, quiet, prepare, lose }: StartOptions): P
   });
   await ingestion?.start();
   if (config.capture.enabled === true) {
-    const billing = await openSharedRedis(outside, stores);
-    capture = await openCapture({ config, clock, random, closers, producer: log.producer, billing });
+    const redis = await openSharedRedis(outside, stores);
+    capture = await openCapture({ config, clock, random, closers, producer: log.producer, redis });
   }
 
   return {
