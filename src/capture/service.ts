@@ -37,7 +37,7 @@ import { produceRecording } from './stages/produce-recording.ts';
 import { v1Handler } from './v1/handler.ts';
 
 /**
- * Role: PostHog's capture endpoints in front of a sink, which is Kafka. docs/adr/0019 says why it is a chain.
+ * Role: PostHog's capture endpoints in front of a sink, which is Kafka with the spill behind it (docs/adr/0020). docs/adr/0019 says why it is a chain.
  *
  *     serving ──beginDrain──▶ draining (requests are still served, and their connections closed; readiness says 503)
  *

@@ -298,9 +298,9 @@ export const SCHEMA = {
       max: 64 * MiB,
     }),
     producerQueueBytes: integer('TROUPE_KAFKA_PRODUCER_QUEUE_BYTES', 'bytes', 64 * MiB, {
-      prose: 'Bytes that may wait for acknowledgement; beyond it capture answers 503 and clients try again.',
-      raise: 'Rides out longer broker outages; that much memory.',
-      lower: 'Refuses earlier.',
+      prose: 'Bytes that may wait for acknowledgement; beyond it events of capture go to the spill.',
+      raise: 'More is kept in memory before the disk is used.',
+      lower: 'The disk is used earlier.',
       min: 1 * MiB,
     }),
   },
