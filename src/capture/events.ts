@@ -7,7 +7,7 @@ import type { Inflate } from './inflate.ts';
 import { withBody, type PayloadOptions } from './payload.ts';
 import { parseRequest, parseSnapshots, type RawEvent } from './shapes.ts';
 import { sentAtOf } from './timestamp.ts';
-import { tokenOf, tokenOfFirst } from './token.ts';
+import { tokenBeside, tokenOf, tokenOfFirst } from './token.ts';
 
 export interface EventsOptions {
   readonly payload: PayloadOptions;
@@ -38,7 +38,7 @@ export function eventsHandler(options: EventsOptions): Handler {
     const events = parsed.value.events.filter(({ event }) => event !== '$performance_event');
     const success = successOf(query);
     if (events.length === 0) return success;
-    const token = tokenOf({ ...parsed.value, events });
+    const token = tokenOf({ ...parsed.value, events }, tokenBeside(exchange));
     if (!token.ok) return token.answer;
     account.eventCount = events.length;
     const verdict = await options.take({
@@ -64,7 +64,7 @@ export function recordingsHandler(options: EventsOptions): Handler {
     const parsed = parseSnapshots(payload.value);
     if (!parsed.ok) return parsed.answer;
     const { events, historicalMigration, sentAt } = parsed.value;
-    const token = tokenOfFirst(parsed.value);
+    const token = tokenOfFirst(parsed.value, tokenBeside(exchange));
     if (!token.ok) return token.answer;
     account.eventCount = events.length;
     const verdict = await options.take({

@@ -1,15 +1,16 @@
 import { isAscii } from 'node:buffer';
 import { own } from '../domain/json.ts';
 import { done, invalidToken, MULTIPLE_TOKENS, NO_TOKEN, refuse, type Attempt } from './answers.ts';
+import type { Exchange } from './exchange.ts';
 import type { RawEvent, RawRequest } from './shapes.ts';
 
 const MAX_TOKEN_BYTES = 64;
 
 /**
  * The one token of a request (spec/capture.md 5): the batch's own wins; otherwise that of the events, of which those
- * without one are covered by the others. Whether a team has this token is not asked here: ingestion knows.
+ * without one are covered by the others; last, what stands `beside` the body. Whether a team has this token is not asked here: ingestion knows.
  */
-export function tokenOf({ token, events }: RawRequest): Attempt<string> {
+export function tokenOf({ token, events }: RawRequest, beside?: string): Attempt<string> {
   if (token.from === 'batch') return checkToken(token.value);
   let found: string | undefined;
   for (const event of events) {
@@ -18,13 +19,26 @@ export function tokenOf({ token, events }: RawRequest): Attempt<string> {
     if (found !== undefined && found !== own) return refuse(MULTIPLE_TOKENS);
     found = own;
   }
-  return found === undefined ? refuse(NO_TOKEN) : checkToken(found);
+  return checkFound(found ?? beside);
 }
 
 /** The token of a recording: its first snapshot's, whatever the others have (5.1). */
-export function tokenOfFirst({ events: [first] }: RawRequest): Attempt<string> {
-  const found = first === undefined ? undefined : tokenOfEvent(first);
-  return found === undefined ? refuse(NO_TOKEN) : checkToken(found);
+export function tokenOfFirst({ events: [first] }: RawRequest, beside?: string): Attempt<string> {
+  return checkFound((first === undefined ? undefined : tokenOfEvent(first)) ?? beside);
+}
+
+/**
+ * The token that a request has beside its body, for one that has none in it: a bearer's, `X-PostHog-Token`, the query's `token` or
+ * `api_key`. PostHog's capture looks at none of them; SDKs send none.
+ */
+export function tokenBeside({ request, query }: Pick<Exchange, 'request' | 'query'>): string | undefined {
+  const { authorization = '', 'x-posthog-token': header } = request.headers;
+  const bearer = /^bearer +(.+)$/i.exec(authorization)?.[1];
+  return bearer ?? (typeof header === 'string' ? header : undefined) ?? query?.get('token') ?? query?.get('api_key') ?? undefined;
+}
+
+function checkFound(token: string | undefined): Attempt<string> {
+  return token === undefined ? refuse(NO_TOKEN) : checkToken(token);
 }
 
 function tokenOfEvent(event: RawEvent): string | undefined {
