@@ -258,6 +258,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     withinSeeds: 20,
   },
   {
+    name: 'nothing is taken for replayed',
+    mistake: 'a new owner takes every partition for empty, and tells ClickHouse nothing again that a former one wrote to PostgreSQL alone',
+    plant: (deps) => ({ ...deps, output: { ...deps.output, endOffset: () => Promise.resolve(0) } }),
+    trouble: { crashRatio: 0.004 },
+    caughtBy: ['row-before-person', 'resolve', 'person-rows'],
+    withinSeeds: 40,
+  },
+  {
     name: 'output kafka: nothing is taken for replayed',
     mistake: 'a new owner does not tell ClickHouse again what a former one may have written to PostgreSQL alone',
     output: 'kafka',
