@@ -165,11 +165,11 @@ const MAPPING: Mapping = {
   }),
   'spill-adopted': (fact) => ({ level: 'info', message: 'What a dead process left in the spill was adopted.', fields: fact }),
   'spill-segment-kept': (fact) => ({ level: 'error', message: 'A spilled segment needs a person.', fields: fact, repeatKey: fact.path }),
-  'capture-request-answered': ({ client: _, ...fields }) =>
+  'capture-request-answered': ({ client, ...fields }) =>
     // Refusals of clients are the clients' affair and counted; ours is what could not be accepted although it was right.
     fields.status >= 500
       ? { level: 'warn', message: 'Capture could not accept a request.', fields, repeatKey: String(fields.status) }
-      : undefined,
+      : { level: 'debug', message: 'Capture answered a request.', fields: { ...fields, ...client } },
 };
 
 /** Writes a line for each fact that has one. Returns the function that stops it. */

@@ -104,6 +104,18 @@ describe('the log', () => {
     expect(json()[1]).toMatchObject({ repeated: 1 });
   });
 
+  it('is an access log of capture where debug lines are written', () => {
+    const { json } = start({ level: 'debug' });
+    const client = { address: '10.0.0.1', forwardedFor: '1.2.3.4', userAgent: 'ua', referer: 'https://shop.example/' };
+    const answered = { method: 'POST', path: '/e', status: 200, events: 1, bytes: 9, durationMs: 1, requestId: 'r1' };
+    state('capture-request-answered', { ...answered, reason: undefined, client });
+    state('capture-request-answered', { ...answered, reason: 'req_parsing', client, status: 400 });
+    expect(json()).toMatchObject([
+      { level: 'debug', ...answered, ...client },
+      { status: 400, reason: 'req_parsing', address: '10.0.0.1' },
+    ]);
+  });
+
   it('says nothing of requests that clients got wrong, and warns of those it had to refuse itself', () => {
     const { json } = start();
     const client = { address: '10.0.0.1', forwardedFor: undefined, userAgent: 'ua', referer: undefined };
