@@ -205,7 +205,6 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
   function mergeRequest({ command, settlement, ticket, replyTo }: Message<'merge'>): MergeRequest {
     return {
       command,
-      call: 1,
       standing: () => standingOf(settlement),
       answer: (answer) => {
         if (answer.type === 'merged') replyTo.tell({ ...answer, type: 'person-merged', ticket });

@@ -63,7 +63,7 @@ export async function mergePersons(deps: RoundDeps, { request, into, from, rows 
   if (result === undefined) throw new Error('one merge has one result');
   stateFact('person-merge-ended', {
     result: result.type,
-    call: request.call,
+    call: request.command.eventName,
     oldPersonIdentified: from.isIdentified,
     newPersonIdentified: into.isIdentified,
   });

@@ -17,8 +17,7 @@ export type Moved = ReadonlyMap<string, readonly { readonly distinctId: string; 
 
 /** What clashed may be our own statement, stored with its answer lost: from here on it is treated as a replay. */
 export function inDoubt(request: MergeRequest): MergeRequest {
-  const { command, call } = request;
-  return { ...request, call: call + 1, command: command.maybeReplayed ? command : { ...command, maybeReplayed: true } };
+  return request.command.maybeReplayed ? request : { ...request, command: { ...request.command, maybeReplayed: true } };
 }
 
 /** The event's own person, which a previous owner may have stored without telling ClickHouse. */

@@ -8,8 +8,6 @@ import type { Standing } from './write-round.ts';
 /** A merge event that waits for its answer. */
 export interface MergeRequest {
   readonly command: MergeEventCommand;
-  /** Which try this is, from 1. */
-  readonly call: number;
   /** Asked at the begin of each sub-round. */
   readonly standing: () => Standing;
   readonly answer: (

@@ -87,8 +87,8 @@ export interface Facts extends CaptureFacts {
   /** One transaction that was to make one person of two. */
   'person-merge-ended': {
     readonly result: 'merged' | 'conflict' | 'refused';
-    /** Which try of the event it was, from 1. */
-    readonly call: number;
+    /** Name of the event that asked for it: one of three. */
+    readonly call: string;
     /** As they were before. The old one is merged into the new one. */
     readonly oldPersonIdentified: boolean;
     readonly newPersonIdentified: boolean;

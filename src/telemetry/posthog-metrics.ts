@@ -8,8 +8,6 @@ const MILLISECONDS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_0
 const GROUPS = [1, 2, 5, 10, 20, 50, 100, 250, 500, 1_000, 2_500];
 /** Of one record: 16 MiB. */
 const MAX_SIZE_EXPONENT = 24;
-/** M-6: PostHog tries a merge so often. Later tries, which it has not, are counted with the last. */
-const LAST_CALL = 3;
 
 /**
  * Metrics that exist only for PostHog's dashboards and alerts (spec/ingestion.md 9.4): names, types and labels are PostHog's, what each
@@ -96,7 +94,7 @@ export function mapFactsToPostHogMetrics({ registry, groupId }: { readonly regis
     listen('kafka-consumer-crashed', () => protocolErrors.inc({ type: 'consume', code: 'crashed' })),
     listen('person-merge-ended', ({ result, call, oldPersonIdentified, newPersonIdentified }) => {
       const labels = {
-        call: String(Math.min(call, LAST_CALL)),
+        call,
         oldPersonIdentified: String(oldPersonIdentified),
         newPersonIdentified: String(newPersonIdentified),
       };

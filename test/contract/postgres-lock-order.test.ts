@@ -67,7 +67,6 @@ describe.skipIf(!service.available)('locks of two processes', () => {
       const birth = { createdAtMs: 0, eventUuid: 'u' };
       return {
         command: { teamId: team, into, other, eventName, update, birth, maybeReplayed: false },
-        call: 1,
         standing: () => 'ours',
         answer: ({ type }) => expect(type).toBe('merged'),
       };

@@ -723,10 +723,10 @@ describe('merge events', () => {
     expect(answers()).toMatchObject([{ type: 'person-merged' }]);
     expect(propertiesOf(await person('anon'))).toEqual({ into: 1, late: 1 });
     // M-6
-    const pair = { oldPersonIdentified: false, newPersonIdentified: true };
+    const pair = { call: '$identify', oldPersonIdentified: false, newPersonIdentified: true };
     expect(ended).toEqual([
-      { ...pair, call: 1, result: 'conflict' },
-      { ...pair, call: 2, result: 'merged' },
+      { ...pair, result: 'conflict' },
+      { ...pair, result: 'merged' },
     ]);
   });
 

@@ -154,18 +154,20 @@ describe('metrics that are fed by batches', () => {
     expect((await scrape(metrics)).get('plugin_server_startup_time_ms')).toBe(700);
   });
 
-  it('M-6: merges are counted by their try, later ones with the third, and by who was identified', async () => {
+  it('M-6: merges are counted by the event that asked for them and by who was identified; a conflict is no failure', async () => {
     const metrics = start();
     const pair = { oldPersonIdentified: false, newPersonIdentified: true };
-    state('person-merge-ended', { ...pair, result: 'conflict', call: 1 });
-    state('person-merge-ended', { ...pair, result: 'merged', call: 2 });
-    state('person-merge-ended', { ...pair, result: 'refused', call: 3 });
-    state('person-merge-ended', { ...pair, result: 'merged', call: 7 });
+    state('person-merge-ended', { ...pair, result: 'conflict', call: '$identify' });
+    state('person-merge-ended', { ...pair, result: 'merged', call: '$identify' });
+    state('person-merge-ended', { ...pair, result: 'refused', call: '$create_alias' });
+    state('person-merge-ended', { ...pair, result: 'merged', call: '$merge_dangerously' });
     const series = await scrape(metrics);
     const of = (name: string): (number | undefined)[] =>
-      [1, 2, 3].map((call) => series.get(`${name}{call="${call}",oldPersonIdentified="false",newPersonIdentified="true"}`));
-    expect(of('person_merge_txn_attempt_total')).toEqual([1, 1, 2]);
-    expect(of('person_merge_txn_success_total')).toEqual([undefined, 1, 1]);
+      ['$identify', '$create_alias', '$merge_dangerously'].map((call) =>
+        series.get(`${name}{call="${call}",oldPersonIdentified="false",newPersonIdentified="true"}`),
+      );
+    expect(of('person_merge_txn_attempt_total')).toEqual([2, 1, 1]);
+    expect(of('person_merge_txn_success_total')).toEqual([1, undefined, 1]);
     expect(series.get('person_merge_final_failure_total')).toBe(1);
   });
 
