@@ -24,7 +24,49 @@ import { createSearch, type Found } from './search.ts';
 import { componentsOf, describe, isSame, keysOf, personOf } from './stored-state.ts';
 import { wrongVersions } from './versions.ts';
 
+/** Ways through a history that are tried, at most. */
+const MOST_WAYS = 40;
+/** Commits before the one that cannot be explained, and explanations of each, that are looked at again. */
+const COMMITS_BACK = 3;
+const OTHERS_EACH = 3;
+
+/**
+ * The first way that explains everything. A commit may have several explanations, and the one that was taken may leave an event over that
+ * a later commit needs, or take one away: where a commit cannot be explained, other explanations of the commits before it are tried.
+ */
 export function linearise(history: History): Analysis {
+  const first = analyse(history, new Map());
+  if (history.mostViolations === 1) return first.analysis; // something is planted: no use in looking for a way around it
+  let [furthest, way, ways] = [first.unexplained, new Map<number, number>(), 1];
+  while (furthest !== undefined) {
+    const stuckAt: Unexplained = furthest;
+    const others = stuckAt.before.flatMap((at) =>
+      Array.from({ length: OTHERS_EACH }, (_, n) => new Map(way).set(at, (way.get(at) ?? 0) + n + 1)),
+    );
+    const next = others.find((other) => {
+      if (ways++ > MOST_WAYS) return false;
+      const { analysis, unexplained } = analyse({ ...history, mostViolations: 1 }, other);
+      if (unexplained === undefined && analysis.violations.length > 0) return false;
+      if (unexplained !== undefined && unexplained.at <= stuckAt.at) return false;
+      furthest = unexplained;
+      return true;
+    });
+    if (next === undefined) return first.analysis;
+    way = next;
+  }
+  return way.size === 0 ? first.analysis : analyse(history, way).analysis;
+}
+
+/** The first commit that cannot be explained, and the last ones before it that changed the same persons. */
+interface Unexplained {
+  readonly at: number;
+  readonly before: readonly number[];
+}
+
+function analyse(
+  history: History,
+  passedOver: ReadonlyMap<number, number>,
+): { readonly analysis: Analysis; readonly unexplained: Unexplained | undefined } {
   const { commits, rows } = history;
   const violations: Analysis['violations'][number][] = [];
   const warnings = new Map<string, NonNullable<Shown['warning']>[]>();
@@ -36,12 +78,13 @@ export function linearise(history: History): Analysis {
   const reading = createReading(history, past);
   const marks = createMarks(past);
   const runs = createRuns(history, reading, marks.world);
-  const explain = createSearch(history, { queues, past, marks, runs });
+  const explain = createSearch(history, { queues, past, marks, runs, passedOver });
+  let unexplained: Unexplained | undefined;
   const hide = createHiding(history, { past, reading, explained, counts, note });
 
   for (let at = 1; at < commits.length && violations.length < history.mostViolations; at++) explainCommit(at);
   if (violations.length < history.mostViolations) readTheRest();
-  return { violations, warnings, counts };
+  return { analysis: { violations, warnings, counts }, unexplained };
 
   function report(invariant: Finding, detail: string): void {
     if (violations.length < history.mostViolations) violations.push({ invariant, detail });
@@ -62,12 +105,21 @@ export function linearise(history: History): Analysis {
         found = explain(component, at, before, after);
       if (found !== undefined) keep(found, at, component, before, after);
       else {
+        unexplained ??= { at, before: lastOf(component) };
         report('unexplained', `commit ${at} at ${Math.round(commit.atMs)}: ${describe(component, before, after)}; ${nextOf(component)}`);
         adopt(component, after);
       }
     }
     marks.accept(after, at);
     past.accept(at);
+  }
+
+  function lastOf(component: Component): number[] {
+    const touched = [...explained].filter(([, all]) => all.some(({ keys }) => keys.some((key) => component.keys.includes(key))));
+    return touched
+      .map(([at]) => at)
+      .slice(-COMMITS_BACK)
+      .reverse();
   }
 
   /** Takes the state as it is: of somebody else, or so that one mistake is reported once. */

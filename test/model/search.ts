@@ -39,18 +39,22 @@ export interface Found {
 /** Answers the explanation of a component's change, with the past's world as it leaves it; undefined, and all is as before: there is none. */
 export type Explain = (component: Component, at: number, before: State, after: State) => Found | undefined;
 
-export function createSearch(
-  { commits, incidentsMs, slackMs }: History,
-  {
-    queues,
-    past,
-    marks,
-    runs,
-  }: { readonly queues: ReadonlyMap<string, Queue>; readonly past: Past; readonly marks: Marks; readonly runs: Runs },
-): Explain {
+export interface SearchParts {
+  readonly queues: ReadonlyMap<string, Queue>;
+  readonly past: Past;
+  readonly marks: Marks;
+  readonly runs: Runs;
+  /** By commit: how many explanations are not to be taken, because a later commit cannot be explained after them. */
+  readonly passedOver: ReadonlyMap<number, number>;
+}
+
+export function createSearch({ commits, incidentsMs, slackMs }: History, { queues, past, marks, runs, passedOver }: SearchParts): Explain {
+  /** Explanations of the commit at hand that are yet to be passed over. */
+  let toPassOver = 0;
   return explain;
 
   function explain(component: Component, at: number, before: State, after: State): Found | undefined {
+    toPassOver = passedOver.get(at) ?? 0;
     const markCommits = marks.commitsOf(component.keys);
     const inDoubt = incidentsMs.some((ms) => ms <= (commits[at] as Commit).atMs + slackMs);
     for (const trust of inDoubt ? TRUSTS : ([TRUSTS[0]] as const)) {
@@ -128,7 +132,7 @@ export function createSearch(
     const played: (Played & { readonly isMoved: boolean })[] = [];
     let tries = 0;
     const visit = (depth: number): boolean => {
-      if (depth === 0) return isReached(component, after);
+      if (depth === 0) return isReached(component, after) && toPassOver-- <= 0;
       const missing = movedCount - played.filter(({ isMoved }) => isMoved).length;
       for (const { run, isMoved } of options) {
         if (++tries > MOST_PLAYED) return false;
@@ -157,7 +161,7 @@ export function createSearch(
       if (shown === undefined || isYetToBeWritten(run, shown, before, after)) break;
       played.push({ ...run, shown });
     }
-    if (played.length === chosen.length && isReached(component, after)) return played;
+    if (played.length === chosen.length && isReached(component, after) && toPassOver-- <= 0) return played;
     past.rollback(mark);
     return undefined;
   }
