@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { RecordProducer } from '../../kafka/port.ts';
+import type { OutgoingRecord, RecordProducer } from '../../kafka/port.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
@@ -88,6 +88,10 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
     return lane;
   }
 
+  async function sendAll(records: RecordsByTopic): Promise<SinkResult> {
+    return resultOf(records, await Promise.all([...records].map(([topic, ofTopic]) => laneOf(topic).send(ofTopic))));
+  }
+
   async function scan(): Promise<void> {
     try {
       for (const name of await ownership.adopt()) left.add(name);
@@ -119,11 +123,7 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
   }
 
   return {
-    async send(records, limitMs) {
-      const [only] = records;
-      if (records.size === 1 && only !== undefined) return withinMs(clock, limitMs, records, sendOne(only[0], only[1]));
-      return withinMs(clock, limitMs, records, sendAll(records));
-    },
+    send: (records, limitMs) => withinMs(clock, limitMs, records, sendAll(records)),
     watch() {
       void scan();
     },
@@ -135,20 +135,11 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
       await ownership.release();
     },
   };
-
-  async function sendOne(topic: string, ofTopic: readonly OutgoingOf[]): Promise<SinkResult> {
-    return resultOf(new Map([[topic, ofTopic]]), [await laneOf(topic).send(ofTopic)]);
-  }
-  async function sendAll(records: RecordsByTopic): Promise<SinkResult> {
-    return resultOf(records, await Promise.all([...records].map(([topic, ofTopic]) => laneOf(topic).send(ofTopic))));
-  }
 }
-
-type OutgoingOf = RecordsByTopic extends ReadonlyMap<string, readonly (infer R)[]> ? R : never;
 
 /** `results` are in the order of the topics. */
 function resultOf(records: RecordsByTopic, results: readonly LaneResult[]): SinkResult {
-  const missing = new Map<string, readonly OutgoingOf[]>();
+  const missing = new Map<string, readonly OutgoingRecord[]>();
   let error: Error | undefined;
   let spilled: Spilled | undefined;
   let at = 0;
