@@ -53,7 +53,7 @@ export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, 
   normalise(event);
 
   // Before whatever else ends an event: the flag of a heatmap or a client warning is looked at too (1.7).
-  if (team.personProcessingOptOut) event.properties['$process_person_profile'] = false;
+  if (team.personProcessingOptOut || isPersonlessByHeader(pending)) event.properties['$process_person_profile'] = false;
   const decision = decidePersonMode(event);
   if (decision.mode === 'refused') return { type: 'dropped', reason: 'invalid_event_for_flags', warning: decision.warning };
   if (decision.warning !== undefined) notes.warn(decision.warning);
@@ -69,6 +69,12 @@ export function prepare(pending: PendingEvent, team: Team, wallClockMs: number, 
 
   withoutPersonUpdates(event, decision.mode);
   return { type: 'event', event, mode: decision.mode };
+}
+
+/** Newer captures say so of ids that they were told to keep out (spec/capture.md 7.2, 7.4); ours does too. */
+function isPersonlessByHeader({ headers }: PendingEvent): boolean {
+  const header = headers?.['force_disable_person_processing'];
+  return (typeof header === 'string' || Buffer.isBuffer(header)) && header.toString() === 'true';
 }
 
 /** T-8. By when the event happened, and before plugins, as the newest generation has it. */

@@ -112,6 +112,18 @@ describe('findings', () => {
     expect(rows.map(({ personMode }) => personMode)).toEqual(['propertyless', 'propertyless']);
     expect(database.persons.size).toBe(0);
   });
+
+  it('header force_disable_person_processing: that event is personless, its neighbours are not', async () => {
+    const { run, database } = distinctIdKit(open());
+    const rows = await run([
+      { headers: { force_disable_person_processing: Buffer.from('true') }, properties: { $set: { a: 1 } } },
+      { headers: { force_disable_person_processing: Buffer.from('false') } },
+      {},
+    ]);
+    expect(rows.map(({ personMode }) => personMode)).toEqual(['propertyless', 'full', 'full']);
+    expect(JSON.stringify([...database.persons.values()])).not.toContain('\\"a\\"');
+    expect(database.persons.size).toBe(1);
+  });
 });
 
 describe('names of events and properties', () => {
