@@ -122,7 +122,7 @@ const BUGS: readonly (readonly [bug: string, caughtBy: readonly ModelViolation['
   ['a refused merge merges', ['unexplained'], 1, 3],
   ['properties merged the wrong way round', ['unexplained'], 1, 4],
   ['created_at of the survivor kept', ['unexplained'], 3, 4],
-  ['an id used without a person gets no override', ['unexplained', 'resolve'], 11, 20],
+  ['an id used without a person gets no override', ['unexplained', 'resolve'], 27, 20],
   ['no tombstone', ['person-rows'], 2, 3],
   ['a volatile value is worth a write', ['unexplained'], 1, 3],
   ['force upgrade without the minute', ['row', 'unexplained'], 2, 10],
