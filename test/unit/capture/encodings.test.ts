@@ -45,6 +45,8 @@ describe('encodings', () => {
     ['lz64 in the query', `/e?compression=lz64&data=${encodeURIComponent(EVENT_LZ64)}`, {}],
     ['brotli that a proxy has unpacked', '/e', coded('br', EVENT)],
     ['an encoding nobody knows, on plain JSON', '/e', coded('rot13', EVENT)],
+    ['the name of what every object inherits', '/e', coded('constructor', EVENT)],
+    ['the same in the query', '/e?compression=__proto__', { body: EVENT }],
   ])('%s is read', async ([, path, asked]) => {
     expect((await served.ask(path, asked)).body).toBe('{"status":"Ok"}');
     expect(producer.produced).toMatchObject([{ key: 'phc_x:u1' }]);

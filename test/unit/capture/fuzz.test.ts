@@ -17,7 +17,7 @@ const PATHS = [
   '/decide/?v=3',
   '/array/x/config',
 ];
-const HINTS = ['', 'gzip', 'gzip-js', 'lz64', 'base64', 'deflate', 'br', 'zstd', 'rot13'];
+const HINTS = ['', 'gzip', 'gzip-js', 'lz64', 'base64', 'deflate', 'br', 'zstd', 'rot13', 'constructor', '__proto__'];
 const TYPES = ['application/json', 'text/plain', 'application/x-www-form-urlencoded', 'application/x-www-form-urlencoded; charset=x'];
 const NAMED = new Set([200, 204, 400, 401, 405, 413, 415]);
 
