@@ -235,7 +235,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         },
       },
     }),
-    trouble: { awayRatio: 0.15, crashRatio: 0.004 },
+    // Few deaths: a process that dies before its commit hides the bug, since its records come again.
+    trouble: { awayRatio: 0.08, lostRatio: 0, crashRatio: 0 },
     caughtBy: ['early-commit', 'one-outcome'],
     withinSeeds: 40,
   },
