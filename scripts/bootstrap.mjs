@@ -2,6 +2,7 @@
  * From a fresh clone to a running command, with nothing on the machine but Node (20.20 or newer) and npm:
  *
  *     node scripts/bootstrap.mjs demo|start|migrate [options]      the program (src/main.ts)
+ *     node scripts/bootstrap.mjs troupe [command] [options]        the same, with its own commands (scripts/troupe.mjs)
  *     node scripts/bootstrap.mjs <file.ts> [arguments]             any other entry point, e.g. test/run.ts
  *
  * 1. checks what cannot be installed (platform, C library, npm) and says what to do instead;
@@ -23,7 +24,12 @@ const node = join(bin, 'node');
 const lockFile = join(root, 'package-lock.json');
 const stampFile = join(root, 'node_modules', '.troupe-stamp');
 
-const COMMANDS = { demo: ['src/main.ts', 'demo'], start: ['src/main.ts', 'run'], migrate: ['src/main.ts', '--migrate'] };
+const COMMANDS = {
+  demo: ['src/main.ts', 'demo'],
+  start: ['src/main.ts', 'run'],
+  migrate: ['src/main.ts', '--migrate'],
+  troupe: ['src/main.ts'],
+};
 const NODE_MAJOR = 24;
 /** The same signal again within this time is one key press, delivered by the terminal and once more by npm. */
 const SIGNAL_ECHO_MS = 500;
@@ -40,7 +46,7 @@ async function main([command, ...rest]) {
   const stamp = stampOf(lockFile);
   if (!isInstalled(stamp)) await install(stamp);
   assertNode();
-  run([...(command === 'start' ? serviceFlags() : []), ...(COMMANDS[command] ?? [command]), ...rest]);
+  run([...(['start', 'troupe'].includes(command) ? serviceFlags() : []), ...(COMMANDS[command] ?? [command]), ...rest]);
 }
 
 /**

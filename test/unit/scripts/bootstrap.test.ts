@@ -55,6 +55,10 @@ describe('bootstrap', () => {
     writeFileSync(join(root, 'src/main.ts'), `console.log([...process.execArgv, ...process.argv.slice(2)].join(' '));`);
     expect(bootstrap('start').stdout).toBe('--max-semi-space-size=3 run\n');
     expect(bootstrap('demo').stdout).toBe('demo\n');
+    expect(bootstrap('troupe', 'spill', 'list').stdout).toBe('--max-semi-space-size=3 spill list\n');
+    copyFileSync(join(scripts, 'troupe.mjs'), join(root, 'scripts/troupe.mjs'));
+    const named = spawnSync(process.execPath, ['scripts/troupe.mjs', '--help'], { cwd: root, env: env(), encoding: 'utf8' });
+    expect(named.stdout).toBe('--max-semi-space-size=3 --help\n');
     const own = { ...env(), NODE_OPTIONS: '--max-semi-space-size=5' };
     const started = spawnSync(process.execPath, ['scripts/bootstrap.mjs', 'start'], { cwd: root, env: own, encoding: 'utf8' });
     expect(started.stdout).toBe('run\n');
