@@ -24,6 +24,7 @@ import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
+import { tellSelf } from '../../src/runtime/tell-self.ts';
 import type { DeadLetterMessage, PoisonRecord } from './messages.ts';
 
 export interface DeadLetterDeps {
@@ -101,11 +102,7 @@ export function createDeadLetter(deps: DeadLetterDeps): ActorSpec<DeadLetterStat
   function send(state: DeadLetterState, ctx: ActorContext<DeadLetterMessage>): void {
     state.inFlight = state.inFlight.filter((record) => record.settlement.active); // X3
     if (state.inFlight.length === 0) return produce(state, ctx);
-    const ended = (error: unknown): void => {
-      const message: DeadLetterMessage = { type: 'self:produced', error };
-      // a full mailbox must not swallow the acknowledgement: the urgent lane takes it
-      if (ctx.self.tell(message) === 'full') ctx.after(0, message);
-    };
+    const ended = (error: unknown): void => tellSelf(ctx, { type: 'self:produced', error });
     const limitBytes = state.cutToBytes ?? maxValueBytes;
     producer
       .send(

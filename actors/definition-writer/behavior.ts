@@ -20,6 +20,7 @@ import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/acto
 import type { Clock } from '../../src/runtime/clock.ts';
 import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
+import { tellSelf } from '../../src/runtime/tell-self.ts';
 import type { DefinitionWriterMessage } from './messages.ts';
 
 export interface DefinitionWriterDeps {
@@ -119,10 +120,7 @@ export function createDefinitionWriter(deps: DefinitionWriterDeps): ActorSpec<De
     state.leftOutCount = 0;
     state.phase = 'writing';
     state.startedMs = clock.monotonic();
-    const ended = (error: unknown): void => {
-      const message: DefinitionWriterMessage = { type: 'self:flushed', error };
-      if (ctx.self.tell(message) === 'full') ctx.after(0, message); // the urgent lane has always room
-    };
+    const ended = (error: unknown): void => tellSelf(ctx, { type: 'self:flushed', error });
     state.writing = write(state.inFlight).then(() => ended(undefined), ended);
   }
 

@@ -22,6 +22,7 @@ import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
+import { tellSelf } from '../../src/runtime/tell-self.ts';
 import type { DeadLetterMessage } from '../dead-letter/messages.ts';
 import type { ForwarderMessage, RedirectedRecord } from './messages.ts';
 
@@ -109,11 +110,7 @@ export function createForwarder({ producer, deadLetter, options, strategy }: For
   function send(state: ForwarderState, topic: string, lane: Lane, ctx: Context): void {
     lane.inFlight = lane.inFlight.filter((item) => isCopy(item) || item.settlement.active); // F3
     if (lane.inFlight.length === 0) return next(state, topic, lane, ctx);
-    const ended = (error: unknown): void => {
-      const message: ForwarderMessage = { type: 'self:sent', topic, error };
-      // a full mailbox must not swallow the acknowledgement: the urgent lane takes it
-      if (ctx.self.tell(message) === 'full') ctx.after(0, message);
-    };
+    const ended = (error: unknown): void => tellSelf(ctx, { type: 'self:sent', topic, error });
     producer.send(topic, lane.inFlight.map(toRecord)).then(() => ended(undefined), ended);
   }
 

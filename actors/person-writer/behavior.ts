@@ -28,12 +28,13 @@ import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
 import type { RowWriterMessage } from '../row-writer/messages.ts';
 import type { Patience } from '../../src/runtime/patience.ts';
+import { tellSelf } from '../../src/runtime/tell-self.ts';
 import { runGroupUpserts } from './group-upserts.ts';
 import { runLoadRound } from './load-round.ts';
 import type { MergeRequest } from './merge-request.ts';
 import { runMergeRound } from './merge-round.ts';
 import { runWriteRound, type RoundDeps, type Standing, type WriteRequest } from './write-round.ts';
-import type { PersonWriterMessage, PersonWriterSelf } from './messages.ts';
+import type { PersonWriterMessage } from './messages.ts';
 
 type Message<Type extends PersonWriterMessage['type']> = Extract<PersonWriterMessage, { readonly type: Type }>;
 type WriteLaneMessage = Message<'write'> | Message<'merge'> | Message<'upsert-group'>;
@@ -237,11 +238,6 @@ export function createPersonWriter(deps: PersonWriterDeps): ActorSpec<PersonWrit
     state.running = state.running.filter((one) => one !== running);
     state.running.push(running);
     void running.finally(() => (state.running = state.running.filter((one) => one !== running)));
-  }
-
-  /** A full mailbox must not swallow the end of a round: the urgent lane takes it. */
-  function tellSelf(ctx: ActorContext<PersonWriterMessage>, message: PersonWriterSelf): void {
-    if (ctx.self.tell(message) === 'full') ctx.after(0, message);
   }
 
   function tellDrained(state: PersonWriterState): void {

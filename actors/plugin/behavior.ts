@@ -27,6 +27,7 @@
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/actor.ts';
 import { sleep } from '../../src/runtime/patience.ts';
+import { tellSelf } from '../../src/runtime/tell-self.ts';
 import type { FailedRun } from '../plugin-journal/messages.ts';
 import type { PluginMessage } from './messages.ts';
 import type { PluginDeps } from './options.ts';
@@ -104,9 +105,7 @@ export function createPlugin(deps: PluginDeps): ActorSpec<PluginState, PluginMes
     state.flight = { batch, invocations, alone, startedMs: clock.monotonic(), ended };
     void ended.then((end) => {
       if (state.ending) return; // `stopping` waits for it by itself
-      const message: PluginMessage = { type: 'self:batch-ended', ...end };
-      // the urgent lane takes what a full mailbox does not; a life that ended meanwhile has answered already
-      if (ctx.self.tell(message) === 'full') ctx.after(0, message);
+      tellSelf(ctx, { type: 'self:batch-ended', ...end }); // a life that ended meanwhile has answered already
     });
   }
 

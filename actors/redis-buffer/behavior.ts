@@ -21,6 +21,7 @@ import type { ActorContext, ActorSpec } from '../../src/runtime/actor.ts';
 import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import type { ActorRef } from '../../src/runtime/ref.ts';
 import type { Strategy } from '../../src/runtime/strategy.ts';
+import { tellSelf } from '../../src/runtime/tell-self.ts';
 import type { RowWriterMessage } from '../row-writer/messages.ts';
 import type { RedisBufferMessage, Warning } from './messages.ts';
 
@@ -124,11 +125,7 @@ export function createRedisBuffer(deps: RedisBufferDeps): ActorSpec<RedisBufferS
       );
       return store.setIfAbsent(state.asked.map((warning) => ({ key: keyOf(warning), ttlMs: HOUR_MS })));
     };
-    const ended = (error: unknown, firsts: readonly boolean[]): void => {
-      const message: RedisBufferMessage = { type: 'self:flushed', error, firsts };
-      // a full mailbox must not swallow the answer, or nothing would ever be flushed again: the urgent lane takes it
-      if (ctx.self.tell(message) === 'full') ctx.after(0, message);
-    };
+    const ended = (error: unknown, firsts: readonly boolean[]): void => tellSelf(ctx, { type: 'self:flushed', error, firsts });
     work().then(
       (firsts) => ended(undefined, firsts),
       (error: unknown) => ended(error ?? new Error('unknown'), []),

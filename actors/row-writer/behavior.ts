@@ -17,6 +17,7 @@ import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/acto
 import type { Random, Timer } from '../../src/runtime/clock.ts';
 import { tellDrained, type Drains } from '../../src/runtime/drain.ts';
 import { sleep } from '../../src/runtime/patience.ts';
+import { tellSelf } from '../../src/runtime/tell-self.ts';
 import { GivenUpError, NotFreshError, type Carrier, type Outage } from './carrier.ts';
 import type { RowWriterMessage, RowWriterSelf } from './messages.ts';
 import type { RowWriterDeps } from './options.ts';
@@ -113,10 +114,7 @@ export function createRowWriter<Flight>(parts: RowWriterParts<Flight>): ActorSpe
   function attempt(state: State, ctx: Context): void {
     const { flight } = state;
     if (flight === undefined || state.isGivenUp) return;
-    const tell = (error: unknown): void => {
-      const message = { type: 'self:flight-ended', error } as const;
-      if (ctx.self.tell(message) === 'full') ctx.after(0, message); // the urgent lane has always room
-    };
+    const tell = (error: unknown): void => tellSelf(ctx, { type: 'self:flight-ended', error });
     state.attempt = send(state, flight).then(() => tell(undefined), tell);
   }
 
