@@ -5,7 +5,8 @@ import type { RecordConsumer, RecordProducer, TopicAdmin } from '../kafka/port.t
 import type { Clock } from '../runtime/clock.ts';
 import { createConsumer } from './log/consumer.ts';
 import { createCoordinator, type Coordinator } from './log/coordinator.ts';
-import { openOnDisk, syncDirectory, type OpenLogFile } from './log/files.ts';
+import { syncDirectory } from '../files/durable.ts';
+import { openOnDisk, type OpenLogFile } from './log/files.ts';
 import { groupOfFile, openGroup } from './log/group.ts';
 import { lockDirectory } from './log/lock.ts';
 import { openPartition, type PartitionLog } from './log/partition.ts';

@@ -52,8 +52,9 @@ const RULES: Readonly<Record<string, Rule>> = {
     HOMES.some(([name, home]) => name.test(to) && !from.startsWith(home)),
   '2 the domain imports nothing': ({ from, to, isPackage }) =>
     from.startsWith('src/domain/') && (isPackage ? !PURE_MODULES.includes(to) : !to.startsWith('src/domain/')),
-  '3 runtime and observe know nothing but each other': ({ from, to, isPackage }) =>
-    /^src\/(runtime|observe)\//.test(from) && !isPackage && !/^src\/(runtime|observe)\//.test(to),
+  '3 runtime and observe know nothing but each other, files nothing': ({ from, to, isPackage }) =>
+    (/^src\/(runtime|observe)\//.test(from) && !isPackage && !/^src\/(runtime|observe)\//.test(to)) ||
+    (from.startsWith('src/files/') && !isPackage && !to.startsWith('src/files/')),
   '4 the folder of an outside system knows the domain, observe and itself': ({ from, to, typeOnly, isPackage }) =>
     SYSTEM.test(from) &&
     !isPackage &&
@@ -63,7 +64,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   '4b embedded parts implement ports and know no client': ({ from, to, typeOnly, isPackage }) =>
     from.startsWith('src/embedded/') &&
     !isPackage &&
-    !/^src\/(domain|observe|embedded)\//.test(to) &&
+    !/^src\/(domain|observe|files|embedded)\//.test(to) &&
     !PORT.test(to) &&
     !isClockType(to, typeOnly),
   '4c a port knows the domain only': ({ from, to }) => PORT.test(from) && !to.startsWith('src/domain/') && !PORT.test(to),

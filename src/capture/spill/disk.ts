@@ -1,4 +1,5 @@
 import { mkdir, open, readdir, readFile, rename, rmdir, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { syncDirectory, writeWhole } from '../../files/durable.ts';
 
 /** A file that grows. */
 export interface SpillFile {
@@ -38,14 +39,7 @@ export const systemDisk: SpillDisk = {
   async create(path) {
     const handle = await open(path, 'ax');
     return {
-      async append(buffers) {
-        let rest: readonly Buffer[] = buffers;
-        while (rest.length > 0) {
-          const { bytesWritten } = await handle.writev(rest);
-          if (bytesWritten === 0) throw new Error('the disk took no byte');
-          rest = afterBytes(rest, bytesWritten);
-        }
-      },
+      append: (buffers) => writeWhole(handle, buffers),
       sync: () => handle.datasync(),
       close: () => handle.close(),
     };
@@ -90,25 +84,8 @@ export const systemDisk: SpillDisk = {
       })(),
       undefined,
     ),
-  async syncFolder(path) {
-    const handle = await open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  },
+  syncFolder: syncDirectory,
 };
-
-/** What is left of `buffers` after a short write: a nearly full disk takes a part and reports no error. */
-function afterBytes(buffers: readonly Buffer[], written: number): readonly Buffer[] {
-  let skip = written;
-  for (const [index, buffer] of buffers.entries()) {
-    if (skip < buffer.length) return [buffer.subarray(skip), ...buffers.slice(index + 1)];
-    skip -= buffer.length;
-  }
-  return [];
-}
 
 const codeOf = (error: unknown): string => String((error as NodeJS.ErrnoException).code);
 

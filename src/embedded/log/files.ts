@@ -1,5 +1,6 @@
 import { open, rename, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncDirectory, writeWhole } from '../../files/durable.ts';
 
 /** One open file of the log. A failing disk is tested by passing another implementation. */
 export interface LogFile {
@@ -23,17 +24,7 @@ export const openOnDisk: OpenLogFile = async (path, mode) => onHandle(await open
 
 function onHandle(handle: FileHandle): LogFile {
   return {
-    async writeAll(buffers, position) {
-      let rest: readonly Buffer[] = buffers;
-      let at = position;
-      for (;;) {
-        const { bytesWritten } = await handle.writev(rest, at);
-        at += bytesWritten;
-        rest = afterBytes(rest, bytesWritten);
-        if (rest.length === 0) return;
-        if (bytesWritten === 0) throw new Error('the disk took no byte');
-      }
-    },
+    writeAll: (buffers, position) => writeWhole(handle, buffers, position),
     async read(into, position) {
       const { bytesRead } = await handle.read(into, 0, into.length, position);
       return bytesRead;
@@ -43,26 +34,6 @@ function onHandle(handle: FileHandle): LogFile {
     sizeBytes: async () => (await handle.stat()).size,
     close: () => handle.close(),
   };
-}
-
-/** What is left of `buffers` after a short write: a nearly full disk takes a part and reports no error. */
-function afterBytes(buffers: readonly Buffer[], written: number): readonly Buffer[] {
-  let skip = written;
-  for (const [index, buffer] of buffers.entries()) {
-    if (skip < buffer.length) return [buffer.subarray(skip), ...buffers.slice(index + 1)];
-    skip -= buffer.length;
-  }
-  return [];
-}
-
-/** Makes a created, renamed or removed name durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Replaces a small file so that a reader, also after a crash, finds the old content or the new one and nothing else. */

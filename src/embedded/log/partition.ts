@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { ProduceError } from '../../kafka/port.ts';
 import { state } from '../../observe/facts.ts';
 import { openCursor, type LogCursor } from './cursor.ts';
-import { syncDirectory, type LogFile, type OpenLogFile } from './files.ts';
+import { syncDirectory } from '../../files/durable.ts';
+import type { LogFile, OpenLogFile } from './files.ts';
 import { sealFrame } from './frame.ts';
 import { scanFrames, type Segment } from './segment.ts';
 
