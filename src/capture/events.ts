@@ -1,11 +1,11 @@
-import { NO_CONTENT, OK, OVER_RECORDING_QUOTA, oversize, TRY_AGAIN, type Answer, type Attempt } from './answers.ts';
+import { done, NO_CONTENT, OK, OVER_RECORDING_QUOTA, oversize, TRY_AGAIN, type Answer, type Attempt } from './answers.ts';
 import type { Take, Verdict } from './batch.ts';
 import { clientIp } from './client-ip.ts';
 import { decodePayload } from './decode.ts';
 import type { Exchange, Handler } from './exchange.ts';
 import type { Inflate } from './inflate.ts';
 import { withBody, type PayloadOptions } from './payload.ts';
-import { parseRequest, parseSnapshots, type RawEvent } from './shapes.ts';
+import { parseRequest, parseSnapshots, type RawEvent, type RawRequest } from './shapes.ts';
 import { sentAtOf } from './timestamp.ts';
 import { tokenBeside, tokenOf, tokenOfFirst } from './token.ts';
 
@@ -27,44 +27,38 @@ export function readPayload(exchange: Exchange, { payload: options, inflate }: O
 /** 204 only to who asks for it: posthog-js takes it as a failure otherwise, and sends again. */
 const successOf = (query: URLSearchParams | undefined): Answer => (query?.get('beacon') === '1' ? NO_CONTENT : OK);
 
-/** The v0 protocol: decode, parse, find the token, then the stages, then the answer (spec/capture.md 2 to 5). */
-export function eventsHandler(options: EventsOptions): Handler {
-  return async (exchange) => {
-    const { request, query, route, account } = exchange;
-    const payload = await readPayload(exchange, options);
-    if (!payload.ok) return payload.answer;
-    const parsed = parseRequest(payload.value, route.type === 'events' && route.mayEngage);
-    if (!parsed.ok) return parsed.answer;
-    const events = parsed.value.events.filter(({ event }) => event !== '$performance_event');
-    const success = successOf(query);
-    if (events.length === 0) return success;
-    const token = tokenOf({ ...parsed.value, events }, tokenBeside(exchange));
-    if (!token.ok) return token.answer;
-    account.eventCount = events.length;
-    const verdict = await options.take({
-      exchange,
-      token: token.value,
-      events,
-      historicalMigration: parsed.value.historicalMigration,
-      sentAtMs: sentAtOf(parsed.value.sentAt, query),
-      ip: clientIp(request),
-      drops: [],
-      oversize: 'refuse',
-    });
-    return answerOf(verdict, success);
-  };
+/** In what the routes of v0 differ: which shapes a body has, and whose token counts. */
+interface Reading {
+  parse(text: string, exchange: Exchange): Attempt<RawRequest>;
+  token(request: RawRequest, beside: string | undefined): Attempt<string>;
 }
 
-/** Session recordings (6.7): v0 all the way, but for the shapes of bodies and whose token counts. */
-export function recordingsHandler(options: EventsOptions): Handler {
+const EVENTS: Reading = {
+  parse(text, { route }) {
+    const parsed = parseRequest(text, route.type === 'events' && route.mayEngage);
+    if (!parsed.ok) return parsed;
+    return done({ ...parsed.value, events: parsed.value.events.filter(({ event }) => event !== '$performance_event') });
+  },
+  token: tokenOf,
+};
+/** Session recordings (6.7). */
+const RECORDINGS: Reading = { parse: parseSnapshots, token: tokenOfFirst };
+
+export const eventsHandler = (options: EventsOptions): Handler => v0Handler(options, EVENTS);
+export const recordingsHandler = (options: EventsOptions): Handler => v0Handler(options, RECORDINGS);
+
+/** The v0 protocol: decode, parse, find the token, then the stages, then the answer (spec/capture.md 2 to 5). */
+function v0Handler(options: EventsOptions, reading: Reading): Handler {
   return async (exchange) => {
     const { request, query, account } = exchange;
     const payload = await readPayload(exchange, options);
     if (!payload.ok) return payload.answer;
-    const parsed = parseSnapshots(payload.value);
+    const parsed = reading.parse(payload.value, exchange);
     if (!parsed.ok) return parsed.answer;
     const { events, historicalMigration, sentAt } = parsed.value;
-    const token = tokenOfFirst(parsed.value, tokenBeside(exchange));
+    const success = successOf(query);
+    if (events.length === 0) return success;
+    const token = reading.token(parsed.value, tokenBeside(exchange));
     if (!token.ok) return token.answer;
     account.eventCount = events.length;
     const verdict = await options.take({
@@ -77,7 +71,7 @@ export function recordingsHandler(options: EventsOptions): Handler {
       drops: [],
       oversize: 'refuse',
     });
-    return answerOf(verdict, successOf(query));
+    return answerOf(verdict, success);
   };
 }
 
