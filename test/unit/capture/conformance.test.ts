@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { fakeProducer, serve, type Asked, type Produced, type Served } from './kit.ts';
+import { describe, expect, test } from 'vitest';
+import { serveAll, type Asked, type Produced } from './kit.ts';
 
 const T = 'phc_x';
 const D = 'u1';
@@ -182,18 +182,10 @@ const VECTORS: readonly Vector[] = [
 ];
 
 describe('conformance vectors of the capture endpoints', () => {
-  const producer = fakeProducer();
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(producer);
-  });
-  afterEach(() => {
-    producer.produced.length = 0;
-  });
-  afterAll(() => served.close());
+  const { producer, ask } = serveAll();
 
   test.for(VECTORS)('$name', async ({ path, asked, status, body, records = [] }) => {
-    const answer = await served.ask(path, asked);
+    const answer = await ask(path, asked);
     expect([answer.status, answer.body]).toEqual([status, body instanceof RegExp ? (expect.stringMatching(body) as unknown) : body]);
     expect(producer.produced).toMatchObject(records);
   });
@@ -209,7 +201,7 @@ describe('conformance vectors of the capture endpoints', () => {
       properties: { p: 1 },
       $set_once: { s: 1 },
     };
-    await served.ask('/batch/', json({ api_key: T, batch: [sent], sent_at: '2026-11-21T10:00:05.000Z' }));
+    await ask('/batch/', json({ api_key: T, batch: [sent], sent_at: '2026-11-21T10:00:05.000Z' }));
     const [record] = producer.produced;
     expect(record?.data).toEqual({
       distinct_id: D,
@@ -234,14 +226,14 @@ describe('conformance vectors of the capture endpoints', () => {
   });
 
   test('39 beacon=1 is answered with 204 and nothing', async () => {
-    const answer = await served.ask('/e/?beacon=1', json(KEYED));
+    const answer = await ask('/e/?beacon=1', json(KEYED));
     expect([answer.status, answer.body]).toEqual([204, '']);
     expect(producer.produced).toHaveLength(1);
   });
 
   test('40 OPTIONS echoes origin and headers', async () => {
     const headers = { Origin: 'https://shop.example', 'Access-Control-Request-Headers': 'content-type,x-foo' };
-    const answer = await served.ask('/e', { method: 'OPTIONS', headers });
+    const answer = await ask('/e', { method: 'OPTIONS', headers });
     expect([answer.status, answer.body]).toEqual([200, '']);
     expect(answer.headers).toMatchObject({
       'access-control-allow-origin': 'https://shop.example',
@@ -252,7 +244,7 @@ describe('conformance vectors of the capture endpoints', () => {
   });
 
   test('41 an error carries the CORS headers too', async () => {
-    const answer = await served.ask('/e', { body: '{bad', headers: { Origin: 'https://shop.example' } });
+    const answer = await ask('/e', { body: '{bad', headers: { Origin: 'https://shop.example' } });
     expect(answer.status).toBe(400);
     expect(answer.headers).toMatchObject({
       'access-control-allow-origin': 'https://shop.example',
@@ -261,15 +253,15 @@ describe('conformance vectors of the capture endpoints', () => {
   });
 
   test('44 one event above its limit refuses the request, and its siblings are not produced', async () => {
-    const answer = await served.ask('/batch', batch(EVENT, { ...EVENT, properties: { large: 'x'.repeat(1_000_001) } }));
+    const answer = await ask('/batch', batch(EVENT, { ...EVENT, properties: { large: 'x'.repeat(1_000_001) } }));
     expect(answer.status).toBe(413);
     expect(answer.body).toMatch(/^maximum event size exceeded: /);
     expect(producer.produced).toEqual([]);
   });
 
   test('an unknown path is 404, a method nobody uses 405 with Allow', async () => {
-    expect((await served.ask('/nope', json(KEYED))).status).toBe(404);
-    const answer = await served.ask('/e', { method: 'PUT', body: 'x' });
+    expect((await ask('/nope', json(KEYED))).status).toBe(404);
+    const answer = await ask('/e', { method: 'PUT', body: 'x' });
     expect([answer.status, answer.headers.allow]).toEqual([405, 'GET,POST,OPTIONS']);
   });
 });

@@ -1,8 +1,7 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import { observe, type Facts } from '../../../src/observe/facts.ts';
+import { describe, expect, test } from 'vitest';
 import { StateStoreError } from '../../../src/redis/port.ts';
 import { ProduceError } from '../../../src/kafka/port.ts';
-import { fakeProducer, serve, type Served } from './kit.ts';
+import { facts, fakeProducer, serving, type Served } from './kit.ts';
 
 /** 16.1 row 12. */
 const uuid = (n: number): string => `018f0000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -26,24 +25,12 @@ function memory(): {
 }
 
 describe('duplicates', () => {
-  const open: Served[] = [];
-  const stop: (() => void)[] = [];
-  afterEach(async () => {
-    for (const end of stop.splice(0)) end();
-    await Promise.all(open.splice(0).map((served) => served.close()));
-  });
-  const serving = async (
+  const remembering = async (
     store = memory(),
     producer = fakeProducer(),
   ): Promise<{ served: Served; store: typeof store; producer: typeof producer }> => {
-    const served = await serve(producer, { dedupe: { store, ttlMs: 600_000 } });
-    open.push(served);
+    const served = await serving(producer, { dedupe: { store, ttlMs: 600_000 } });
     return { served, store, producer };
-  };
-  const facts = <Name extends keyof Facts>(name: Name): Facts[Name][] => {
-    const seen: Facts[Name][] = [];
-    stop.push(observe(name, (fact) => seen.push(fact)));
-    return seen;
   };
   const send = async (served: Served, events: readonly object[], token = 'phc_x'): Promise<number> => {
     const batch = events.map((event) => ({ event: 'a', distinct_id: 'u1', ...event }));
@@ -52,7 +39,7 @@ describe('duplicates', () => {
 
   test('what was stored and comes again is answered 200, counted, and not stored again', async () => {
     const drops = facts('capture-events-dropped');
-    const { served, producer, store } = await serving();
+    const { served, producer, store } = await remembering();
     expect(await send(served, [{ uuid: uuid(1) }, { uuid: uuid(2) }])).toBe(200);
     expect(await send(served, [{ uuid: uuid(2).toUpperCase() }, { uuid: uuid(3) }])).toBe(200);
     expect(producer.produced.map(({ envelope }) => envelope['uuid'])).toEqual([uuid(1), uuid(2), uuid(3)]);
@@ -61,14 +48,14 @@ describe('duplicates', () => {
   });
 
   test('also within one request; another token has its own', async () => {
-    const { served, producer } = await serving();
+    const { served, producer } = await remembering();
     await send(served, [{ uuid: uuid(1) }, { uuid: uuid(1) }]);
     await send(served, [{ uuid: uuid(1) }], 'phc_other');
     expect(producer.produced.map(({ key }) => key)).toEqual(['phc_x:u1', 'phc_other:u1']);
   });
 
   test('without a uuid, distinct_id, name and timestamp tell; without a timestamp nothing does', async () => {
-    const { served, producer } = await serving();
+    const { served, producer } = await remembering();
     const timestamp = '2026-11-21T10:00:00.000Z';
     for (const event of [{ timestamp }, { timestamp }, { timestamp, event: 'b' }, { timestamp, distinct_id: 'u2' }, {}, {}])
       await send(served, [event]);
@@ -77,7 +64,7 @@ describe('duplicates', () => {
 
   test('D1: what Kafka did not take can come again', async () => {
     let isAway = true;
-    const { served, producer, store } = await serving(memory(), fakeProducer(() => (isAway ? Promise.reject(new ProduceError('unavailable', 'no')) : Promise.resolve()))); // prettier-ignore
+    const { served, producer, store } = await remembering(memory(), fakeProducer(() => (isAway ? Promise.reject(new ProduceError('unavailable', 'no')) : Promise.resolve()))); // prettier-ignore
     expect(await send(served, [{ uuid: uuid(1) }])).toBe(503);
     expect(store.kept.size).toBe(0);
     isAway = false;
@@ -87,7 +74,7 @@ describe('duplicates', () => {
 
   test('D2: a store that is away lets everything pass, and is named', async () => {
     const away = facts('state-store-unavailable');
-    const { served, producer, store } = await serving();
+    const { served, producer, store } = await remembering();
     await send(served, [{ uuid: uuid(1) }]);
     store.isAway = true;
     expect(await send(served, [{ uuid: uuid(1) }])).toBe(200);
@@ -96,7 +83,7 @@ describe('duplicates', () => {
   });
 
   test('a v1 client is told that its event is there', async () => {
-    const { served } = await serving();
+    const { served } = await remembering();
     const now = '2026-11-21T10:00:00Z';
     const asked = {
       headers: {

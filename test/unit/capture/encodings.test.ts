@@ -1,7 +1,7 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { decompressLz64 } from '../../../src/capture/lz64.ts';
-import { fakeProducer, serve, type Asked, type Served } from './kit.ts';
+import { serveAll, type Asked } from './kit.ts';
 
 /** spec/capture.md 2 and 3: the ways a payload is wrapped, and what a small body that claims to be a large one may cost. */
 const EVENT = '{"api_key":"phc_x","event":"a","distinct_id":"u1"}';
@@ -12,15 +12,7 @@ const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
 const coded = (encoding: string, body: Buffer | string): Asked => ({ body, headers: { 'Content-Encoding': encoding } });
 
 describe('encodings', () => {
-  const producer = fakeProducer();
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(producer, { limits: { decodedBytes: DECODED_BYTES } });
-  });
-  beforeEach(() => {
-    producer.produced.length = 0;
-  });
-  afterAll(() => served.close());
+  const { producer, ask } = serveAll({ limits: { decodedBytes: DECODED_BYTES } });
 
   test.for<[name: string, path: string, asked: Asked]>([
     ['gzip, announced by its header', '/e', coded('gzip', gzipSync(EVENT))],
@@ -48,7 +40,7 @@ describe('encodings', () => {
     ['the name of what every object inherits', '/e', coded('constructor', EVENT)],
     ['the same in the query', '/e?compression=__proto__', { body: EVENT }],
   ])('%s is read', async ([, path, asked]) => {
-    expect((await served.ask(path, asked)).body).toBe('{"status":"Ok"}');
+    expect((await ask(path, asked)).body).toBe('{"status":"Ok"}');
     expect(producer.produced).toMatchObject([{ key: 'phc_x:u1' }]);
   });
 
@@ -61,7 +53,7 @@ describe('encodings', () => {
     ['gzip of what is no UTF-8', '/e', { body: gzipSync(Buffer.from([0x7b, 0xff, 0x7d])) }, 'invalid gzip data'],
     ['a form that is none', '/e', { body: EVENT, headers: FORM }, 'expected form data in POST request payload'],
   ])('broken: %s is a 400 that says so', async ([, path, asked, body]) => {
-    expect(await served.ask(path, asked)).toMatchObject({ status: 400, body: `failed to decode request: ${body}` });
+    expect(await ask(path, asked)).toMatchObject({ status: 400, body: `failed to decode request: ${body}` });
     expect(producer.produced).toEqual([]);
   });
 
@@ -73,7 +65,7 @@ describe('encodings', () => {
     ['zstd', zstdCompressSync(bomb)],
   ])('43 a bomb of %s is a 413 within the limit: eight at once hold less than one of them unpacked', async ([encoding, body]) => {
     const before = process.memoryUsage().rss;
-    const asked = await Promise.all(Array.from({ length: 8 }, () => served.ask('/e', coded(encoding, body))));
+    const asked = await Promise.all(Array.from({ length: 8 }, () => ask('/e', coded(encoding, body))));
     expect(asked.map(({ status }) => status)).toEqual(Array(8).fill(413));
     expect(process.memoryUsage().rss - before).toBeLessThan(bomb.length);
   });
@@ -81,7 +73,7 @@ describe('encodings', () => {
   test('43 a zstd frame that wants a window of 128 MiB is refused, whatever it holds', async () => {
     // Magic, descriptor (no content size, window byte follows), window 2^27, one raw last block of one byte.
     const frame = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88, 0x09, 0x00, 0x00, 0x20]);
-    expect(await served.ask('/e', { body: frame })).toMatchObject({ status: 400, body: 'failed to decode request: invalid ZSTD data' });
+    expect(await ask('/e', { body: frame })).toMatchObject({ status: 400, body: 'failed to decode request: invalid ZSTD data' });
   });
 });
 

@@ -1,8 +1,10 @@
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import { createKafkaSink } from '../../../src/capture/kafka-sink.ts';
 import { createCapture, type Capture, type CaptureOptions } from '../../../src/capture/service.ts';
 import type { OutgoingRecord, RecordProducer } from '../../../src/kafka/port.ts';
+import { observe, type Facts } from '../../../src/observe/facts.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 
 export const TOPICS = {
@@ -95,5 +97,48 @@ export async function listen(capture: Capture): Promise<Served> {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
+  };
+}
+
+/** One capture for all tests of a block. What its producer was given is forgotten after each. */
+export function serveAll(options?: Parameters<typeof serve>[1]) {
+  const producer = fakeProducer();
+  let served: Served;
+  beforeAll(async () => {
+    served = await serve(producer, options);
+  });
+  afterEach(() => {
+    producer.produced.length = 0;
+  });
+  afterAll(() => served.close());
+  return { producer, ask: (path: string, asked?: Asked): Promise<Answered> => served.ask(path, asked) };
+}
+
+/** A capture that ends with the test that asks for it. */
+export async function serving(...args: Parameters<typeof serve>): Promise<Served> {
+  return endingWithTest(await serve(...args));
+}
+
+export function endingWithTest(served: Served): Served {
+  onTestFinished(() => served.close());
+  return served;
+}
+
+/** The facts of a name from here to the end of the test. */
+export function facts<Name extends keyof Facts>(name: Name): Facts[Name][] {
+  const seen: Facts[Name][] = [];
+  onTestFinished(observe(name, (fact) => seen.push(fact)));
+  return seen;
+}
+
+/** A v1 request with one event, whose uuid is the answer's key. */
+export function v1Request(token: string, uuid: string): Asked {
+  const now = '2026-11-21T10:00:00Z';
+  return {
+    headers: {
+      ...{ Authorization: `Bearer ${token}`, 'Content-Type': 'application/json', 'User-Agent': 'a/1', 'PostHog-Sdk-Info': 'a/1' },
+      ...{ 'PostHog-Attempt': '1', 'PostHog-Request-Id': uuid, 'PostHog-Request-Timestamp': now },
+    },
+    body: JSON.stringify({ created_at: now, batch: [{ event: 'a', uuid, distinct_id: 'u1', timestamp: now }] }),
   };
 }

@@ -1,30 +1,12 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { EventSink } from '../../../src/capture/sink.ts';
 import { createCapture } from '../../../src/capture/service.ts';
-import { observe, type Facts } from '../../../src/observe/facts.ts';
 import { systemClock, systemRandom } from '../../../src/runtime/clock.ts';
-import { fakeProducer, listen, serve, TOPICS, type Served } from './kit.ts';
+import { TOPICS, endingWithTest, facts, fakeProducer, listen, serving } from './kit.ts';
 
 const EVENT = JSON.stringify({ api_key: 'phc_x', event: 'a', distinct_id: 'u1' });
 
 describe('the layers of capture', () => {
-  const open: Served[] = [];
-  const serving = async (): Promise<Served> => {
-    const served = await serve(fakeProducer());
-    open.push(served);
-    return served;
-  };
-  const stop: (() => void)[] = [];
-  const facts = <Name extends keyof Facts>(name: Name): Facts[Name][] => {
-    const seen: Facts[Name][] = [];
-    stop.push(observe(name, (fact) => seen.push(fact)));
-    return seen;
-  };
-  afterEach(async () => {
-    for (const end of stop.splice(0)) end();
-    await Promise.all(open.splice(0).map((served) => served.close()));
-  });
-
   test.for<[path: string, allowed: string]>([
     ['/e', 'GET,POST,OPTIONS'],
     ['/flags/', 'GET,POST,OPTIONS'],
@@ -33,7 +15,7 @@ describe('the layers of capture', () => {
     ['/_readiness', 'GET,OPTIONS'],
     ['/array/phc_x/config.js', 'GET,OPTIONS'],
   ])('%s answers another method with 405 and Allow: %s', async ([path, allowed]) => {
-    const served = await serving();
+    const served = await serving(fakeProducer());
     for (const method of [
       'PUT',
       'DELETE',
@@ -45,13 +27,13 @@ describe('the layers of capture', () => {
   });
 
   test('HEAD is answered as GET is, without the body', async () => {
-    const served = await serving();
+    const served = await serving(fakeProducer());
     expect(await served.ask('/e', { method: 'HEAD' })).toMatchObject({ status: 400, body: '', headers: { 'content-length': '28' } });
     expect(await served.ask('/', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' });
   });
 
   test('OPTIONS is answered on every path, errors carry the origin, and the preflight may be kept', async () => {
-    const served = await serving();
+    const served = await serving(fakeProducer());
     const headers = { Origin: 'https://shop.example' };
     expect(await served.ask('/anything', { method: 'OPTIONS', headers })).toMatchObject({
       status: 200,
@@ -76,7 +58,7 @@ describe('the layers of capture', () => {
   });
 
   test('a request keeps the name it brought, and gets one otherwise; the access log has it', async () => {
-    const served = await serving();
+    const served = await serving(fakeProducer());
     const answered = facts('capture-request-answered');
     const ask = async (headers: Record<string, string>): Promise<unknown> => (await served.ask('/', { headers })).headers['x-request-id'];
     expect(await ask({ 'X-Request-Id': 'lb-7:42' })).toBe('lb-7:42');
@@ -86,7 +68,7 @@ describe('the layers of capture', () => {
   });
 
   test('the access log says who asked', async () => {
-    const served = await serving();
+    const served = await serving(fakeProducer());
     const answered = facts('capture-request-answered');
     const headers = { 'X-Forwarded-For': '1.2.3.4, 5.6.7.8', 'User-Agent': 'ua', Referer: 'https://shop.example/' };
     await served.ask('/e/', { headers, body: EVENT });
@@ -106,8 +88,9 @@ describe('the layers of capture', () => {
     const sink: EventSink = {
       send: () => (++calls === 1 ? Promise.reject(new TypeError('planted')) : Promise.resolve({ type: 'acknowledged' })),
     };
-    const served = await listen(createCapture({ sink, topics: TOPICS, clock: systemClock, random: systemRandom, sampleRatio: 0 }));
-    open.push(served);
+    const served = endingWithTest(
+      await listen(createCapture({ sink, topics: TOPICS, clock: systemClock, random: systemRandom, sampleRatio: 0 })),
+    );
     const headers = { Origin: 'https://shop.example' };
     expect(await served.ask('/e', { body: EVENT, headers })).toMatchObject({
       status: 500,
@@ -123,8 +106,7 @@ describe('the layers of capture', () => {
 
   test('what goes into the black hole is checked and answered, and goes nowhere', async () => {
     const producer = fakeProducer();
-    const served = await serve(producer);
-    open.push(served);
+    const served = await serving(producer);
     expect(await served.ask('/test/black_hole', { body: EVENT })).toMatchObject({ status: 200, body: '{"status":"Ok"}' });
     expect(await served.ask('/test/black_hole', { body: '[]' })).toMatchObject({ status: 400 });
     expect(producer.produced).toEqual([]);

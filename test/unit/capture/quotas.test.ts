@@ -3,21 +3,17 @@ import { watchQuotas, type Quotas, type QuotaResource } from '../../../src/captu
 import { observe, type Facts } from '../../../src/observe/facts.ts';
 import { StateStoreError, type StateStore } from '../../../src/redis/port.ts';
 import { manualClock } from '../../kit/clock.ts';
-import { fakeProducer, serve, type Served } from './kit.ts';
+import { fakeProducer, serving, v1Request, type Served } from './kit.ts';
 
 /** spec/capture.md 7.3 and vectors 32 to 35. */
 describe('quotas, asked by a request', () => {
-  const open: Served[] = [];
   const producer = fakeProducer();
-  afterEach(async () => {
+  afterEach(() => {
     producer.produced.length = 0;
-    await Promise.all(open.splice(0).map((served) => served.close()));
   });
-  const limiting = async (...limited: readonly QuotaResource[]): Promise<Served> => {
+  const limiting = (...limited: readonly QuotaResource[]): Promise<Served> => {
     const quotas: Quotas = { isLimited: (resource, token) => token === 'phc_x' && limited.includes(resource) };
-    const served = await serve(producer, { quotas });
-    open.push(served);
-    return served;
+    return serving(producer, { quotas });
   };
   const batch = (...events: readonly (string | object)[]): { readonly body: string } => ({
     body: JSON.stringify({
@@ -78,14 +74,7 @@ describe('quotas, asked by a request', () => {
   test('a v1 client is told by event', async () => {
     const served = await limiting('events');
     const uuid = '018f0000-0000-7000-8000-000000000001';
-    const now = '2026-11-21T10:00:00Z';
-    const answer = await served.ask('/i/v1/analytics/events', {
-      headers: {
-        ...{ Authorization: 'Bearer phc_x', 'Content-Type': 'application/json', 'User-Agent': 'a/1', 'PostHog-Sdk-Info': 'a/1' },
-        ...{ 'PostHog-Attempt': '1', 'PostHog-Request-Id': uuid, 'PostHog-Request-Timestamp': now },
-      },
-      body: JSON.stringify({ created_at: now, batch: [{ event: 'a', uuid, distinct_id: 'u1', timestamp: now }] }),
-    });
+    const answer = await served.ask('/i/v1/analytics/events', v1Request('phc_x', uuid));
     expect(JSON.parse(answer.body)).toEqual({ results: { [uuid]: { result: 'drop', details: 'events_over_quota' } } });
   });
 });

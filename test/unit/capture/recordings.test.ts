@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { fakeProducer, serve, type Asked, type Served } from './kit.ts';
+import { describe, expect, test } from 'vitest';
+import { serveAll, type Asked } from './kit.ts';
 
 /** spec/capture.md 6.7 and vectors 36 to 38. */
 const SESSION = '018f0000-0000-7000-8000-0000000000aa';
@@ -12,17 +12,9 @@ const snapshot = (properties: Readonly<Record<string, unknown>> = {}, fields: Re
 const json = (value: unknown, headers: Readonly<Record<string, string>> = {}): Asked => ({ body: JSON.stringify(value), headers });
 
 describe('session recordings', () => {
-  const producer = fakeProducer();
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(producer, { limits: { recordingBytes: 2 << 20 } });
-  });
-  beforeEach(() => {
-    producer.produced.length = 0;
-  });
-  afterAll(() => served.close());
+  const { producer, ask } = serveAll({ limits: { recordingBytes: 2 << 20 } });
   const refusal = async (asked: Asked): Promise<[number, string]> => {
-    const { status, body } = await served.ask('/s/', asked);
+    const { status, body } = await ask('/s/', asked);
     expect(producer.produced).toEqual([]);
     return [status, body];
   };
@@ -33,7 +25,7 @@ describe('session recordings', () => {
       { uuid: SESSION, timestamp: '2026-11-21T10:00:00Z', sent_at: '2026-11-21T10:00:05Z' },
     );
     const second = snapshot({ $snapshot_data: [{ n: 3 }, { n: 4 }, { n: 5 }], $window_id: 'other', custom: 'gone' });
-    expect(await served.ask('/s/', json([first, second], { 'X-Forwarded-For': '1.2.3.4' }))).toMatchObject({
+    expect(await ask('/s/', json([first, second], { 'X-Forwarded-For': '1.2.3.4' }))).toMatchObject({
       status: 200,
       body: '{"status":"Ok"}',
     });
@@ -76,9 +68,9 @@ describe('session recordings', () => {
   });
 
   test('38: window, source and lib are what the snapshot says, and have defaults', async () => {
-    await served.ask('/s', json(snapshot({ $window_id: 'w', $snapshot_source: 'mobile', $lib: 'posthog-ios' })));
-    await served.ask('/s', json(snapshot({}), { 'User-Agent': 'Mozilla/5.0' }));
-    await served.ask('/s', json(snapshot({ $snapshot_data: { one: true } }), { 'User-Agent': 'posthog-android/3.1' }));
+    await ask('/s', json(snapshot({ $window_id: 'w', $snapshot_source: 'mobile', $lib: 'posthog-ios' })));
+    await ask('/s', json(snapshot({}), { 'User-Agent': 'Mozilla/5.0' }));
+    await ask('/s', json(snapshot({ $snapshot_data: { one: true } }), { 'User-Agent': 'posthog-android/3.1' }));
     const said = producer.produced.map(({ data }) => data['properties']);
     expect(said).toMatchObject([
       { $window_id: 'w', $snapshot_source: 'mobile', $lib: 'posthog-ios' },
@@ -113,14 +105,14 @@ describe('session recordings', () => {
   });
 
   test('5.1: the first token counts, whatever the others are', async () => {
-    await served.ask('/s', json([snapshot({}, { api_key: 'phc_first' }), snapshot({ token: 'phc_other' })]));
+    await ask('/s', json([snapshot({}, { api_key: 'phc_first' }), snapshot({ token: 'phc_other' })]));
     expect(producer.produced[0]?.envelope['token']).toBe('phc_first');
     producer.produced.length = 0;
     expect((await refusal(json([snapshot({ token: undefined }), snapshot()])))[0]).toBe(401);
   });
 
   test('a cookieless recording says so, and keeps the session as its key', async () => {
-    await served.ask('/s', json(snapshot({ $cookieless_mode: true })));
+    await ask('/s', json(snapshot({ $cookieless_mode: true })));
     expect(producer.produced).toMatchObject([{ key: SESSION, envelope: { is_cookieless_mode: true } }]);
     producer.produced.length = 0;
     expect((await refusal(json(snapshot({ $cookieless_mode: 'yes' }))))[0]).toBe(400);
@@ -134,7 +126,7 @@ describe('session recordings', () => {
       JSON.stringify([snapshot({ $snapshot_data: items })]),
       gzipSync(JSON.stringify([snapshot({ $snapshot_data: items })])),
     ]) {
-      expect((await served.ask('/s/', { body })).status).toBe(200);
+      expect((await ask('/s/', { body })).status).toBe(200);
     }
     for (const { data } of producer.produced) expect(data['properties']).toMatchObject({ $snapshot_items: items });
     expect(producer.produced).toHaveLength(2);
@@ -149,6 +141,6 @@ describe('session recordings', () => {
   });
 
   test('39: beacon=1 is a 204', async () => {
-    expect(await served.ask('/s/?beacon=1', json(snapshot()))).toMatchObject({ status: 204, body: '' });
+    expect(await ask('/s/?beacon=1', json(snapshot()))).toMatchObject({ status: 204, body: '' });
   });
 });

@@ -1,30 +1,12 @@
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ProduceError } from '../../../src/kafka/port.ts';
-import { observe, type Facts } from '../../../src/observe/facts.ts';
-import { fakeProducer, serve, type Served } from './kit.ts';
+import { facts, fakeProducer, serving } from './kit.ts';
 
 const EVENT = JSON.stringify({ api_key: 'phc_x', event: 'a', distinct_id: 'u1' });
 
 describe('the capture service', () => {
-  const open: Served[] = [];
-  const serving = async (...args: Parameters<typeof serve>): Promise<Served> => {
-    const served = await serve(...args);
-    open.push(served);
-    return served;
-  };
-  const listening: (() => void)[] = [];
-  function facts<Name extends keyof Facts>(name: Name): Facts[Name][] {
-    const seen: Facts[Name][] = [];
-    listening.push(observe(name, (fact) => seen.push(fact)));
-    return seen;
-  }
-  afterEach(async () => {
-    for (const end of listening.splice(0)) end();
-    await Promise.all(open.splice(0).map((served) => served.close()));
-  });
-
   test('I1: 200 is said only when the producer has acknowledged', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const reached = Promise.withResolvers<void>();

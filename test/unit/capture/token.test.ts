@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { tokenBeside } from '../../../src/capture/token.ts';
-import { fakeProducer, serve, type Served } from './kit.ts';
+import { serveAll } from './kit.ts';
 
 /** 16.1 row 29: sources of the token after the body. */
 describe('a token beside the body', () => {
@@ -19,33 +19,25 @@ describe('a token beside the body', () => {
     ['nothing', beside({}), undefined],
   ])('%s', ([, found, expected]) => expect(found).toBe(expected));
 
-  const producer = fakeProducer();
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(producer);
-  });
-  afterEach(() => {
-    producer.produced.length = 0;
-  });
-  afterAll(() => served.close());
+  const { producer, ask } = serveAll();
   const EVENT = { event: 'a', distinct_id: 'u1' };
   const headers = { Authorization: 'Bearer phc_b' };
 
   test('is used where the body has none', async () => {
-    expect((await served.ask('/e', { body: JSON.stringify(EVENT), headers })).status).toBe(200);
+    expect((await ask('/e', { body: JSON.stringify(EVENT), headers })).status).toBe(200);
     const snapshot = { event: '$snapshot', distinct_id: 'u1', properties: { $session_id: 's', $snapshot_data: [] } };
-    expect((await served.ask('/s?token=phc_q', { body: JSON.stringify(snapshot) })).status).toBe(200);
+    expect((await ask('/s?token=phc_q', { body: JSON.stringify(snapshot) })).status).toBe(200);
     expect(producer.produced.map(({ envelope }) => envelope['token'])).toEqual(['phc_b', 'phc_q']);
   });
 
   test("never goes before the body's, and has the same shape", async () => {
-    await served.ask('/e', { body: JSON.stringify({ ...EVENT, api_key: 'phc_x' }), headers });
+    await ask('/e', { body: JSON.stringify({ ...EVENT, api_key: 'phc_x' }), headers });
     expect(producer.produced.map(({ key }) => key)).toEqual(['phc_x:u1']);
-    expect(await served.ask('/e?token=phx_1', { body: JSON.stringify(EVENT) })).toMatchObject({
+    expect(await ask('/e?token=phx_1', { body: JSON.stringify(EVENT) })).toMatchObject({
       status: 401,
       body: 'API key is not valid: personal_api_key',
     });
     const two = [{ ...EVENT, token: 'a' }, { ...EVENT, token: 'b' }]; // prettier-ignore
-    expect((await served.ask('/e', { body: JSON.stringify(two), headers })).status).toBe(401);
+    expect((await ask('/e', { body: JSON.stringify(two), headers })).status).toBe(401);
   });
 });

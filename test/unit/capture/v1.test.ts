@@ -1,9 +1,9 @@
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { EventSink, SinkResult } from '../../../src/capture/sink.ts';
 import { createCapture } from '../../../src/capture/service.ts';
 import { systemClock, systemRandom } from '../../../src/runtime/clock.ts';
-import { fakeProducer, listen, serve, TOPICS, type Answered, type Served } from './kit.ts';
+import { TOPICS, fakeProducer, listen, serve, serveAll, type Answered, type Served } from './kit.ts';
 
 /** spec/capture.md 12. */
 const PATH = '/i/v1/analytics/events';
@@ -30,16 +30,9 @@ const event = (n: number, fields: Fields = {}): Fields => ({
 const batch = (...events: readonly unknown[]): Fields => ({ created_at: TIME, batch: events });
 
 describe('the v1 protocol', () => {
-  const producer = fakeProducer();
-  let served: Served;
-  beforeAll(async () => {
-    served = await serve(producer);
-  });
-  afterEach(() => {
-    producer.produced.length = 0;
-  });
-  afterAll(() => served.close());
-  const ask = (body: unknown, headers: Readonly<Record<string, string>> = {}, at = served): Promise<Answered> =>
+  const served = serveAll();
+  const { producer } = served;
+  const ask = (body: unknown, headers: Readonly<Record<string, string>> = {}, at: Pick<Served, 'ask'> = served): Promise<Answered> =>
     at.ask(PATH, {
       body: Buffer.isBuffer(body) || typeof body === 'string' ? body : JSON.stringify(body),
       headers: { ...HEADERS, ...headers },

@@ -2,24 +2,15 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ProduceError } from '../../../src/kafka/port.ts';
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
-import { fakeProducer, serve, type Served } from '../capture/kit.ts';
+import { fakeProducer, serving } from '../capture/kit.ts';
 
 /** spec/capture.md 10, from a served request to the series of a scrape. */
 describe('metrics of capture', () => {
   let metrics: Metrics;
-  const open: Served[] = [];
   beforeEach(() => {
     metrics = createMetrics({ processMetrics: false });
   });
-  afterEach(async () => {
-    metrics.stop();
-    await Promise.all(open.splice(0).map((served) => served.close()));
-  });
-  const serving = async (...args: Parameters<typeof serve>): Promise<Served> => {
-    const served = await serve(...args);
-    open.push(served);
-    return served;
-  };
+  afterEach(() => metrics.stop());
   const series = async (): Promise<Readonly<Record<string, number>>> => {
     const lines = (await metrics.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
     return Object.fromEntries(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
