@@ -108,7 +108,7 @@ async function start({ config, closers, quiet, prepare, lose }: StartOptions): P
       pretty: process.stderr.isTTY,
       write: (line) => void process.stderr.write(line),
     },
-    metrics: { account: accounts.read, groupId: 'ingestion' },
+    metrics: { account: accounts.read },
   });
   closers.push('telemetry', () => telemetry.stop());
   watchFailures(process, lose);

@@ -79,10 +79,9 @@ function reportEnd({ envelope, teamId, offset, settlement }: PendingEvent, outco
 
 /** An ingestion warning for the team, or none when one of its kind was shown this hour (redis-buffer Z3). A lost one costs no event. */
 export function warn(shared: Shared, work: Work, warning: Omit<IngestionWarning, 'type'> & { readonly type: string }, ctx: Ctx): void {
-  const { type, details, debounceKey, alwaysSend } = warning;
   shared.deps.redisBuffer.tell({
     type: 'warn',
-    warning: { teamId: work.message.team.id, type, details, debounceKey, alwaysSend, atMs: ctx.clock.now() },
+    warning: { ...warning, teamId: work.message.team.id, atMs: ctx.clock.now() },
   });
 }
 

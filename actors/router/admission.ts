@@ -28,14 +28,15 @@ export interface Admission {
  * Reads a slice, in the order of the rules: key taken away by capture (B-1), readable (K-21), blocked token (B-2), limiter (B-3),
  * disallowed id (T-1). A blocked token's records therefore cost no bucket, and those of a disallowed id do.
  */
-export function admit(slice: readonly KafkaRecord[], { dropList, overflow, trustTeamId }: AdmissionRules): Admission {
+export function admit(slice: readonly KafkaRecord[], rules: AdmissionRules): Admission {
+  const { dropList, overflow, trustTeamId } = rules;
   const admission: Admission = { arrivals: [], unreadable: [], dropped: [], aside: [], overflowed: new Map() };
   for (const record of slice) {
     if (isRedirectedUnread(overflow, record)) {
       admission.aside.push(record);
       continue;
     }
-    const parsed = parseEnvelope(record.value, { trustTeamId });
+    const parsed = parseEnvelope(record.value, rules);
     if (!parsed.ok) {
       admission.unreadable.push({ record, failure: parsed });
       continue;

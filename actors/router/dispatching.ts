@@ -67,8 +67,8 @@ export function dispatch(shared: Shared, state: RouterState, arrivals: readonly 
 
 /** B-7. Once for all events of a key: it is shown once an hour. One that is lost (the buffer is bounded) costs no event. */
 function warnOfOverflow({ deps }: Shared, { teamId, distinctId }: EventGroup, ctx: Ctx): void {
-  const { type, details, debounceKey, alwaysSend } = warning('ingestion_capacity_overflow', { overflowDistinctId: distinctId });
-  deps.redisBuffer.tell({ type: 'warn', warning: { teamId, type, details, debounceKey, alwaysSend, atMs: ctx.clock.now() } });
+  const told = warning('ingestion_capacity_overflow', { overflowDistinctId: distinctId });
+  deps.redisBuffer.tell({ type: 'warn', warning: { ...told, teamId, atMs: ctx.clock.now() } });
 }
 
 function laneOf({ deps: { ledger, options } }: Shared, state: RouterState, team: Team, ctx: Ctx): Lane {

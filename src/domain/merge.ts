@@ -119,11 +119,6 @@ function isSamePerson(a: Person, b: Person): boolean {
   return a.rowId === b.rowId && a.id === b.id;
 }
 
-/** M-1: version of a mapping that is added; `existed`: the id was used without a person before, so ClickHouse needs an override. */
-export function addedMappingVersion(usage: { readonly existed: boolean }): 0 | 1 {
-  return usage.existed ? 1 : 0;
-}
-
 /** M-2: the id a new person's uuid comes from, and its mappings with their versions, `into` first. */
 export function mappingsOfBoth(ids: {
   readonly into: string;

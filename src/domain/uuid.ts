@@ -20,19 +20,6 @@ export function uuidFromBytes(bytes: ArrayLike<number>): string {
   return text;
 }
 
-/**
- * Writes the 16 bytes of a uuid's text in the order of its digits at `at`. The text must be one that {@link isUuid}
- * accepts; nothing is checked here. (ClickHouse's RowBinary wants each half reversed: that is its encoder's business.)
- */
-export function uuidToBytes(text: string, into: Uint8Array, at = 0): void {
-  let from = 0;
-  for (let i = 0; i < 16; i++) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) from++;
-    into[at + i] = (nibble(text.charCodeAt(from)) << 4) | nibble(text.charCodeAt(from + 1));
-    from += 2;
-  }
-}
-
 /** The value of a hex digit. 0-9, A-F and a-f differ in their low bits only by the offset of the letters. */
 export function nibble(code: number): number {
   return (code & 15) + (code > 57 ? 9 : 0);

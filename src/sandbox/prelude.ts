@@ -119,7 +119,7 @@ const describe = (error) => {
       message = cut(text(error), 0, 1000) || message;
       name = cut(message, 0, 100);
     }
-  } catch {}
+  } catch {} // its own getters threw: what was read of it so far is told
   return '"message":' + stringify(message) + ',"error":{"name":' + stringify(name) + ',"message":' + stringify(message) + (stack === undefined ? '' : ',"stack":' + stringify(stack)) + '}';
 };
 const find = uncurried(String.prototype.indexOf);
@@ -134,7 +134,7 @@ const failed = (why, event) => {
   try {
     const whole = stringify(event);
     if (typeof whole === 'string' && whole.length <= maxResultChars) state = whole;
-  } catch {}
+  } catch {} // it cannot be JSON: then it is told without its state
   return '{"type":"failed",' + why + ',"event":' + state + '}';
 };
 const one = async (event) => {

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Linux counts CPU in ticks of 10 ms. */
@@ -45,18 +44,6 @@ export function childrenOf(pid: number): number[] {
     if (Number.isInteger(child) && statOf(child)?.parent === pid) children.push(child);
   }
   return children;
-}
-
-/** The process whose command line holds `text`. @throws Error when there is none or there are several. */
-export function pidOf(text: string): number {
-  const pids = execFileSync('pgrep', ['-f', text], { encoding: 'utf8' })
-    .trim()
-    .split('\n')
-    .map(Number)
-    .filter((pid) => pid !== process.pid);
-  const [pid, ...others] = pids;
-  if (pid === undefined || others.length > 0) throw new Error(`pgrep -f ${text} found ${pids.join(', ') || 'nothing'}`);
-  return pid;
 }
 
 export function rssMb(pid: number): number {

@@ -25,6 +25,7 @@ import { personId, teamId } from '../../src/domain/ids.ts';
 import type { ConsumerHandlers, KafkaRecord, RecordConsumer } from '../../src/kafka/port.ts';
 import type { PersonStore } from '../../src/postgres/port.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
+import { EMPTY_STATE } from '../kit/troupe.ts';
 import { amount, median } from './figures.ts';
 import { knownProperties, recordOf, tokenOf } from './mix.ts';
 
@@ -235,17 +236,7 @@ const deps: TroupeDeps = {
     pid: () => undefined,
     close: () => Promise.resolve(),
   },
-  stateStore: {
-    ping: () => Promise.resolve(),
-    get: () => Promise.resolve(undefined),
-    set: () => Promise.resolve(),
-    setIfAbsent: (entries) => Promise.resolve(entries.map(() => true)),
-    delete: () => Promise.resolve(),
-    rankAdd: () => Promise.resolve(),
-    rankFrom: () => Promise.resolve([]),
-    increment: () => Promise.resolve(1),
-    close: () => Promise.resolve(),
-  },
+  stateStore: EMPTY_STATE,
   producer: { send: () => Promise.reject(new Error('the mix has no dead letters')) } as unknown as TroupeDeps['producer'],
   intakes: [{ name: 'main', createConsumer: () => consumer(log, () => more.promise), overflow: { type: 'keep' } }],
   dropList: parseDropList({ byToken: '', byTokenDistinctId: '' }),

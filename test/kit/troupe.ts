@@ -141,7 +141,8 @@ export function rememberingProducer(): RecordProducer & { readonly sent: { reado
   };
 }
 
-const EMPTY_STATE: StateStore = {
+/** A state store that keeps nothing. */
+export const EMPTY_STATE: StateStore = {
   ping: () => Promise.resolve(),
   get: () => Promise.resolve(undefined),
   set: () => Promise.resolve(),

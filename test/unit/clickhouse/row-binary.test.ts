@@ -21,6 +21,7 @@ describe('RowBinaryWriter', () => {
     expect(written((w) => w.string('ab')).toString('hex')).toBe('026162');
     // toTypeName('61f0c404-5cb3-11e7-907b-a6006ad3dba0'::UUID) in RowBinary: each half reversed
     expect(written((w) => w.uuid('61f0c404-5cb3-11e7-907b-a6006ad3dba0')).toString('hex')).toBe('e711b35c04c4f061a0dbd36a00a67b90');
+    expect(written((w) => w.uuid('61F0C404-5CB3-11e7-907B-A6006AD3DBA0')).toString('hex')).toBe('e711b35c04c4f061a0dbd36a00a67b90');
     expect(written((w) => w.milliseconds(1_700_000_000_123)).readBigInt64LE()).toBe(1_700_000_000_123n);
   });
 

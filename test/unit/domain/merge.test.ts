@@ -1,14 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../../src/domain/event.ts';
 import { personId } from '../../../src/domain/ids.ts';
-import {
-  addedMappingVersion,
-  decideMerge,
-  isIllegalDistinctId,
-  mappingsOfBoth,
-  mergedState,
-  mergeIdsOf,
-} from '../../../src/domain/merge.ts';
+import { decideMerge, isIllegalDistinctId, mappingsOfBoth, mergedState, mergeIdsOf } from '../../../src/domain/merge.ts';
 import { aPerson, anEvent, anUpdate, UUID } from './build.ts';
 
 const into = aPerson({ rowId: '1', id: personId('00000000-0000-5000-8000-000000000001') });
@@ -129,10 +122,6 @@ describe('what a merge writes', () => {
         { distinctId: 'o', version },
       ],
     });
-  });
-
-  test('M-1: an added mapping starts at 1 when its id was used personless', () => {
-    expect([addedMappingVersion({ existed: false }), addedMappingVersion({ existed: true })]).toEqual([0, 1]);
   });
 
   test('M-3 (a): earlier birth, own properties over the other ones, then the event, identified, version above both', () => {
