@@ -12,6 +12,8 @@ export type Listener = 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL';
 export interface KafkaClusterOptions {
   /** 1 by default; with 3, topics have three replicas and leaders can be killed. */
   readonly nodes?: number;
+  /** Another release than that of kafka/pom.xml, for clients that the newest ones refuse. */
+  readonly version?: string | undefined;
   /** Java heap of each node; 512 for one node, 256 for each of several. */
   readonly heapMb?: number;
   /** More lines of server.properties. */
@@ -33,14 +35,14 @@ export interface KafkaCluster {
 }
 
 /** Rejects with the reason when Kafka cannot be run here; see requireService. */
-export const probeKafka: () => Promise<unknown> = installKafka;
+export const probeKafka = (): Promise<unknown> => installKafka();
 
 /** Starts a cluster (2.5-4.5 s for one node, 10 s for three) after ending what a killed test process left behind. */
 export async function startKafka(options: KafkaClusterOptions = {}): Promise<KafkaCluster> {
   const { nodes: count = 1, users, tls } = options;
   const left = sweepLeftBehind();
   if (left.length > 0) console.warn(`Ended servers that a killed test left behind: ${left.join(', ')}`);
-  const jars = await installKafka();
+  const jars = await installKafka(options.version);
   const dir = await mkdtemp(join(tmpdir(), 'troupe-kafka-'));
   const listeners = [
     'PLAINTEXT',
