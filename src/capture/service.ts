@@ -3,11 +3,10 @@ import type { Clock, Random } from '../runtime/clock.ts';
 import { DRAINING, NOT_FOUND, text, write } from './answers.ts';
 import { pipe, type Take } from './batch.ts';
 import { countSockets } from './sockets.ts';
-import { createBudget } from './body.ts';
 import type { CaptureTopics } from './classify.ts';
 import { eventsHandler, recordingsHandler } from './events.ts';
 import { chain, type Exchange, type Handler, type Layer } from './exchange.ts';
-import { createInflate } from './inflate.ts';
+import { createLasting, type Lasting } from './lasting.ts';
 import { accessLog } from './layers/access-log.ts';
 import { cors } from './layers/cors.ts';
 import { methods } from './layers/methods.ts';
@@ -46,10 +45,16 @@ import { v1Handler } from './v1/handler.ts';
  * I3 Records of one request go to the sink in the order of its events, in one call, so a key keeps its order.
  * I4 Memory is bounded: bodies of all requests by `inFlightBytes`, one body by `wireBytes` and, inflated, `decodedBytes`.
  * I5 Overload and outages are a 503 with Retry-After, never a 4xx: SDKs throw away what a 4xx answered.
+ * I6 A request meets one set of settings: it ends on the chain that it began with, whatever {@link Capture.use} brings meanwhile.
  */
 export interface Capture {
   /** For `http.createServer`. */
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /**
+   * Other settings, from the next request on (docs/adr/0023). The chain is built first: when that throws, nothing has changed. What bounds
+   * the process (bytes in work, inflating, token buckets of limits that stayed as they were) goes on as it is.
+   */
+  use(options: CaptureOptions): void;
   /** Readiness turns 503 and connections close after their request; call it before `server.close`. */
   beginDrain(): void;
   /** Requests that are not answered yet. */
@@ -79,17 +84,22 @@ export interface CaptureOptions {
 }
 
 export function createCapture(options: CaptureOptions): Capture {
-  const { clock, random } = options;
   let draining = false;
   let inFlight = 0;
 
   const sockets = countSockets();
-  const layers: readonly Layer[] = [requestId(random), accessLog(clock), recover, cors, methods];
-  const handler = chain(layers, dispatch({ ...options, isDraining: () => draining }));
+  const lasting = createLasting(options.limits);
+  let handler = build(options);
+
+  function build(settings: CaptureOptions): Handler {
+    const { clock, random } = settings;
+    const layers: readonly Layer[] = [requestId(random), accessLog(clock), recover, cors, methods];
+    return chain(layers, dispatch({ ...settings, lasting, isDraining: () => draining }));
+  }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (draining) response.setHeader('Connection', 'close');
-    const exchange = beginExchange(request, response, clock);
+    const exchange = beginExchange(request, response, options.clock);
     write(response, await handler(exchange), request.method);
   }
 
@@ -98,6 +108,9 @@ export function createCapture(options: CaptureOptions): Capture {
       inFlight++;
       sockets(request.socket);
       void serve(request, response).finally(() => inFlight--);
+    },
+    use(settings) {
+      handler = build(settings);
     },
     beginDrain() {
       draining = true;
@@ -122,14 +135,15 @@ function beginExchange(request: IncomingMessage, response: ServerResponse, clock
 
 interface DispatchOptions extends CaptureOptions {
   readonly isDraining: () => boolean;
+  readonly lasting: Lasting;
 }
 
 /** From a route to its handler. */
 function dispatch(options: DispatchOptions): Handler {
-  const { clock, random, isDraining } = options;
+  const { clock, random, isDraining, lasting } = options;
   const limits: CaptureLimits = { ...DEFAULT_LIMITS, ...options.limits };
-  const inflate = createInflate(limits.inflateCount);
-  const payload: PayloadOptions = { ...limits, limits, clock, budget: createBudget(limits.inFlightBytes) };
+  const { inflate } = lasting;
+  const payload: PayloadOptions = { ...limits, limits, clock, budget: lasting.bodies };
 
   const span = traced(options);
   const take = analytics(options, limits);
@@ -175,18 +189,27 @@ function dispatch(options: DispatchOptions): Handler {
   };
 }
 
-function putmessageOf({ sink, clock, putmessage: settings }: CaptureOptions, limits: CaptureLimits, payload: PayloadOptions): Handler {
+function putmessageOf(
+  { sink, clock, putmessage: settings, lasting }: DispatchOptions,
+  limits: CaptureLimits,
+  payload: PayloadOptions,
+): Handler {
   if (settings === undefined || settings.topics.length === 0) return () => Promise.resolve(NOT_FOUND);
   const errorLines = createErrorLines({ clock, withMessages: settings.logMessages });
-  return putmessageHandler({ ...limits, sink, clock, settings, payload, errorLines });
+  const { unacknowledged } = lasting;
+  return putmessageHandler({ ...limits, sink, clock, settings, payload, errorLines, unacknowledged });
 }
 
 /** The way of analytics events, whichever protocol they came by: spec/capture.md 7 has the order. */
 function analytics(
-  { sink, topics, random, rules = NO_RULES, quotas = NO_QUOTAS, dedupe: remembered }: CaptureOptions,
+  { sink, topics, random, rules = NO_RULES, quotas = NO_QUOTAS, dedupe: remembered, lasting }: DispatchOptions,
   limits: CaptureLimits,
 ): Take<RawEvent> {
-  const stages = [tokenDropper(rules.dropped), ...(remembered === undefined ? [] : [dedupe(remembered)]), overflow(rules.overflow)];
+  const stages = [
+    tokenDropper(rules.dropped),
+    ...(remembered === undefined ? [] : [dedupe(remembered)]),
+    overflow(rules.overflow, lasting.overflowLimiter),
+  ];
   const { historicalAfterMs } = rules;
   return pipe(
     [accounted, quota(quotas, 'events')],

@@ -2,6 +2,7 @@ import type { OutgoingRecord } from '../../kafka/port.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { done, EMPTY_PAYLOAD, json, oversize, TOPIC_MISSING, TOPIC_NOT_ALLOWED, TRY_AGAIN, type Answer } from '../answers.ts';
+import type { Budget } from '../body.ts';
 import type { Exchange, Handler } from '../exchange.ts';
 import { withBody, type PayloadOptions } from '../payload.ts';
 import type { EventSink, SinkResult } from '../sink.ts';
@@ -14,6 +15,8 @@ export interface PutmessageOptions {
   readonly clock: Clock;
   readonly settings: PutmessageSettings;
   readonly errorLines: ErrorLines;
+  /** Of messages that were answered before they are durable, in memory; beyond it the answer waits, as with `durable`. */
+  readonly unacknowledged: Budget;
   /** Largest Kafka value. */
   readonly eventBytes: number;
   /** How long the sink may take. */
@@ -27,8 +30,6 @@ export interface PutmessageSettings {
   readonly ack: 'durable' | 'none';
 }
 
-/** Of messages that were answered before they are durable, in memory; beyond it the answer waits, as with `durable`. */
-const UNACKNOWLEDGED_BYTES = 32 << 20;
 const RETRY_MS = 1_000;
 const TOPIC = /^[A-Za-z0-9._-]{1,249}$/;
 /** Row 7: a type and no body. */
@@ -41,9 +42,8 @@ const TAKEN: Answer = json('');
  * U2 `none` gives up no message while the process lives: one that neither Kafka nor the disk took is tried again, within a bound of memory.
  */
 export function putmessageHandler(options: PutmessageOptions): Handler {
-  const { payload, sink, clock, settings, errorLines, eventBytes, produceMs } = options;
+  const { payload, sink, clock, settings, errorLines, unacknowledged, eventBytes, produceMs } = options;
   const allowed = new Set(settings.topics);
-  let unacknowledgedBytes = 0;
 
   async function deliver(topic: string, record: OutgoingRecord): Promise<SinkResult> {
     const result = await sink.send(new Map([[topic, [record]]]), produceMs);
@@ -51,10 +51,9 @@ export function putmessageHandler(options: PutmessageOptions): Handler {
     return result;
   }
 
-  /** U2. Never rejects, as the sink does not. */
+  /** U2. The record's bytes are taken from the budget already. Never rejects, as the sink does not. */
   async function deliverLater(topic: string, record: OutgoingRecord): Promise<void> {
     const bytes = record.value.length;
-    unacknowledgedBytes += bytes;
     for (;;) {
       const result = await deliver(topic, record);
       if (result.type === 'acknowledged') break;
@@ -64,7 +63,7 @@ export function putmessageHandler(options: PutmessageOptions): Handler {
       }
       await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
     }
-    unacknowledgedBytes -= bytes;
+    unacknowledged.give(bytes);
   }
 
   return async (exchange) => {
@@ -78,7 +77,7 @@ export function putmessageHandler(options: PutmessageOptions): Handler {
     if (value.length > eventBytes) return oversize(`the message has ${value.length} bytes; the limit is ${eventBytes}`);
     exchange.account.eventCount = 1;
     const record: OutgoingRecord = { key: null, value };
-    if (settings.ack === 'none' && unacknowledgedBytes + value.length <= UNACKNOWLEDGED_BYTES) {
+    if (settings.ack === 'none' && unacknowledged.take(value.length)) {
       void deliverLater(topic, record);
       return TAKEN;
     }

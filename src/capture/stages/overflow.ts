@@ -1,11 +1,12 @@
-import { createOverflowLimiter } from '../../domain/overflow.ts';
+import type { OverflowLimiter } from '../../domain/overflow.ts';
 import { state } from '../../observe/facts.ts';
 import type { Batch, Stage } from '../batch.ts';
+import type { OverflowRates } from '../lasting.ts';
 import type { PreparedEvent } from './prepare.ts';
 
 export interface OverflowSettings {
   /** Undefined: no key has too many. */
-  readonly limits: { readonly perSecond: number; readonly burstCount: number } | undefined;
+  readonly limits: OverflowRates | undefined;
   /** Whether a record that overflows keeps its key, and its key its order. */
   readonly keepsKeys: boolean;
   /** What overflows whatever its rate: each a `token` or an event key. */
@@ -17,12 +18,14 @@ type Reason = 'force_limited' | 'rate_limited';
 /**
  * Sends aside what a key has too many of, so that one key does not hold up its partition (spec/capture.md 7.2, as of 2025): to the
  * overflow topic, without a key unless it is kept. What is forced there loses its key always, and says that it wants no person.
- * Only the main lane overflows. The buckets are this process's own, and bounded.
+ * Only the main lane overflows. The buckets are this process's own, and bounded; `limiterOf` has them, because they outlive the chain.
  */
-export function overflow({ limits, keepsKeys, forced }: OverflowSettings): Stage<PreparedEvent> {
+export function overflow(
+  { limits, keepsKeys, forced }: OverflowSettings,
+  limiterOf: (limits: OverflowRates) => OverflowLimiter,
+): Stage<PreparedEvent> {
   const entries = new Set(forced);
-  const limiter =
-    limits === undefined ? undefined : createOverflowLimiter({ capacityCount: limits.burstCount, replenishPerSecond: limits.perSecond });
+  const limiter = limits === undefined ? undefined : limiterOf(limits);
   if (limiter === undefined && entries.size === 0) return (next) => next;
 
   function reasonOf({ key, lane }: PreparedEvent, { token, exchange }: Batch<PreparedEvent>): Reason | undefined {

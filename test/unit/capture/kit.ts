@@ -60,7 +60,7 @@ export interface Asked {
 export interface Served {
   readonly capture: Capture;
   readonly url: string;
-  ask(path: string, asked?: Asked): Promise<Answered>;
+  readonly ask: (path: string, asked?: Asked) => Promise<Answered>;
   close(): Promise<void>;
 }
 

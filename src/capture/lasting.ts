@@ -1,0 +1,43 @@
+import { createOverflowLimiter, type OverflowLimiter } from '../domain/overflow.ts';
+import { createBudget, type Budget } from './body.ts';
+import { createInflate, type Inflate } from './inflate.ts';
+import { DEFAULT_LIMITS, type CaptureLimits } from './limits.ts';
+
+/**
+ * What the chains of one capture have in common. A chain is built from settings and thrown away with them (docs/adr/0023); what bounds the
+ * process must be one for the requests of the old chain and of the new one, so it is made once, and handed in.
+ */
+export interface Lasting {
+  /** The bytes that the bodies of all requests hold. */
+  readonly bodies: Budget;
+  readonly inflate: Inflate;
+  /** Of `/putmessage`: the bytes of messages that were answered before they are durable. */
+  readonly unacknowledged: Budget;
+  /** The token buckets of these rates. Those that are in force stay as they are; other rates begin with full buckets. */
+  readonly overflowLimiter: (rates: OverflowRates) => OverflowLimiter;
+}
+
+export interface OverflowRates {
+  readonly perSecond: number;
+  readonly burstCount: number;
+}
+
+/** Bytes of messages that may be answered before they are durable; beyond it their answer waits. */
+const UNACKNOWLEDGED_BYTES = 32 << 20;
+
+export function createLasting(limits: Partial<Pick<CaptureLimits, 'inFlightBytes' | 'inflateCount'>> = {}): Lasting {
+  const { inFlightBytes, inflateCount } = { ...DEFAULT_LIMITS, ...limits };
+  let buckets: { readonly rates: OverflowRates; readonly limiter: OverflowLimiter } | undefined;
+  return {
+    bodies: createBudget(inFlightBytes),
+    inflate: createInflate(inflateCount),
+    unacknowledged: createBudget(UNACKNOWLEDGED_BYTES),
+    overflowLimiter(rates) {
+      const { perSecond, burstCount } = rates;
+      if (buckets?.rates.perSecond !== perSecond || buckets.rates.burstCount !== burstCount) {
+        buckets = { rates, limiter: createOverflowLimiter({ capacityCount: burstCount, replenishPerSecond: perSecond }) };
+      }
+      return buckets.limiter;
+    },
+  };
+}
