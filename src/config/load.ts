@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { captureTlsProblems } from './capture-tls.ts';
 import { closest } from './closest.ts';
 import { ADDRESS_PARTS, composeAddresses } from './compose-addresses.ts';
 import { environmentOf } from './environment.ts';
@@ -82,6 +83,7 @@ export function loadConfig(
       ...RULES.flatMap((rule) => rule.check(config) ?? []),
       ...missingServers(config),
       ...unusableAuthorities(config, readFile),
+      ...captureTlsProblems(config, readFile),
     );
   }
   if (problems.length > 0) throw new ConfigError(problems);

@@ -3,14 +3,17 @@ import { readFileSync } from 'node:fs';
 
 const BEGIN = '-----BEGIN ';
 
+/** Whether a value is PEM text itself, and not the path of a file. */
+export const isPemText = (value: string): boolean => value.includes(BEGIN);
+
 /** PEM text given as it is or in base64, which PostHog's variables are in. What is neither comes back decoded, and is no PEM. */
 export function pemOfBase64(value: string): string {
-  return value.includes(BEGIN) ? withLineEnds(value) : Buffer.from(value, 'base64').toString('utf8');
+  return isPemText(value) ? withLineEnds(value) : Buffer.from(value, 'base64').toString('utf8');
 }
 
 /** PEM text given as it is, or as the path of a file. @throws the error of the file system. */
 export function pemOfTextOrFile(value: string, readFile: (path: string) => string = (path) => readFileSync(path, 'utf8')): string {
-  return value.includes(BEGIN) ? withLineEnds(value) : readFile(value);
+  return isPemText(value) ? withLineEnds(value) : readFile(value);
 }
 
 /** The same for a setting that may be unset. */

@@ -189,6 +189,14 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
+    prose: 'TROUPE_CAPTURE_TLS_CERT and TROUPE_CAPTURE_TLS_KEY come together',
+    check({ guards: { tlsCert, tlsKey } }) {
+      if ((tlsCert === undefined) === (tlsKey === undefined)) return undefined;
+      const name = 'TROUPE_CAPTURE_TLS_CERT + TROUPE_CAPTURE_TLS_KEY';
+      return { name, value: undefined, allowed: 'both or neither', todo: 'set the other one' };
+    },
+  },
+  {
     prose: 'TROUPE_PUTMESSAGE_TOPICS are names of topics',
     check({ capture: { putmessageTopics } }) {
       const wrong = putmessageTopics.filter((name) => !/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/.test(name));

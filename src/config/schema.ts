@@ -168,6 +168,18 @@ export const SCHEMA = {
     }),
   },
 
+  guards: {
+    tlsCert: optionalText('TROUPE_CAPTURE_TLS_CERT', {
+      prose:
+        'Certificate of the capture server, with the chain behind it: PEM text, or the path of a file, which is read again when it changes. Unset: plain HTTP.',
+    }),
+    tlsKey: optionalText('TROUPE_CAPTURE_TLS_KEY', {
+      prose:
+        'Key of TROUPE_CAPTURE_TLS_CERT, without a passphrase: PEM text, or the path of a file, which is read again when it changes. What TROUPE_CAPTURE_TLS_KEY_FILE names is read once.',
+      secret: true,
+    }),
+  },
+
   kafka: {
     hosts: list('KAFKA_HOSTS', {
       prose:
@@ -603,6 +615,7 @@ export type Config = {
 export const SECTION_PROSE: Readonly<Record<SectionName, string>> = {
   server: 'The process: what it runs, where it listens, what it writes down.',
   capture: "The public HTTP face: PostHog's capture endpoints.",
+  guards: 'What capture asks of who sends, and takes out of what is sent.',
   kafka: 'Where events come from.',
   output: 'Where rows go.',
   clickhouse: 'ClickHouse, when rows go there.',

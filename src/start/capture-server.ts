@@ -8,6 +8,7 @@ import { listen } from '../http/listen.ts';
 import type { RecordProducer } from '../kafka/port.ts';
 import type { StateStore } from '../redis/port.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
+import { openCaptureCertificate } from './capture-certificate.ts';
 import { openSink } from './open-sink.ts';
 import { topicsOf } from './topics.ts';
 
@@ -58,8 +59,10 @@ export async function openCapture({ config, clock, random, closers, producer, re
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
     sampleRatio: config.telemetry.otlpEndpoint === undefined ? 0 : config.telemetry.sampleRatio,
   });
+  const certificate = await openCaptureCertificate({ config, clock, closers });
   const server = await listen({
     handle: capture.handle,
+    tls: certificate?.current(),
     host: config.capture.host,
     port: config.capture.port,
     clock,
@@ -67,11 +70,12 @@ export async function openCapture({ config, clock, random, closers, producer, re
     hostSetting: 'TROUPE_CAPTURE_HOST',
     portSetting: 'TROUPE_CAPTURE_PORT',
   });
+  certificate?.watch((identity) => server.present(identity));
   closers.push('the capture server', async () => {
     capture.beginDrain();
     await server.close(config.shutdown.intakeMs);
   });
-  return { url: `http://127.0.0.1:${server.port}`, isTaking: () => sink.isTaking() };
+  return { url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${server.port}`, isTaking: () => sink.isTaking() };
 }
 
 async function staticFiles(dir: string | undefined): Promise<StaticFiles> {

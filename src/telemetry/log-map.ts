@@ -10,6 +10,9 @@ interface Line {
 }
 type Mapping = { readonly [Name in FactName]?: (fact: Facts[Name]) => Line | undefined };
 
+/** Who renews certificates does so earlier: what is taken with less than this left was not renewed. */
+const CERTIFICATE_NOTICE_MS = 7 * 86_400_000;
+
 /**
  * Facts that are worth a line. error: someone must act; warn: an objective is at risk; info: lifecycle; debug: per batch.
  * Facts that are not here are metrics or spans only; console output of plugins is left out because it may hold personal data.
@@ -165,6 +168,17 @@ const MAPPING: Mapping = {
   }),
   'spill-adopted': (fact) => ({ level: 'info', message: 'What a dead process left in the spill was adopted.', fields: fact }),
   'spill-segment-kept': (fact) => ({ level: 'error', message: 'A spilled segment needs a person.', fields: fact, repeatKey: fact.path }),
+  'http-certificate-taken': ({ server, subject, expiresAtMs, remainingMs }) => ({
+    level: remainingMs > CERTIFICATE_NOTICE_MS ? 'info' : 'warn',
+    message: 'Certificate in use.',
+    fields: { server, subject, expires: new Date(expiresAtMs).toISOString() },
+  }),
+  'http-certificate-refused': ({ server, message }) => ({
+    level: 'error',
+    message: 'Changed certificate refused; the old one stays.',
+    fields: { server, error: message },
+  }),
+  'http-handshake-failed': (fact) => ({ level: 'debug', message: 'TLS handshake came to nothing.', fields: fact }),
   'capture-request-answered': ({ client, ...fields }) =>
     // Refusals of clients are the clients' affair and counted; ours is what could not be accepted although it was right.
     fields.status >= 500

@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import { createMakers, listenToFacts } from './makers.ts';
 import { captureMetrics } from './metrics/capture.ts';
+import { guardMetrics } from './metrics/guards.ts';
 import { intakeMetrics } from './metrics/intake.ts';
 import { pluginMetrics } from './metrics/plugins.ts';
 import { runtimeMetrics } from './metrics/runtime.ts';
@@ -27,6 +28,7 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
     runtimeMetrics(makers),
     captureMetrics(makers),
     spillMetrics(makers),
+    guardMetrics(makers),
   ].map(listenToFacts);
   return () => {
     for (const end of ends) end();

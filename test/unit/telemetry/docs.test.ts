@@ -9,9 +9,8 @@ const page = read('docs/instrumentation.md');
 
 describe('docs/instrumentation.md', () => {
   it('has a row for each fact', () => {
-    const names = [...(read('src/observe/facts.ts') + read('src/observe/capture-facts.ts')).matchAll(/^ {2}'([a-z-]+)':/gm)].map(
-      ([, name]) => name,
-    );
+    const files = ['facts', 'capture-facts', 'guard-facts'].map((file) => read(`src/observe/${file}.ts`));
+    const names = [...files.join('').matchAll(/^ {2}'([a-z-]+)':/gm)].map(([, name]) => name);
     expect(names.length).toBeGreaterThan(25);
     expect(names.filter((name) => !page.includes(`| \`${name}\` |`))).toEqual([]);
   });

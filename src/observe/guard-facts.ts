@@ -1,0 +1,16 @@
+/** What the guards of capture state: TLS, signatures, masking, the operator's own plugins; facts.ts has the rest. */
+export interface GuardFacts {
+  /** A certificate is shown to new connections: at the start, or in the old one's place. */
+  'http-certificate-taken': {
+    readonly server: string;
+    readonly subject: string;
+    /** Of its end, epoch ms. */
+    readonly expiresAtMs: number;
+    /** From now to then; negative when it has passed. */
+    readonly remainingMs: number;
+  };
+  /** Its files changed and what is there cannot be used; the old one stays. */
+  'http-certificate-refused': { readonly server: string; readonly message: string };
+  /** A TLS handshake came to nothing: no TLS, an old version, a certificate that the client does not trust. */
+  'http-handshake-failed': { readonly server: string };
+}
