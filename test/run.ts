@@ -32,7 +32,7 @@ interface Tally {
 }
 
 const MINUTE_MS = 60_000;
-const SOURCES = ['{src,actors,supervisors,test,scripts}/**/*.{ts,mjs}', '*.{ts,js}'];
+const SOURCES = ['{src,actors,supervisors,test,scripts,deploy}/**/*.{ts,mjs}', '*.{ts,js}'];
 const STEPS = ['check', 'unit', 'contract', 'integration', 'fault'];
 
 const args = process.argv.slice(2);

@@ -12,6 +12,12 @@ export interface TroupeOptions {
   readonly args?: readonly string[];
   /** Shared by the lives of one process; a folder of its own, removed at its end, when absent. */
   readonly dataDir?: string;
+  /** Where its code is. @defaultValue the project */
+  readonly cwd?: string;
+  /** Flags of node. */
+  readonly execArgv?: readonly string[];
+  /** Who runs it; root alone may choose. @defaultValue who runs the test */
+  readonly uid?: number | undefined;
 }
 
 export interface Ended {
@@ -49,8 +55,10 @@ export async function spawnTroupe(options: TroupeOptions): Promise<TroupeProcess
   sweepLeftBehind();
   const [capture, inspector, operations] = await freePorts(3);
   const ownDir = options.dataDir === undefined ? mkdtempSync(join(tmpdir(), 'troupe-test-main-')) : undefined;
-  const child = spawn(process.execPath, ['src/main.ts', ...(options.args ?? [])], {
-    cwd: root,
+  const child = spawn(process.execPath, [...(options.execArgv ?? []), 'src/main.ts', ...(options.args ?? [])], {
+    cwd: options.cwd ?? root,
+    uid: options.uid,
+    gid: options.uid,
     // Nothing of the test's own environment: a TROUPE_ or KAFKA_ variable of whoever runs the tests must not reach it.
     env: {
       PATH: process.env['PATH'] ?? '',
