@@ -9,7 +9,9 @@ try {
   const response = await fetch(address);
   if (!response.ok) complain(`${response.status} ${await response.text()}`);
 } catch (error) {
-  complain(error instanceof Error ? String(error.cause ?? error) : String(error));
+  // fetch says "fetch failed", and why in the cause
+  const { cause } = error as Error;
+  complain(String(cause instanceof Error ? cause : error));
 }
 
 function complain(what: string): void {
