@@ -29,6 +29,7 @@ export type Reason =
   | 'no_token'
   | 'multiple_tokens'
   | 'invalid_token'
+  | 'invalid_signature'
   | 'body_read_timeout'
   | 'oversize_event'
   | 'retryable_sink'
@@ -107,6 +108,10 @@ export function badHeaders(names: readonly string[]): Answer {
 }
 export function invalidToken(why: string): Answer {
   return refusal(401, 'invalid_token', `API key is not valid: ${why}`);
+}
+/** Of requests that are signed, or should be (row 31 of 16.1). */
+export function invalidSignature(why: string): Answer {
+  return refusal(401, 'invalid_signature', `request signature is not valid: ${why}`);
 }
 export function oversize(detail: string): Answer {
   return refusal(413, 'oversize_event', `maximum event size exceeded: ${detail}`);

@@ -3,6 +3,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { ABORTED, closing, oversize, refuse, STALLED, TRY_AGAIN, type Attempt } from './answers.ts';
 import { readBody, type Budget } from './body.ts';
 import type { Exchange } from './exchange.ts';
+import type { BodyCheck } from './guards/signature.ts';
 
 /** What one route's bodies may cost. */
 export interface PayloadLimits {
@@ -19,6 +20,8 @@ export interface PayloadOptions {
   readonly clock: Clock;
   /** Shared by all requests of the process. */
   readonly budget: Budget;
+  /** What bodies must pass before they are looked into. @defaultValue nothing */
+  readonly check?: BodyCheck | undefined;
 }
 
 /**
@@ -47,9 +50,14 @@ export async function withBody<T>(
     case 'whole':
       try {
         exchange.account.bytes = body.bytes.length;
-        return await decode(body.bytes);
+        return refusalOf(exchange, body.bytes, options) ?? (await decode(body.bytes));
       } finally {
         budget.give(body.bytes.length);
       }
   }
+}
+
+function refusalOf(exchange: Exchange, body: Buffer, { check }: PayloadOptions): Attempt<never> | undefined {
+  const answer = check?.(exchange, body);
+  return answer === undefined ? undefined : refuse(answer);
 }

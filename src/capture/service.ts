@@ -6,6 +6,8 @@ import { countSockets } from './sockets.ts';
 import type { CaptureTopics } from './classify.ts';
 import { eventsHandler, recordingsHandler } from './events.ts';
 import { chain, type Exchange, type Handler, type Layer } from './exchange.ts';
+import { NO_GUARDS, type CaptureGuards } from './guards/guards.ts';
+import { createSignatureCheck } from './guards/signature.ts';
 import { createLasting, type Lasting } from './lasting.ts';
 import { accessLog } from './layers/access-log.ts';
 import { cors } from './layers/cors.ts';
@@ -75,6 +77,8 @@ export interface CaptureOptions {
   readonly dedupe?: DedupeSettings | undefined;
   /** What tokens have used up. @defaultValue nothing */
   readonly quotas?: Quotas;
+  /** What is asked of who sends, and taken out of what is sent. @defaultValue nothing */
+  readonly guards?: CaptureGuards;
   /** What SDKs are told. @defaultValue nothing is recorded */
   readonly sdk?: SdkSettings;
   /** Scripts that posthog-js loads from here. @defaultValue none */
@@ -143,7 +147,9 @@ function dispatch(options: DispatchOptions): Handler {
   const { clock, random, isDraining, lasting } = options;
   const limits: CaptureLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const { inflate } = lasting;
-  const payload: PayloadOptions = { ...limits, limits, clock, budget: lasting.bodies };
+  const { signing } = options.guards ?? NO_GUARDS;
+  const unsigned: PayloadOptions = { ...limits, limits, clock, budget: lasting.bodies };
+  const payload: PayloadOptions = signing === undefined ? unsigned : { ...unsigned, check: createSignatureCheck(signing) };
 
   const span = traced(options);
   const take = analytics(options, limits);
@@ -160,7 +166,7 @@ function dispatch(options: DispatchOptions): Handler {
 
   const putmessage = putmessageOf(options, limits, payload);
   const { sdk: settings = { recordings: false }, files = new Map() } = options;
-  const questions = sdkHandler({ payload, inflate, random, settings, files });
+  const questions = sdkHandler({ payload: unsigned, inflate, random, settings, files });
 
   return (exchange) => {
     const { route } = exchange;

@@ -2,6 +2,7 @@ import { kafkaTlsProblem } from './kafka-tls.ts';
 import { capabilitiesOf, MODES, runsNothing } from './modes.ts';
 import type { Problem } from './problem.ts';
 import type { Config } from './schema.ts';
+import { parseSigningKeys } from './signing-keys.ts';
 import { namedTopics } from './topic-names.ts';
 
 export interface Rule {
@@ -194,6 +195,20 @@ export const RULES: readonly Rule[] = [
       if ((tlsCert === undefined) === (tlsKey === undefined)) return undefined;
       const name = 'TROUPE_CAPTURE_TLS_CERT + TROUPE_CAPTURE_TLS_KEY';
       return { name, value: undefined, allowed: 'both or neither', todo: 'set the other one' };
+    },
+  },
+  {
+    prose:
+      'TROUPE_CAPTURE_SIGNING comes with TROUPE_CAPTURE_SIGNING_KEYS, each `id:secret` with an id of its own (letters, digits, `_`, `-`) and a secret of at least 16 characters',
+    check({ guards: { signing, signingKeys } }) {
+      const isReadable = parseSigningKeys(signingKeys) !== undefined;
+      if (isReadable && (signing === 'off' || signingKeys.length > 0)) return undefined;
+      return {
+        name: 'TROUPE_CAPTURE_SIGNING_KEYS',
+        value: undefined,
+        allowed: 'id:secret,id:secret, needed with TROUPE_CAPTURE_SIGNING',
+        todo: isReadable ? 'set it' : 'correct it; a secret: openssl rand -hex 32',
+      };
     },
   },
   {

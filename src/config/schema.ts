@@ -178,6 +178,21 @@ export const SCHEMA = {
         'Key of TROUPE_CAPTURE_TLS_CERT, without a passphrase: PEM text, or the path of a file, which is read again when it changes. What TROUPE_CAPTURE_TLS_KEY_FILE names is read once.',
       secret: true,
     }),
+    signing: choice('TROUPE_CAPTURE_SIGNING', ['off', 'optional', 'required'], 'off', {
+      prose:
+        'Whether requests with events are signed, by the header `X-Troupe-Signature` (docs/capture.md): `optional`, a signature is verified where there is one; `required`, a request without one is 401. SDKs do not sign: for servers that send by themselves.',
+    }),
+    signingKeys: list('TROUPE_CAPTURE_SIGNING_KEYS', {
+      prose:
+        'Keys of signatures, each `id:secret`, any of which will do: for a rotation add the new one, let the senders change, take the old one away. The id is a label of a metric.',
+      secret: true,
+    }),
+    signingWindowMs: integer('TROUPE_CAPTURE_SIGNING_WINDOW_MS', 'ms', 300_000, {
+      prose: 'How far the time in a signature may be from the clock here.',
+      raise: 'A request that somebody recorded can be sent again for longer.',
+      lower: 'Clocks that differ, and queues of senders, are refused.',
+      min: 1_000,
+    }),
   },
 
   kafka: {

@@ -13,4 +13,9 @@ export interface GuardFacts {
   'http-certificate-refused': { readonly server: string; readonly message: string };
   /** A TLS handshake came to nothing: no TLS, an old version, a certificate that the client does not trust. */
   'http-handshake-failed': { readonly server: string };
+  /** The signature of a request, where signatures are looked at. `keyId`: of the key that it is valid under. */
+  'capture-signature-checked': {
+    readonly outcome: 'valid' | 'absent' | 'malformed' | 'uncovered' | 'stale' | 'wrong';
+    readonly keyId: string | undefined;
+  };
 }

@@ -9,6 +9,7 @@ import type { RecordProducer } from '../kafka/port.ts';
 import type { StateStore } from '../redis/port.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { openCaptureCertificate } from './capture-certificate.ts';
+import { guardsOf } from './capture-guards.ts';
 import { openSink } from './open-sink.ts';
 import { topicsOf } from './topics.ts';
 
@@ -54,6 +55,7 @@ export async function openCapture({ config, clock, random, closers, producer, re
     rules: rulesOf(config),
     quotas,
     dedupe: redis === undefined || config.capture.dedupeMs === 0 ? undefined : { store: redis, ttlMs: config.capture.dedupeMs },
+    guards: guardsOf(config),
     sdk: { recordings: config.capture.recordings },
     files: await staticFiles(config.capture.staticDir),
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },

@@ -13,10 +13,17 @@ export function guardMetrics({ counter, gauge }: Makers): FactListeners {
     'server',
   );
   const handshakes = counter('troupe_http_handshake_failed_total', 'TLS handshakes of clients that came to nothing.');
+  const signatures = counter(
+    'troupe_capture_signatures_total',
+    'Requests by their signature, where signatures are looked at.',
+    'outcome',
+    'key',
+  );
 
   return {
     'http-certificate-taken': ({ server, expiresAtMs }) => expires.set({ server }, expiresAtMs / 1_000),
     'http-certificate-refused': ({ server }) => refused.inc({ server }),
     'http-handshake-failed': () => handshakes.inc(),
+    'capture-signature-checked': ({ outcome, keyId = '' }) => signatures.inc({ outcome, key: keyId }),
   };
 }
