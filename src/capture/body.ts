@@ -50,9 +50,13 @@ export function readBody(request: IncomingMessage, limits: BodyLimits, shared: {
     let heardAt = clock.monotonic();
     let limit = clock.after(refused === undefined ? limits.bodyIdleMs : limits.drainMs, onLimit);
 
+    let isFinished = false;
     function finish(result: BodyResult): void {
+      if (isFinished) return;
+      isFinished = true;
       limit.cancel();
-      request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
+      // After a whole body nothing comes but `close`.
+      if (result.type !== 'whole') request.off('data', onData).off('end', onEnd);
       if (result.type !== 'whole') budget.give(kept);
       resolve(result);
     }

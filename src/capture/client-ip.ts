@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 
 const SINGLE_ADDRESS_HEADERS = ['x-real-ip', 'fly-client-ip', 'true-client-ip', 'cf-connecting-ip'];
@@ -9,23 +9,36 @@ const FORWARDED_FOR = /(?:^|[;,\s])for="?\[?([^\]";,\s]+)/gi;
  * put anything there; it is data for GeoIP, never a ground to allow something.
  */
 export function clientIp(request: IncomingMessage): string {
-  const { headers } = request;
-  const listed = [headers['x-forwarded-for'] ?? []].flat().flatMap((line) => line.split(','));
-  for (const address of listed) if (isIP(address.trim()) !== 0) return address.trim();
-  for (const [, address = ''] of (headers.forwarded ?? '').matchAll(FORWARDED_FOR)) {
-    const found = addressIn(address);
-    if (found !== undefined) return found;
-  }
-  for (const name of SINGLE_ADDRESS_HEADERS) {
-    const found = addressIn([headers[name] ?? ''].flat()[0] ?? '');
-    if (found !== undefined) return found;
-  }
-  // Always with a port behind it, which a short IPv6 address could take for its own end.
-  const viewer = withoutPort([headers['cloudfront-viewer-address'] ?? ''].flat()[0] ?? '');
-  if (viewer !== undefined) return viewer;
+  return namedByProxy(request.headers) ?? peerOf(request);
+}
+
+function peerOf(request: IncomingMessage): string {
   const peer = request.socket.remoteAddress ?? '';
   return peer.startsWith('::ffff:') ? peer.slice('::ffff:'.length) : peer;
 }
+
+function namedByProxy(headers: IncomingHttpHeaders): string | undefined {
+  const { forwarded, 'x-forwarded-for': listed } = headers;
+  if (listed !== undefined) {
+    for (const address of [listed].flat().join(',').split(',')) if (isIP(address.trim()) !== 0) return address.trim();
+  }
+  if (forwarded !== undefined) {
+    for (const [, address = ''] of forwarded.matchAll(FORWARDED_FOR)) {
+      const found = addressIn(address);
+      if (found !== undefined) return found;
+    }
+  }
+  for (const name of SINGLE_ADDRESS_HEADERS) {
+    const value = headers[name];
+    const found = value === undefined ? undefined : addressIn(firstOf(value));
+    if (found !== undefined) return found;
+  }
+  // Always with a port behind it, which a short IPv6 address could take for its own end.
+  const viewer = headers['cloudfront-viewer-address'];
+  return viewer === undefined ? undefined : withoutPort(firstOf(viewer));
+}
+
+const firstOf = (header: string | string[]): string => (Array.isArray(header) ? (header[0] ?? '') : header);
 
 /** An address, or an address with a port behind it. */
 function addressIn(text: string): string | undefined {

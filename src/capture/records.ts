@@ -20,10 +20,21 @@ export function contextOf({ token, sentAtMs, exchange }: Batch<unknown>): Record
   const { receivedMs, account } = exchange;
   return {
     token,
-    now: new Date(receivedMs).toISOString(),
+    now: isoOfNow(receivedMs),
     sentAt: sentAtMs === undefined ? undefined : new Date(sentAtMs).toISOString(),
     traceparent: account.trace === undefined ? undefined : formatTraceparent(account.trace),
   };
+}
+
+/** Requests of the same millisecond share its text: what `toISOString` costs is seen in a busy process. */
+let lastMs = Number.NaN;
+let lastIso = '';
+function isoOfNow(ms: number): string {
+  if (ms !== lastMs) {
+    lastIso = new Date(ms).toISOString();
+    lastMs = ms;
+  }
+  return lastIso;
 }
 
 /**

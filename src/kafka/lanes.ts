@@ -7,7 +7,7 @@ import { ProduceError, type OutgoingRecord } from './port.ts';
  * were killed (docs/measured.md): a request over several partitions cannot follow them to different new leaders, and
  * two requests in flight to one partition can change places. Pure: `send` and the clock are given.
  *
- *   a lane is   idle → lingering → sending → (sending …) → idle
+ *   a lane is   idle → lingering → sending → (lingering → sending …) → idle
  *   a job is    waiting → in flight → done | failed      (the records of one call for one partition)
  *
  * L1  At most one `send` is in flight per lane, and its records are of that partition alone.
@@ -17,6 +17,9 @@ import { ProduceError, type OutgoingRecord } from './port.ts';
  *     the lane still waits for that request to end: nothing behind it may overtake what may yet be written.
  * L5  `queuedBytes` counts a record from `push` until its request ended or it was given up unsent.
  * L6  A request refused as too large is halved until the one record that is too large stands alone: only its job fails.
+ * L7  Lanes that linger go at one beat, `lingerMs` after the first of them began, so that requests leave together and are answered together:
+ *     what they cost in system calls and wake-ups does not grow with the partitions. What came while a lane was sending lingers too,
+ *     unless it fills a request.
  */
 export interface LanesOptions {
   /**
@@ -27,7 +30,7 @@ export interface LanesOptions {
   readonly clock: Clock;
   readonly maxBatchBytes: number;
   readonly maxBatchCount: number;
-  /** How long the first record of an idle lane waits for company; 0 merges only what comes in the same turn. */
+  /** How long a record that is first in its lane waits for company at most; 0 merges only what comes in the same turn. */
   readonly lingerMs: number;
   /** How long a job may take from `push` to its acknowledgement. */
   readonly sendTimeoutMs: number;
@@ -76,7 +79,6 @@ interface Lane {
   waitingBytes: number;
   waitingCount: number;
   state: 'idle' | 'lingering' | 'sending';
-  linger: Timer | undefined;
 }
 
 /** A record on its way, with the job that waits for it. */
@@ -95,12 +97,14 @@ export function createLanes(options: LanesOptions): Lanes {
   /** All jobs in the order of their deadlines, which is the order they came in. */
   let byDeadline: Job[] = [];
   let deadlineTimer: Timer | undefined;
+  /** Lanes that wait for the next beat. */
+  let lingering: Lane[] = [];
 
   function laneOf(topic: string, partition: number): Lane {
     const key = `${topic}/${partition}`;
     let lane = lanes.get(key);
     if (lane === undefined) {
-      lane = { topic, partition, waiting: [], waitingBytes: 0, waitingCount: 0, state: 'idle', linger: undefined };
+      lane = { topic, partition, waiting: [], waitingBytes: 0, waitingCount: 0, state: 'idle' };
       lanes.set(key, lane);
     }
     return lane;
@@ -178,15 +182,32 @@ export function createLanes(options: LanesOptions): Lanes {
     return batch;
   }
 
+  /** Sends what waits in a lane, and while that fills requests. What is left lingers. */
   async function drain(lane: Lane): Promise<void> {
-    lane.linger?.cancel();
     lane.state = 'sending';
-    for (;;) {
+    do {
       const batch = takeBatch(lane);
-      if (batch.length === 0) break;
-      await sendBatch(lane, batch);
-    }
+      if (batch.length > 0) await sendBatch(lane, batch);
+    } while (isFull(lane));
     lane.state = 'idle';
+    if (lane.waiting.length > 0) linger(lane);
+  }
+
+  const isFull = ({ waitingCount, waitingBytes }: Lane): boolean => waitingCount >= maxBatchCount || waitingBytes >= maxBatchBytes;
+
+  /** L7 */
+  function linger(lane: Lane): void {
+    lane.state = 'lingering';
+    lingering.push(lane);
+    if (lingering.length > 1) return;
+    if (lingerMs === 0) queueMicrotask(beat);
+    else clock.after(lingerMs, beat);
+  }
+
+  function beat(): void {
+    const lanes = lingering;
+    lingering = [];
+    for (const lane of lanes) if (lane.state === 'lingering') void drain(lane);
   }
 
   function landed(batch: readonly Passenger[]): void {
@@ -238,13 +259,8 @@ export function createLanes(options: LanesOptions): Lanes {
         lane.waitingBytes += bytes;
         lane.waitingCount++;
       }
-      if (lane.state === 'idle') {
-        lane.state = 'lingering';
-        if (lingerMs === 0) queueMicrotask(() => void drain(lane));
-        else lane.linger = clock.after(lingerMs, () => void drain(lane));
-      }
-      if (lane.state === 'lingering' && lingerMs > 0 && (lane.waitingCount >= maxBatchCount || lane.waitingBytes >= maxBatchBytes))
-        void drain(lane);
+      if (lane.state === 'idle') linger(lane);
+      if (lane.state === 'lingering' && lingerMs > 0 && isFull(lane)) void drain(lane);
       return promise;
     },
 

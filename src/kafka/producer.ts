@@ -78,11 +78,25 @@ function toMessage(topic: string, partition: number, { key, value, headers }: Ou
   const message: BytesMessage = { topic, partition, value };
   if (key !== null) message.key = key;
   if (headers !== undefined) {
-    message.headers = new Map(
-      Object.entries(headers).map(([name, header]) => [Buffer.from(name), typeof header === 'string' ? Buffer.from(header) : header]),
-    );
+    const encoded = new Map<Buffer, Buffer>();
+    for (const name in headers) {
+      const header = headers[name];
+      if (header !== undefined) encoded.set(encodedName(name), typeof header === 'string' ? Buffer.from(header) : header);
+    }
+    message.headers = encoded;
   }
   return message;
+}
+
+/** Names of headers are few and always the same. */
+const names = new Map<string, Buffer>();
+function encodedName(name: string): Buffer {
+  let bytes = names.get(name);
+  if (bytes === undefined) {
+    bytes = Buffer.from(name);
+    if (names.size < 1_000) names.set(name, bytes);
+  }
+  return bytes;
 }
 
 /** The client nests the errors of all attempts; the broker's word on the last one is somewhere inside. */

@@ -2,7 +2,8 @@ import { newSpanId, parseTraceparent } from '../../domain/trace.ts';
 import type { TraceContext } from '../../domain/event.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock, Random } from '../../runtime/clock.ts';
-import type { Exchange, Layer } from '../exchange.ts';
+import type { Answer } from '../answers.ts';
+import type { Exchange, Handler, Layer } from '../exchange.ts';
 
 /** The parent of a span that has none. */
 const NO_PARENT = '0000000000000000';
@@ -12,9 +13,12 @@ const NO_PARENT = '0000000000000000';
  * decides, `sampleRatio` of the requests.
  */
 export function traced({ clock, random, sampleRatio }: TraceOptions): Layer {
-  return (next) => async (exchange) => {
+  return (next) => (exchange) => {
     const span = beginSpan(exchange, random, sampleRatio);
-    if (span === undefined) return next(exchange);
+    return span === undefined ? next(exchange) : within(span, next, exchange);
+  };
+
+  async function within(span: Span, next: Handler, exchange: Exchange): Promise<Answer> {
     exchange.account.trace = { traceId: span.traceId, spanId: span.spanId };
     const answer = await next(exchange);
     state('stage-ended', {
@@ -28,7 +32,7 @@ export function traced({ clock, random, sampleRatio }: TraceOptions): Layer {
       ...(answer.status < 400 ? {} : { error: answer.body }),
     });
     return answer;
-  };
+  }
 }
 
 export interface TraceOptions {
@@ -37,11 +41,9 @@ export interface TraceOptions {
   readonly sampleRatio: number;
 }
 
-function beginSpan(
-  { request }: Exchange,
-  random: Random,
-  sampleRatio: number,
-): (TraceContext & { readonly parentSpanId: string }) | undefined {
+type Span = TraceContext & { readonly parentSpanId: string };
+
+function beginSpan({ request }: Exchange, random: Random, sampleRatio: number): Span | undefined {
   const { traceparent } = request.headers;
   const parent = typeof traceparent === 'string' ? parseTraceparent(traceparent) : undefined;
   if (parent?.sampled !== true && random.next() >= sampleRatio) return undefined;

@@ -63,7 +63,8 @@ describe('the layers of capture', () => {
     const ask = async (headers: Record<string, string>): Promise<unknown> => (await served.ask('/', { headers })).headers['x-request-id'];
     expect(await ask({ 'X-Request-Id': 'lb-7:42' })).toBe('lb-7:42');
     const names = [await ask({ 'X-Request-Id': 'no spaces, please' }), await ask({})];
-    for (const name of names) expect(name).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+    for (const name of names) expect(name).toMatch(/^[0-9a-f]{16}-\d+$/);
+    expect(new Set(names).size).toBe(2);
     expect(answered.map(({ requestId }) => requestId)).toEqual(['lb-7:42', ...names]);
   });
 

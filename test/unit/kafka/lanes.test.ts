@@ -101,6 +101,36 @@ describe('lanes', () => {
     expect(requests.length).toBe(2);
   });
 
+  it('L7: lanes that linger go at one beat, counted from the first of them', async () => {
+    const { lanes, requests, clock } = lanesOf({ lingerMs: 5 });
+    void lanes.push('t', 0, [record('a')]);
+    await clock.advance(4);
+    void lanes.push('t', 1, [record('b')]);
+    void lanes.push('u', 0, [record('c')]);
+    await clock.advance(0.9);
+    expect(requests).toEqual([]);
+    await clock.advance(0.1);
+    expect(requests.map(({ values }) => values)).toEqual([['a'], ['b'], ['c']]);
+  });
+
+  it('L7: what came while a lane was sending lingers too, unless it fills a request', async () => {
+    const { lanes, requests, clock } = lanesOf({ lingerMs: 5, maxBatchCount: 2 });
+    const sent = (): string[][] => requests.map(({ values }) => [...values]);
+    void lanes.push('t', 0, [record('a')]);
+    await clock.advance(5);
+    void lanes.push('t', 0, [record('b')]);
+    await requests[0]?.acknowledge();
+    expect(sent()).toEqual([['a']]);
+    await clock.advance(5);
+    expect(sent()).toEqual([['a'], ['b']]);
+    void lanes.push('t', 0, ['c', 'd', 'e'].map(record));
+    await requests[1]?.acknowledge();
+    expect(sent().at(-1)).toEqual(['c', 'd']);
+    await requests[2]?.acknowledge();
+    await clock.advance(5);
+    expect(sent().at(-1)).toEqual(['e']);
+  });
+
   it('L4: a job whose request is in flight at its deadline is told that it may still be written', async () => {
     const { lanes, requests, clock } = lanesOf();
     const first = outcomeOf(lanes.push('t', 0, [record('a')]));
