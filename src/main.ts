@@ -124,16 +124,18 @@ async function start({ config, closers, quiet, prepare, lose }: StartOptions): P
       ? undefined
       : await prepareIngestion({ config, clock, random, closers, accounts, log, stores, onFatal: lose, version: version(), say: print });
   let capture: OpenedCapture | undefined;
-  // With a spill that takes events an outage of Kafka is no reason to send clients away.
-  const canCapture = async (): Promise<boolean> =>
-    capture !== undefined && (capture.isTaking() || (await log.admin.describeTopics([topicsOf(config).main])).size === 1);
+  // With a spill that takes events an outage of Kafka is no reason to send clients away; a stop is.
+  const canCapture = async (): Promise<boolean> => {
+    if (capture === undefined || capture.isDraining()) return false;
+    return capture.isTaking() || (await log.admin.describeTopics([topicsOf(config).main])).size === 1;
+  };
   const metricsUrl = await openOperations({
     config,
     clock,
     closers,
     metrics: () => telemetry.metrics.text(),
     health: ingestion?.health ?? {},
-    ready: ingestion?.ready ?? { capture: canCapture },
+    ready: { ...ingestion?.ready, ...(config.capture.enabled === true ? { capture: canCapture } : {}) },
   });
   await ingestion?.start();
   if (config.capture.enabled === true) {

@@ -40,7 +40,7 @@ import { v1Handler } from './v1/handler.ts';
 /**
  * Role: PostHog's capture endpoints in front of a sink, which is Kafka with the spill behind it (docs/adr/0020). docs/adr/0019 says why it is a chain.
  *
- *     serving ──beginDrain──▶ draining (requests are still served, and their connections closed; readiness says 503)
+ *     serving ──beginDrain──▶ draining (requests are still served; readiness says 503; src/http/connections.ts ends the connections)
  *
  * I1 200 is said only after the sink acknowledged every record of the request. There is no queue of our own.
  * I2 A request that is refused for what it holds produced nothing: all its records are built before the first is sent.
@@ -57,7 +57,7 @@ export interface Capture {
    * the process (bytes in work, inflating, token buckets of limits that stayed as they were) goes on as it is.
    */
   use(options: CaptureOptions): void;
-  /** Readiness turns 503 and connections close after their request; call it before `server.close`. */
+  /** Readiness turns 503; call it before the server's `drain`. */
   beginDrain(): void;
   /** Requests that are not answered yet. */
   inFlightCount(): number;
@@ -102,7 +102,6 @@ export function createCapture(options: CaptureOptions): Capture {
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (draining) response.setHeader('Connection', 'close');
     const exchange = beginExchange(request, response, options.clock);
     write(response, await handler(exchange), request.method);
   }

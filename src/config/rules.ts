@@ -94,6 +94,8 @@ export const RULES: readonly Rule[] = [
     'the shutdown phases together are below TROUPE_SHUTDOWN_GRACE_MS, or the orchestrator kills the process in the middle of one',
     ({ shutdown }) => ({
       smaller: [
+        ['TROUPE_SHUTDOWN_ANNOUNCE_MS', shutdown.announceMs],
+        ['TROUPE_SHUTDOWN_LINGER_MS', shutdown.lingerMs],
         ['TROUPE_SHUTDOWN_INTAKE_MS', shutdown.intakeMs],
         ['TROUPE_SHUTDOWN_DRAIN_MS', shutdown.drainMs],
         ['TROUPE_SHUTDOWN_FLUSH_MS', shutdown.flushMs],

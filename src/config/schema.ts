@@ -595,20 +595,33 @@ export const SCHEMA = {
   },
 
   shutdown: {
-    intakeMs: integer('TROUPE_SHUTDOWN_INTAKE_MS', 'ms', 2_000, {
-      prose: 'Phase 1: capture answers the requests in work and takes no more.',
+    announceMs: integer('TROUPE_SHUTDOWN_ANNOUNCE_MS', 'ms', 1_000, {
+      prose:
+        'Phase 1 of a capture: readiness is 503 and answers say `Connection: close`, but connections are still taken, so that a balancer has time to send them elsewhere.',
+      raise: 'Towards the time between two probes of the balancer: nobody is sent here when the port closes. Every stop takes that long.',
+      lower: 'Who connects in the moment of the stop is refused.',
+    }),
+    lingerMs: integer('TROUPE_SHUTDOWN_LINGER_MS', 'ms', 2_000, {
+      prose:
+        'Phase 2 of a capture: no connection is taken any more; idle ones stay open for so long, and a request over one is answered with `Connection: close`.',
+      raise: 'Fewer clients write on a connection in the moment it is closed. A stop with idle connections takes that long.',
+      lower: 'More do, and must send again.',
+    }),
+    intakeMs: integer('TROUPE_SHUTDOWN_INTAKE_MS', 'ms', 6_000, {
+      prose:
+        'Phase 3 of a capture: the requests in work are answered; what is not by then is cut off. Kafka and the spill take 5 s at most.',
     }),
     drainMs: integer('TROUPE_SHUTDOWN_DRAIN_MS', 'ms', 10_000, {
       prose:
-        'Phase 2: nothing more is fetched; what was read goes through plugins, persons and rows, watermarks are committed, the group is left.',
+        'Phase 4: nothing more is fetched; what was read goes through plugins, persons and rows, watermarks are committed, the group is left.',
       raise: 'Fewer events are replayed after a deploy in bad times.',
       lower: 'A stop under load replays more.',
     }),
-    flushMs: integer('TROUPE_SHUTDOWN_FLUSH_MS', 'ms', 8_000, {
-      prose: 'Phase 3: writers write out what no event waits for, as warnings.',
+    flushMs: integer('TROUPE_SHUTDOWN_FLUSH_MS', 'ms', 5_000, {
+      prose: 'Phase 5: writers write out what no event waits for, as warnings.',
     }),
-    closeMs: integer('TROUPE_SHUTDOWN_CLOSE_MS', 'ms', 6_000, {
-      prose: 'Phase 4: actors stop in order; then clients and embedded servers are closed.',
+    closeMs: integer('TROUPE_SHUTDOWN_CLOSE_MS', 'ms', 5_000, {
+      prose: 'Phase 6: actors stop in order; then clients and embedded servers are closed.',
     }),
     graceMs: integer('TROUPE_SHUTDOWN_GRACE_MS', 'ms', 30_000, {
       prose:

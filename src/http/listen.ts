@@ -1,8 +1,9 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { Server as NetServer, type AddressInfo } from 'node:net';
 import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { trackConnections, type Connections } from './connections.ts';
 import { secured, type TlsIdentity } from './tls-identity.ts';
 
 /** A server that listens. */
@@ -21,6 +22,18 @@ export interface Listening {
    * Idempotent; resolves when the port is free.
    */
   close(graceMs: number): Promise<void>;
+  /** The same without failing a request: see {@link DrainPhases}. Idempotent together with `close`: the first call counts. */
+  drain(phases: DrainPhases): Promise<void>;
+}
+
+/** How long a server that stops waits for what, one after the other. A phase ends early when nothing is left to wait for. */
+export interface DrainPhases {
+  /** New connections are still taken, so that whoever sends them hears of it (a balancer reads readiness every few seconds). Never ends early. */
+  readonly announceMs: number;
+  /** None are taken any more; idle ones stay open, and their clients hear with the next answer that it was the last. */
+  readonly lingerMs: number;
+  /** Idle ones are closed; requests in work are waited for, and cut after this. */
+  readonly graceMs: number;
 }
 
 export interface ListenOptions {
@@ -46,27 +59,22 @@ const HANDSHAKE_MS = 10_000;
  * this machine's.
  */
 export function listen(options: ListenOptions): Promise<Listening> {
-  const { host, port, clock, tls } = options;
+  const { handle, host, port, tls } = options;
   const { server, present } = tls === undefined ? plainServer(options) : tlsServer(options, tls);
+  const connections = trackConnections(server);
+  server.on('request', handle);
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
     server.listen(port, host, () => {
       const actual = (server.address() as AddressInfo).port;
       let closing: Promise<void> | undefined;
+      const drain = (phases: DrainPhases): Promise<void> => (closing ??= drainServer(server, connections, options, phases));
       resolve({
         port: actual,
         url: `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${actual}`,
         present,
-        close(graceMs) {
-          closing ??= new Promise((closed) => {
-            const limit = clock.after(graceMs, () => server.closeAllConnections());
-            server.close(() => {
-              limit.cancel();
-              closed();
-            });
-          });
-          return closing;
-        },
+        close: (graceMs) => drain({ announceMs: 0, lingerMs: 0, graceMs }),
+        drain,
       });
     });
   });
@@ -76,9 +84,9 @@ interface MadeServer extends Pick<Listening, 'present'> {
   readonly server: Server;
 }
 
-function plainServer({ handle, name }: ListenOptions): MadeServer {
+function plainServer({ name }: ListenOptions): MadeServer {
   return {
-    server: createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, handle),
+    server: createServer({ keepAliveTimeout: KEEP_ALIVE_MS }),
     present() {
       throw new Error(`${name} listens without TLS`);
     },
@@ -86,10 +94,57 @@ function plainServer({ handle, name }: ListenOptions): MadeServer {
 }
 
 /** HTTP/1.1 alone, told by ALPN: a client that offers nothing else than h2 is turned away in the handshake (docs/adr/0024). */
-function tlsServer({ handle, name }: ListenOptions, tls: TlsIdentity): MadeServer {
-  const server = createTlsServer({ ...secured(tls), keepAliveTimeout: KEEP_ALIVE_MS, handshakeTimeout: HANDSHAKE_MS }, handle);
+function tlsServer({ name }: ListenOptions, tls: TlsIdentity): MadeServer {
+  const server = createTlsServer({ ...secured(tls), keepAliveTimeout: KEEP_ALIVE_MS, handshakeTimeout: HANDSHAKE_MS });
   server.on('tlsClientError', () => state('http-handshake-failed', { server: name }));
   return { server, present: (identity) => server.setSecureContext(secured(identity)) };
+}
+
+async function drainServer(
+  server: Server,
+  connections: Connections,
+  { clock, name }: Pick<ListenOptions, 'clock' | 'name'>,
+  { announceMs, lingerMs, graceMs }: DrainPhases,
+): Promise<void> {
+  const begunMs = clock.monotonic();
+  const openCount = connections.openCount();
+  connections.announce();
+  if (announceMs > 0) await passed(clock, announceMs);
+  await accepted(connections);
+  // Not http's own close, which ends idle connections at once.
+  const freed = new Promise<void>((resolve) => void NetServer.prototype.close.call(server, () => resolve()));
+  if (lingerMs > 0) await passed(clock, lingerMs, connections.ended());
+  connections.closeIdle();
+  await passed(clock, graceMs, connections.ended());
+  const cutCount = connections.cut();
+  await freed;
+  server.close(); // its own timers
+  state('http-server-drained', { name, openCount, cutCount, durationMs: clock.monotonic() - begunMs });
+}
+
+/** Node's default backlog: as many may have been waiting when it began, and Node takes one in a turn. */
+const ACCEPT_TURNS = 512;
+
+/**
+ * Who has connected and is not taken yet is reset when the port closes, with the request that is already written. So it is closed right after a turn of the
+ * event loop in which nobody was left to take.
+ */
+async function accepted(connections: Connections): Promise<void> {
+  for (let turn = 0, before = -1; turn < ACCEPT_TURNS && before !== connections.takenCount(); turn++) {
+    before = connections.takenCount();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Resolves when the time is up, or something ended before. */
+function passed(clock: Clock, limitMs: number, early?: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const limit = clock.after(limitMs, resolve);
+    void early?.then(() => {
+      limit.cancel();
+      resolve();
+    });
+  });
 }
 
 function explain(error: NodeJS.ErrnoException, { name, host, port, hostSetting, portSetting }: ListenOptions): Error {

@@ -25,6 +25,8 @@ export interface CaptureParts {
 
 export interface OpenedCapture {
   readonly url: string;
+  /** Told to stop: nobody should be sent here any more. */
+  isDraining(): boolean;
   /** Whether events would be taken now, even without Kafka. */
   isTaking(): boolean;
 }
@@ -73,11 +75,18 @@ export async function openCapture({ config, clock, random, closers, producer, re
     portSetting: 'TROUPE_CAPTURE_PORT',
   });
   certificate?.watch((identity) => server.present(identity));
+  let draining = false;
   closers.push('the capture server', async () => {
+    draining = true;
     capture.beginDrain();
-    await server.close(config.shutdown.intakeMs);
+    const { announceMs, lingerMs, intakeMs } = config.shutdown;
+    await server.drain({ announceMs, lingerMs, graceMs: intakeMs });
   });
-  return { url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${server.port}`, isTaking: () => sink.isTaking() };
+  return {
+    url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${server.port}`,
+    isDraining: () => draining,
+    isTaking: () => sink.isTaking(),
+  };
 }
 
 async function staticFiles(dir: string | undefined): Promise<StaticFiles> {

@@ -78,6 +78,12 @@ const MAPPING: Mapping = {
   'clickhouse-gap-filled': (fact) => ({ level: 'info', message: 'Fate of an unconfirmed block established.', fields: fact }),
   'plugin-batch-invoked': (fact) => ({ level: 'debug', message: 'Plugin called.', fields: fact }),
   'plugin-quarantined': (fact) => ({ level: 'warn', message: 'Plugin quarantined.', fields: fact, repeatKey: String(fact.pluginConfigId) }),
+  'http-server-drained': (fact) => ({
+    level: fact.cutCount > 0 ? 'warn' : 'info',
+    message: fact.cutCount > 0 ? 'Requests were cut off by the stop.' : 'No connection is open any more.',
+    fields: fact,
+    repeatKey: fact.name,
+  }),
   'sandbox-started': (fact) => ({ level: 'info', message: 'Sandbox started.', fields: fact }),
   'sandbox-ended': (fact) => ({
     level: fact.reason === 'closed' ? 'info' : 'warn',

@@ -69,6 +69,9 @@ export async function spawnTroupe(options: TroupeOptions): Promise<TroupeProcess
       TROUPE_INSPECT_PORT: String(inspector),
       HTTP_SERVER_PORT: String(operations),
       TROUPE_HTTP_HOST: '127.0.0.1',
+      // No balancer has to hear of a stop; capture-drain.test.ts is about clients who have.
+      TROUPE_SHUTDOWN_ANNOUNCE_MS: '0',
+      TROUPE_SHUTDOWN_LINGER_MS: '0',
       ...options.env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
