@@ -29,7 +29,7 @@ export function sdkAnswer(type: SdkRouteType, { query, token, requestId }: SdkQu
     }
     case 'decide': {
       const flags = Number(query?.get('v') ?? '3') >= 4 ? { flags: {} } : { featureFlags: {}, featureFlagPayloads: {} };
-      return json(JSON.stringify({ ...flags, errorsWhileComputingFlags: false, requestId, ...config }));
+      return json(JSON.stringify({ ...flags, errorsWhileComputingFlags: false, requestId, ...config, ...COLLECTS_EVERYTHING }));
     }
     case 'flag-definitions':
       return json('{"flags":[],"group_type_mapping":{},"cohorts":{}}');
@@ -46,6 +46,9 @@ export function sdkAnswer(type: SdkRouteType, { query, token, requestId }: SdkQu
     }
   }
 }
+
+/** posthog-js 1.96 captures no clicks unless it is told this; later generations do not look at it. */
+const COLLECTS_EVERYTHING = { config: { enable_collect_everything: true } };
 
 /** Tells posthog-js to compress, where to send, and to leave everything alone that would need another service. */
 function remoteConfig(token: string | undefined, { recordings }: SdkSettings): Readonly<Record<string, unknown>> {

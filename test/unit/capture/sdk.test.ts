@@ -46,8 +46,8 @@ describe('what SDKs ask', () => {
     expect(await read('/flags/?v=2&config=true')).toEqual({ ...none, ...CONFIG });
   });
 
-  test('decide: by its version', async () => {
-    const shared = { errorsWhileComputingFlags: false, requestId, ...CONFIG };
+  test('14: decide, by its version; posthog-js 1.96 captures clicks only when it is told to collect everything', async () => {
+    const shared = { errorsWhileComputingFlags: false, requestId, ...CONFIG, config: { enable_collect_everything: true } };
     expect(await read('/decide/?v=3')).toEqual({ featureFlags: {}, featureFlagPayloads: {}, ...shared });
     expect(await read('/decide/?v=4')).toEqual({ flags: {}, ...shared });
   });
