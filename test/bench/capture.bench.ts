@@ -1,138 +1,175 @@
 /**
- * What a request costs from the socket to the acknowledgement of all in-sync replicas: Troupe's capture beside loops by
- * hand that wait for the same acknowledgement (capture-server.ts), each in a process of its own, all on the same broker.
+ * What a request costs from the socket to the acknowledgement of all in-sync replicas: Troupe's capture beside loops by hand that wait
+ * for the same acknowledgement, and beside the nginx + Lua collector that `/putmessage` stands in for (capture-servers.ts), each in
+ * processes of its own, all on the same broker.
  *
- *     node test/bench/capture.bench.ts [--quick] [--profile]
+ *     node test/bench/capture.bench.ts [--quick] [--profile] [--shapes 'single event,batch of 50'] [--targets troupe,loop-platformatic]
  *
- * Events of about 700 bytes, 64 keep-alive connections, single events and batches of 50, plain and gzip. The servers are
- * measured in turns, ROUNDS times, after a warm-up for each shape; figures are medians, first CPU of the server process,
- * then requests per second and latencies. At the end each topic must hold exactly the events that were answered 200.
+ * Events of about 700 bytes, 64 keep-alive connections, single events and batches of 50, plain and gzip. The servers are measured in
+ * turns, ROUNDS times, after a warm-up for each shape; figures are medians, first CPU of the server's processes for each request, then
+ * requests per second and latencies. Then the same at half of that rate, in an open loop. At the end each topic must hold exactly the
+ * events that were answered 200, except for the collector: what it lost is in its note.
  * Not measured: TLS, several brokers, new connections, bodies of other shapes.
  */
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { startKafka } from '../services/kafka.ts';
+import { until } from '../services/surroundings.ts';
+import { figuresOf, type Measured, type Sample } from './capture-figures.ts';
 import type { LoadOrder, LoadReport } from './capture-load.ts';
-import { ownCpuUs } from './cpu.ts';
-import { deliver, isQuick, median, spread, type Figure } from './figures.ts';
+import { startServers, type Servers, type Target, type TargetName } from './capture-servers.ts';
+import { COLLECTOR_KAFKA, probeCollector } from './collector/start.ts';
+import { deliver, isQuick, median } from './figures.ts';
+import { messageOf } from './message-of.ts';
 import { end } from './stage.ts';
 
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
+    shapes: { type: 'string' },
+    targets: { type: 'string' },
+  },
+});
 /** Where Troupe's server leaves its CPU profile; read it with profile.ts. */
-const profileDir = process.argv.includes('--profile') ? mkdtempSync(join(tmpdir(), 'troupe-bench-profile-')) : undefined;
+const profileDir = flags.profile ? mkdtempSync(join(tmpdir(), 'troupe-bench-profile-')) : undefined;
 const CONNECTIONS = 64;
 const ROUNDS = isQuick ? 1 : 3;
-/** The loops by hand merge for as long as Troupe's producer does by default. */
 const LINGER_MS = 2;
-const SERVERS = ['troupe', 'kafkajs', 'platformatic'] as const;
-const SHAPES = [
-  { name: 'single event', batch: 1, gzip: false, requests: 12_000 },
-  { name: 'single event, gzip', batch: 1, gzip: true, requests: 8_000 },
-  { name: 'batch of 50', batch: 50, gzip: false, requests: 1_000 },
-  { name: 'batch of 50, gzip', batch: 50, gzip: true, requests: 1_000 },
-].map((shape) => (isQuick ? { ...shape, requests: shape.requests / 10 } : shape));
+const WARM_UP_SECONDS = isQuick ? 0.1 : 2.5;
+const ROUND_SECONDS = isQuick ? 0.2 : 2;
+const HALF_LOAD_SECONDS = isQuick ? 0.2 : 3;
+/** The collector flushes what waits once a second: when nothing has come for longer, nothing more will. */
+const SILENCE_MS = 2_500;
 
-interface Server {
-  readonly mode: (typeof SERVERS)[number];
-  readonly child: ChildProcess;
-  readonly port: number;
-  readonly topic: string;
-  acknowledged: number;
+interface Shape {
+  readonly name: string;
+  readonly batch: number;
+  readonly gzip: boolean;
+  readonly targets: readonly TargetName[];
 }
-interface Sample extends LoadReport {
-  readonly cpuUs: number;
-  readonly requestsPerSecond: number;
-}
+const WAITING: readonly TargetName[] = ['troupe', 'loop-platformatic', 'troupe-kafkajs', 'loop-kafkajs'];
+const SHAPES: readonly Shape[] = [
+  {
+    name: 'single event',
+    batch: 1,
+    gzip: false,
+    targets: [...WAITING, 'putmessage', 'putmessage-early', 'collector-early', 'collector-waiting'],
+  },
+  { name: 'single event, gzip', batch: 1, gzip: true, targets: WAITING },
+  { name: 'batch of 50', batch: 50, gzip: false, targets: [...WAITING, 'collector-each'] },
+  { name: 'batch of 50, gzip', batch: 50, gzip: true, targets: WAITING },
+];
+/** Whose latency at half load is measured. */
+const AT_HALF_LOAD: ReadonlySet<TargetName> = new Set(['troupe', 'loop-platformatic', 'putmessage', 'putmessage-early', 'collector-early']);
 
-const kafka = await startKafka();
-const admin = createKafkaAdmin({ connection: { brokers: kafka.brokers(), clientId: 'bench' }, clock: systemClock });
+const collectorMissing = await probeCollector().then(
+  () => undefined,
+  (error: Error) => error.message,
+);
+const shapes = chosenShapes();
+const wanted = new Set(shapes.flatMap(({ targets }) => targets));
+if (collectorMissing !== undefined) console.log(`  Without the collector: ${collectorMissing}`);
+
+const kafka = await startKafka(collectorMissing === undefined ? { version: COLLECTOR_KAFKA } : {});
+const brokers = kafka.brokers();
+const admin = createKafkaAdmin({ connection: { brokers, clientId: 'bench' }, clock: systemClock });
 const load = fork(join(import.meta.dirname, 'capture-load.ts'), { stdio: 'inherit' });
-const servers: Server[] = [];
+/** Events that each target answered 200, and those that its topic held when last looked at. */
+const counts = new Map<Target, { answered: number; held: number }>();
+let servers: Servers | undefined;
 try {
-  for (const mode of SERVERS) servers.push(await startServer(mode));
-  const figures: Figure[] = [];
-  for (const shape of SHAPES) {
-    const samples = new Map<string, Sample[]>(SERVERS.map((mode) => [mode, []]));
-    for (const server of servers) await measure(server, shape);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (let at = 0; at < servers.length; at++) {
-        const server = servers[(at + round) % servers.length];
-        if (server !== undefined) samples.get(server.mode)?.push(await measure(server, shape));
-      }
-    }
-    figures.push(...figuresOf(shape.name, samples));
+  servers = await startServers({ brokers, admin, wanted, lingerMs: LINGER_MS, profileDir });
+  const measured: Measured[] = [];
+  for (const shape of shapes) measured.push(await measureShape(shape, servers.targets));
+  const lost = new Map<TargetName, string>();
+  for (const [{ name, topic, mayLose }, { answered }] of counts) {
+    const held = await heldBy(topic);
+    if (mayLose)
+      lost.set(name, `${(answered - held).toLocaleString('en')} of ${answered.toLocaleString('en')} answered events never came to Kafka`);
+    else if (held !== answered) throw new Error(`${name}: ${answered} events were answered 200, the topic holds ${held}`);
   }
-  for (const { mode, topic, acknowledged } of servers) {
-    const held = (await admin.endOffsets(topic)).reduce((sum, { offset }) => sum + offset, 0);
-    if (held !== acknowledged) throw new Error(`${mode}: ${acknowledged} events were answered 200, the topic holds ${held}`);
-  }
-  await deliver(figures);
+  await servers.check();
+  await deliver(figuresOf(measured, lost));
 } finally {
-  await Promise.all([load, ...servers.map(({ child }) => child)].map(end));
+  await Promise.all([end(load), servers?.end()]);
   await admin.close();
   await kafka.stop();
 }
 if (profileDir !== undefined) console.log(`CPU profile in ${profileDir}`);
 process.exit(0);
 
-async function startServer(mode: Server['mode']): Promise<Server> {
-  const topic = `bench-${mode}`;
-  await admin.ensureTopics([
-    { topic, partitions: 4 },
-    { topic: `${topic}-other`, partitions: 1 },
-  ]);
-  const child = fork(join(import.meta.dirname, 'capture-server.ts'), {
-    stdio: 'inherit',
-    execArgv: profileDir !== undefined && mode === 'troupe' ? ['--cpu-prof', `--cpu-prof-dir=${profileDir}`] : [],
-    env: { ...process.env, TZ: 'UTC', MODE: mode, TOPIC: topic, KAFKA_HOSTS: kafka.brokers().join(','), LINGER_MS: String(LINGER_MS) },
-  });
-  const { port } = await answerOf<{ port: number }>(child);
-  return { mode, child, port, topic, acknowledged: 0 };
+function chosenShapes(): readonly Shape[] {
+  const names = flags.shapes?.split(',').map((name) => name.trim());
+  const targets = flags.targets?.split(',');
+  return SHAPES.filter(({ name }) => names === undefined || names.includes(name)).map((shape) => ({
+    ...shape,
+    targets: shape.targets.filter(
+      (name) => (targets === undefined || targets.includes(name)) && (collectorMissing === undefined || !name.startsWith('collector')),
+    ),
+  }));
 }
 
-async function measure(server: Server, { batch, gzip, requests }: (typeof SHAPES)[number]): Promise<Sample> {
-  const before = ownCpuUs(server.child.pid ?? 0);
-  load.send({ port: server.port, connections: CONNECTIONS, requests, batch, gzip } satisfies LoadOrder);
-  const report = await answerOf<LoadReport>(load);
-  const cpuUs = (ownCpuUs(server.child.pid ?? 0) - before) / requests;
-  server.acknowledged += requests * batch;
-  return { ...report, cpuUs, requestsPerSecond: requests / report.seconds };
+async function measureShape(shape: Shape, all: readonly Target[]): Promise<Measured> {
+  const targets = all.filter(({ name }) => shape.targets.includes(name));
+  const samples = new Map<TargetName, Sample[]>(targets.map(({ name }) => [name, []]));
+  const halfLoad = new Map<TargetName, Sample>();
+  for (const target of targets) await measure(target, shape, { seconds: WARM_UP_SECONDS });
+  for (let round = 0; round < ROUNDS; round++) {
+    const turn = round % targets.length;
+    for (const target of [...targets.slice(turn), ...targets.slice(0, turn)]) {
+      samples.get(target.name)?.push(await measure(target, shape, { seconds: ROUND_SECONDS }));
+    }
+  }
+  for (const target of targets.filter(({ name }) => AT_HALF_LOAD.has(name))) {
+    const rates = samples.get(target.name)?.map(({ requestsPerSecond }) => requestsPerSecond) ?? [];
+    halfLoad.set(target.name, await measure(target, shape, { seconds: HALF_LOAD_SECONDS, requestsPerSecond: median(rates) / 2 }));
+  }
+  return { shape: shape.name, batch: shape.batch, samples, halfLoad };
 }
 
-function answerOf<T>(child: ChildProcess): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const ended = (code: number | null): void => reject(new Error(`a process of the benchmark ended with code ${code}`));
-    child.once('exit', ended);
-    child.once('message', (message) => {
-      child.off('exit', ended);
-      resolve(message as T);
-    });
-  });
+async function measure(target: Target, shape: Shape, pace: Pick<LoadOrder, 'seconds' | 'requestsPerSecond'>): Promise<Sample> {
+  const { port, paths, headers } = target;
+  const { batch, gzip } = shape;
+  const before = target.cpuUs();
+  const path = batch === 1 ? paths.one : paths.many;
+  load.send({ port, path, headers, batch, gzip, connections: CONNECTIONS, ...pace } satisfies LoadOrder);
+  const report = await messageOf<LoadReport>(load);
+  const count = counts.get(target) ?? { answered: 0, held: 0 };
+  count.answered += report.requests * batch;
+  counts.set(target, count);
+  const heldBefore = count.held;
+  count.held = await settled(target, count.answered);
+  return {
+    ...report,
+    cpuUs: (target.cpuUs() - before) / report.requests,
+    eventCpuUs: (target.cpuUs() - before) / (count.held - heldBefore),
+    requestsPerSecond: report.requests / report.seconds,
+  };
 }
 
-function figuresOf(shape: string, samples: ReadonlyMap<string, readonly Sample[]>): Figure[] {
-  const of = (mode: string, name: keyof Sample): number[] => (samples.get(mode) ?? []).map((sample) => sample[name]);
-  const troupe = of('troupe', 'cpuUs');
-  const bytes = median(of('troupe', 'bytes'));
-  const ofTroupe = (name: keyof Sample): number => median(of('troupe', name));
-  const besideKafkajs = (name: keyof Sample): NonNullable<Figure['beside']> => ({
-    what: 'kafkajs loop',
-    value: median(of('kafkajs', name)),
-  });
-  return [
-    {
-      what: `${shape}: CPU of the server`,
-      value: median(troupe),
-      unit: 'us/request',
-      beside: besideKafkajs('cpuUs'),
-      note: `${spread(troupe)}; request of ${Math.round(bytes)} bytes; platformatic loop ${median(of('platformatic', 'cpuUs')).toFixed(1)}`,
+/** Resolves to what the topic holds when that is what was answered, or when no more comes. */
+async function settled({ name, topic, mayLose }: Target, answered: number): Promise<number> {
+  let held = -1;
+  let sinceMs = performance.now();
+  await until(
+    async () => {
+      const now = await heldBy(topic);
+      if (now !== held) sinceMs = performance.now();
+      held = now;
+      return held === answered || (mayLose && performance.now() - sinceMs > SILENCE_MS);
     },
-    { what: `${shape}: CPU against the kafkajs loop`, value: median(troupe) / median(of('kafkajs', 'cpuUs')), unit: 'x' },
-    { what: `${shape}: requests per second`, value: ofTroupe('requestsPerSecond'), unit: '/s', beside: besideKafkajs('requestsPerSecond') },
-    { what: `${shape}: latency p50`, value: ofTroupe('p50Ms'), unit: 'ms', beside: besideKafkajs('p50Ms') },
-    { what: `${shape}: latency p99`, value: ofTroupe('p99Ms'), unit: 'ms', beside: besideKafkajs('p99Ms') },
-  ];
+    `${name}: what was answered 200 is in Kafka`,
+    60_000,
+  );
+  return held;
+}
+
+async function heldBy(topic: string): Promise<number> {
+  return (await admin.endOffsets(topic)).reduce((sum, { offset }) => sum + offset, 0);
 }

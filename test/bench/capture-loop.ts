@@ -1,11 +1,10 @@
 /**
- * The servers that capture.bench.ts compares, one to a process: `troupe` is Troupe's capture and producer as main.ts puts
- * them together; `kafkajs` and `platformatic` are what one would write by hand to get the same promise: node:http, parse,
- * one record for each event, merged over requests for LINGER_MS, and an answer when every replica has it.
+ * What one would write by hand to get Troupe's promise, one to a process: node:http, parse, one record for each event, merged over requests
+ * for LINGER_MS, and an answer when every replica has it. `kafkajs` or `platformatic` sends the records.
  *
  * They check nothing, know one shape of body, and count no bytes: a floor, not an alternative.
  *
- * Environment: MODE, TOPIC, KAFKA_HOSTS, LINGER_MS. Tells its port to its parent; ends at SIGTERM.
+ * Environment: CLIENT, TOPIC, KAFKA_HOSTS, LINGER_MS. Tells its port to its parent; ends at SIGTERM.
  */
 import { compatibilityPartitioner, ProduceAcks, Producer } from '@platformatic/kafka';
 import kafkajs from 'kafkajs';
@@ -13,12 +12,8 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
-import { createKafkaSink } from '../../src/capture/kafka-sink.ts';
-import { createCapture } from '../../src/capture/service.ts';
-import { createKafkaProducer } from '../../src/kafka/producer.ts';
-import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
 
-const { MODE = '', TOPIC = '', KAFKA_HOSTS = '', LINGER_MS = '' } = process.env;
+const { CLIENT = '', TOPIC = '', KAFKA_HOSTS = '', LINGER_MS = '' } = process.env;
 const brokers = KAFKA_HOSTS.split(',');
 const lingerMs = Number(LINGER_MS);
 
@@ -29,31 +24,10 @@ interface Message {
 /** Resolves when all in-sync replicas have the messages. */
 type Send = (messages: Message[]) => Promise<unknown>;
 
-const handle = MODE === 'troupe' ? troupe() : bare(merging(MODE === 'kafkajs' ? await kafkajsSend() : platformaticSend()));
+const handle = bare(merging(CLIENT === 'kafkajs' ? await kafkajsSend() : platformaticSend()));
 const server = createServer({ keepAliveTimeout: 75_000 }, handle);
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
 process.on('SIGTERM', () => process.exit(0));
-
-function troupe(): RequestListener {
-  const connection = { brokers, clientId: 'bench-troupe' };
-  const producer = createKafkaProducer({ connection, clock: systemClock, lingerMs, maxQueuedBytes: 64 << 20 });
-  const other = `${TOPIC}-other`;
-  return createCapture({
-    sink: createKafkaSink({ producer, clock: systemClock }),
-    topics: {
-      main: TOPIC,
-      historical: other,
-      clientWarnings: other,
-      heatmaps: other,
-      exceptions: other,
-      overflow: other,
-      recordings: other,
-    },
-    clock: systemClock,
-    random: systemRandom,
-    sampleRatio: 0,
-  }).handle;
-}
 
 interface InputEvent {
   readonly distinct_id: string;
