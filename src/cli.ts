@@ -38,7 +38,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (rest.length > 0) return misused(`Unexpected argument '${rest.join(' ')}'.`);
   if (name === 'run' && (values.exit || values.fresh)) return misused('--exit and --fresh belong to demo.');
 
-  const overrides = values.set ?? [];
+  const overrides = overridesOf(values);
   if (values.migrate && values['config-check']) return misused('--migrate and --config-check exclude each other.');
   if (values.migrate) return { type: 'migrate', overrides };
   if (values['config-check']) return { type: 'config-check', overrides };
@@ -47,11 +47,18 @@ export function parseCommand(argv: readonly string[]): Command {
     : { type: 'run', overrides };
 }
 
-function spillCommand([action, ...paths]: readonly string[], values: { readonly kept?: boolean; readonly set?: string[] }): Command {
+/** `--config` is a setting like the others; `--set` goes before it. */
+function overridesOf({ config, set = [] }: { readonly config?: string; readonly set?: string[] }): readonly string[] {
+  return config === undefined ? set : [`TROUPE_CONFIG_FILE=${config}`, ...set];
+}
+
+type SpillValues = { readonly kept?: boolean; readonly config?: string; readonly set?: string[] };
+
+function spillCommand([action, ...paths]: readonly string[], values: SpillValues): Command {
   if (action !== 'list' && action !== 'inspect' && action !== 'replay') return misused('spill wants list, inspect or replay.');
   if (action === 'inspect' && paths.length === 0) return misused('spill inspect wants the path of a segment.');
   if (action !== 'inspect' && paths.length > 0) return misused(`Unexpected argument '${paths.join(' ')}'.`);
-  return { type: 'spill', action, paths, withKept: values.kept ?? false, overrides: values.set ?? [] };
+  return { type: 'spill', action, paths, withKept: values.kept ?? false, overrides: overridesOf(values) };
 }
 
 function parse(argv: readonly string[]) {
@@ -63,6 +70,7 @@ function parse(argv: readonly string[]) {
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'v' },
         migrate: { type: 'boolean' },
+        config: { type: 'string' },
         'config-check': { type: 'boolean' },
         set: { type: 'string', multiple: true },
         exit: { type: 'boolean' },
@@ -90,13 +98,14 @@ Usage: troupe [run] [options]        capture, ingest and store until a signal
        troupe spill replay [--kept]  send what belongs to no living process, then exit (1 when something is left);
                                      --kept: also what was set aside for a person
 Options:
+  --config FILE      settings from a file, YAML or JSON; the environment goes before it (TROUPE_CONFIG_FILE)
   --set NAME=value   a setting, over the environment; may be given several times
   --config-check     print the settings in force with their origin, then exit (0 when they are right)
   --migrate          add to the tables what they lack, say what it was, then exit
   -v, --version      print the version
   -h, --help         print this
 
-Settings are environment variables; docs/configuration.md says what raising and lowering each one costs.
+Settings are environment variables, or keys of a file; docs/configuration.md says what raising and lowering each one costs.
 
 ${describeSettings()}
 `;

@@ -80,6 +80,7 @@ async function serve(
   const { config, notices } = loadConfig(process.env, { overrides: command.overrides });
   return withClosers(async (closers) => {
     for (const notice of notices) print(notice);
+    if (config.server.configFile !== undefined) print(`settings    from ${config.server.configFile}`);
     const { promise: lost, reject: lose } = Promise.withResolvers<never>();
     const starting = start({ config, closers, quiet: command.type === 'demo', prepare, lose });
     const running = await Promise.race([starting, lost]);

@@ -13,9 +13,10 @@ export function configurationDoc(): string {
 
 <!-- Generated from src/config/schema.ts by \`npm run docs\`. Do not edit. -->
 
-Settings are environment variables. PostHog's names are kept where PostHog has one; Troupe's own are \`TROUPE_<ROOM>_<NAME>_<UNIT>\`.
+Settings are environment variables, or keys of a file. PostHog's names are kept where PostHog has one; Troupe's own are \`TROUPE_<ROOM>_<NAME>_<UNIT>\`.
 
-- \`--set NAME=value\` on the command line wins over the environment. Of a secret, \`<NAME>_FILE\` may name a file that holds it.
+- \`--config FILE\`, or \`TROUPE_CONFIG_FILE\`, names a file, YAML or JSON: sections as below, in them settings by their keys (\`body_bytes\` and \`BodyBytes\` are \`bodyBytes\`). Section \`server\` also takes the keys of \`capture\`, and \`plugins\` may be the list of capture's plugins. \`deploy/troupe.yaml\` is an example.
+- The environment wins over the file, and \`--set NAME=value\` on the command line over both. Of a secret, \`<NAME>_FILE\` may name a file that holds it; in a file, the key with \`File\` behind it.
 - An empty value is an unset one. Numbers are read as PostHog reads them (\`30\`, \`1.0\`, \`1e6\`) and true is \`y\`, \`yes\`, \`t\`, \`true\`, \`on\` or \`1\`, in any case. What PostHog guesses at is refused: it reads \`30s\` as 30 and \`ture\` as false.
 - In PostHog's environments \`test\` and \`dev\` some defaults differ: by the beginning of \`NODE_ENV\`, or where that says neither, a true \`DEBUG\` means \`dev\`.
 - A value that is not understood, an unknown \`TROUPE_*\` name or a broken rule stops the start, with everything that is wrong in one message.
@@ -47,14 +48,19 @@ ${Object.entries(WITHOUT_EFFECT)
 }
 
 function sectionDoc(section: SectionName): string {
-  const rows = ALL_SETTINGS.filter((row) => row.section === section).map(({ setting }) => settingDoc(setting));
+  const rows = ALL_SETTINGS.filter((row) => row.section === section).map(({ key, setting }) => settingDoc(`${section}.${key}`, setting));
   return `## ${section}\n\n${SECTION_PROSE[section]}\n\n${rows.join('\n')}`;
 }
 
-function settingDoc(setting: Setting): string {
+function settingDoc(key: string, setting: Setting): string {
   const elsewhere = Object.entries(setting.byEnvironment ?? {}).map(([environment, value]) => `${code(value)} in ${environment}`);
   const usual = [code(defaultOf(setting)), ...elsewhere].join(', ');
-  const facts = [`default: ${usual}`, `allowed: ${allowedOf(setting)}`, ...(setting.secret === true ? ['secret'] : [])];
+  const facts = [
+    `in a file: \`${key}\``,
+    `default: ${usual}`,
+    `allowed: ${allowedOf(setting)}`,
+    ...(setting.secret === true ? ['secret'] : []),
+  ];
   const costs = [
     ...(setting.raise === undefined ? [] : [`- Raising: ${setting.raise}`]),
     ...(setting.lower === undefined ? [] : [`- Lowering: ${setting.lower}`]),

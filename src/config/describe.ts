@@ -1,5 +1,5 @@
 import type { LoadedConfig } from './load.ts';
-import { maskValue } from './mask.ts';
+import { maskValue, textOf } from './mask.ts';
 import { ALL_SETTINGS, SECTION_PROSE, type SectionName } from './schema.ts';
 import type { Setting, SettingValue } from './setting.ts';
 
@@ -16,8 +16,9 @@ const MiB = 1024 * 1024;
  */
 export function describeConfig({ config, origins, notices }: LoadedConfig): string {
   const lines = [
-    'Settings in force. * is set: environment is the variable of that name, file the one that <NAME>_FILE names,',
-    'from … the variables or settings that it was made of.',
+    'Settings in force. * is set: environment is the variable of that name, file the one that <NAME>_FILE names, config a line',
+    'of the configuration file, from … the variables or settings that it was made of.',
+    `Configuration file: ${config.server.configFile ?? 'none'}.`,
   ];
   let last: SectionName | undefined;
   for (const { section, key, setting } of ALL_SETTINGS) {
@@ -57,7 +58,7 @@ export function defaultOf(setting: Setting): string {
   if (setting.default === undefined || (Array.isArray(setting.default) && setting.default.length === 0) || setting.default === '')
     return 'unset';
   const isMiB = 'unit' in setting && setting.unit === 'bytes' && Number(setting.default) % MiB === 0;
-  return `${String(setting.default)}${unitOf(setting)}${isMiB ? ` (${Number(setting.default) / MiB} MiB)` : ''}`;
+  return `${textOf(setting.default)}${unitOf(setting)}${isMiB ? ` (${Number(setting.default) / MiB} MiB)` : ''}`;
 }
 
 /** The unit behind a number, with the space before it; what is counted has none. */

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { captureTlsProblems } from './capture-tls.ts';
-import { closest } from './closest.ts';
-import { ADDRESS_PARTS, composeAddresses } from './compose-addresses.ts';
-import { environmentOf } from './environment.ts';
+import { ADDRESS_PARTS } from './compose-addresses.ts';
+import { readGiven, suggestion, type Env, type Origin } from './given.ts';
 import { kafkaTlsNotices } from './kafka-tls.ts';
+import { textOf } from './mask.ts';
 import { capabilitiesOf, type Mode } from './modes.ts';
 import { parseSetting } from './parse-setting.ts';
 import { kindOfPem, pemOfTextOrFile } from './pem.ts';
@@ -15,12 +15,7 @@ import { ALL_SETTINGS, type Config, type SectionName } from './schema.ts';
 import type { Setting, SettingValue } from './setting.ts';
 import { reasonWithoutEffect } from './without-effect.ts';
 
-export type Env = Readonly<Record<string, string | undefined>>;
-/**
- * Where a value came from, for people: `environment` is the variable of the setting's own name, `file` the one that
- * `<NAME>_FILE` names, `from …` other settings or the parts of an address.
- */
-export type Origin = 'default' | 'environment' | 'command line' | `file ${string}` | `from ${string}`;
+export type { Env, Origin } from './given.ts';
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -35,8 +30,8 @@ export class ConfigError extends Error {
   readonly problems: readonly Problem[];
   constructor(problems: readonly Problem[]) {
     const lines = problems.map(
-      ({ name, value, isUnreadable, allowed, todo }) =>
-        `  ${isUnreadable ? `Invalid ${name} ${value}` : `${name}${value === undefined ? '' : ` = ${value}`}`}\n    allowed: ${allowed}\n    to do:   ${todo}`,
+      ({ name, value, isUnreadable, place, allowed, todo }) =>
+        `  ${isUnreadable ? `Invalid ${name} ${value}` : `${name}${value === undefined ? '' : ` = ${value}`}`}${place === undefined ? '' : ` (${place})`}\n    allowed: ${allowed}\n    to do:   ${todo}`,
     );
     super(
       `${problems.length === 1 ? 'One setting is' : `${problems.length} settings are`} wrong, so nothing was started:\n${lines.join('\n')}`,
@@ -62,15 +57,16 @@ export function loadConfig(
   { overrides = [], readFile = (path) => readFileSync(path, 'utf8'), hostName = hostname() }: LoadOptions = {},
 ): LoadedConfig {
   const problems: Problem[] = [];
-  const origins = new Map<string, Origin>();
   const env = withoutServiceLinks(environment);
-  const given = readGiven(env, overrides, readFile, origins, problems);
+  const given = readGiven({ env, overrides, readFile }, problems);
+  const origins = new Map([...given].map(([name, { origin }]) => [name, origin] as const));
   problems.push(...unknownNames([...Object.keys(env), ...overrides.map((pair) => pair.split('=', 1)[0] ?? '')]));
 
   const sections: Record<string, Record<string, SettingValue>> = {};
   for (const { section, key, setting } of ALL_SETTINGS) {
-    const parsed = parseSetting(setting, given.get(setting.name));
-    if (parsed.type === 'problem') problems.push(parsed.problem);
+    const { value, origin } = given.get(setting.name) ?? { value: undefined, origin: 'default' };
+    const parsed = parseSetting(setting, value);
+    if (parsed.type === 'problem') problems.push(placed(parsed.problem, origin));
     if (!origins.has(setting.name)) origins.set(setting.name, 'default');
     (sections[section] ??= {})[key] = parsed.type === 'value' ? parsed.value : setting.default;
   }
@@ -87,57 +83,12 @@ export function loadConfig(
     );
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return { config, origins, notices: noticesOf(config, env, origins) };
+  return { config, origins, notices: noticesOf(config, env, given) };
 }
 
-/** The text of each setting that has one: command line over environment over the file that `<NAME>_FILE` names. */
-function readGiven(
-  env: Env,
-  overrides: readonly string[],
-  readFile: (path: string) => string,
-  origins: Map<string, Origin>,
-  problems: Problem[],
-): ReadonlyMap<string, string> {
-  const given = new Map<string, string>();
-  const take = (name: string, value: string | undefined, origin: Origin): void => {
-    if (value === undefined || value === '') return;
-    given.set(name, value);
-    origins.set(name, origin);
-  };
-  const nodeEnv = overrides.findLast((pair) => pair.startsWith('NODE_ENV='))?.slice('NODE_ENV='.length) ?? env['NODE_ENV'];
-  const environment = environmentOf(nodeEnv, env['DEBUG']);
-  for (const { setting } of ALL_SETTINGS) {
-    const { name } = setting;
-    if (environment !== 'production') take(name, setting.byEnvironment?.[environment], 'from NODE_ENV');
-    const path = env[`${name}_FILE`];
-    if (setting.secret === true && path !== undefined && path !== '') {
-      try {
-        take(name, readFile(path).trimEnd(), `file ${path}`);
-      } catch (error) {
-        problems.push({
-          name: `${name}_FILE`,
-          value: path,
-          allowed: 'a file that can be read',
-          todo: error instanceof Error ? error.message : String(error),
-        });
-      }
-    }
-    take(name, env[name], 'environment');
-  }
-  for (const { name, value, parts } of composeAddresses(env, (one) => given.has(one))) take(name, value, `from ${parts.join(', ')}`);
-  for (const pair of overrides) {
-    const cut = pair.indexOf('=');
-    const name = pair.slice(0, Math.max(cut, 0));
-    if (ALL_SETTINGS.some(({ setting }) => setting.name === name)) take(name, pair.slice(cut + 1), 'command line');
-    else if (!name.startsWith('TROUPE_'))
-      problems.push({
-        name: '--set',
-        value: pair.slice(0, cut < 0 ? undefined : cut),
-        allowed: 'NAME=value of a setting',
-        todo: suggestion(name),
-      });
-  }
-  return given;
+/** The problem with the line of the configuration file that its value stands in. */
+function placed(problem: Problem, origin: Origin): Problem {
+  return origin.startsWith('config ') ? { ...problem, place: origin.slice('config '.length) } : problem;
 }
 
 /** Defaults that depend on other settings; the table says so with `derived`. */
@@ -153,7 +104,7 @@ function derive(sections: Record<string, Record<string, SettingValue>>, origins:
   fill('kafka', 'rebalanceTimeoutMs', 'KAFKA_CONSUMPTION_REBALANCE_TIMEOUT_MS', () => 2 * Number(sections['kafka']?.['sessionTimeoutMs']));
   fill('plugins', 'deadlineMs', 'TROUPE_PLUGIN_DEADLINE_MS', () => 1_000 * Number(sections['plugins']?.['taskTimeoutS']));
   fill('capture', 'enabled', 'TROUPE_CAPTURE_ENABLED', () => capabilitiesOf(sections['server']?.['mode'] as Mode).capture);
-  fill('capture', 'spillDir', 'TROUPE_SPILL_DIR', () => join(String(sections['server']?.['dataDir']), 'spill'));
+  fill('capture', 'spillDir', 'TROUPE_SPILL_DIR', () => join(textOf(sections['server']?.['dataDir']), 'spill'));
   fill('capture', 'spillInstance', 'TROUPE_SPILL_INSTANCE', () => hostName);
   fill('server', 'ordinal', 'TROUPE_ORDINAL', () => {
     const number = /-(\d+)$/.exec(hostName)?.[1];
@@ -179,14 +130,6 @@ function unknownNames(names: readonly string[]): Problem[] {
     .map((name) => ({ name, value: undefined, allowed: 'the TROUPE_* settings of docs/configuration.md', todo: suggestion(name) }));
 }
 const fileNameOf = (setting: Setting): readonly string[] => (setting.secret === true ? [`${setting.name}_FILE`] : []);
-
-function suggestion(name: string): string {
-  const near = closest(
-    name,
-    ALL_SETTINGS.map(({ setting }) => setting.name),
-  );
-  return near === undefined ? 'remove it; --help lists all settings' : `did you mean ${near}?`;
-}
 
 /**
  * A missing address is nearly always a lost variable, and events would go to the disk of a pod: in production, and in any process
@@ -229,7 +172,7 @@ function unusableAuthorities({ clickhouse, postgres, redis }: Config, readFile: 
   });
 }
 
-function noticesOf(config: Config, env: Env, origins: ReadonlyMap<string, Origin>): string[] {
+function noticesOf(config: Config, env: Env, given: ReadonlyMap<string, { readonly origin: Origin }>): string[] {
   const notices: string[] = [];
   const isSet = (name: string): boolean => env[name] !== undefined && env[name] !== '';
   for (const name of Object.keys(env).filter(isSet).sort()) {
@@ -237,11 +180,11 @@ function noticesOf(config: Config, env: Env, origins: ReadonlyMap<string, Origin
     if (reason !== undefined) notices.push(`${name} has no effect: ${reason}.`);
   }
   for (const [address, parts] of Object.entries(ADDRESS_PARTS)) {
-    const origin = origins.get(address) ?? 'default';
+    const origin = given.get(address)?.origin ?? 'default';
     const unused = parts.filter((name) => isSet(name) && !origin.includes(name));
     if (unused.length > 0) notices.push(`${unused.join(', ')} without effect: ${address} comes ${origin.replace(/^(?!from)/, 'from ')}.`);
   }
-  notices.push(...outputNotices(config, isSet), ...kafkaTlsNotices(config.kafka));
+  notices.push(...outputNotices(config, (name) => given.has(name)), ...kafkaTlsNotices(config.kafka));
   if (config.server.tlsUnverified.length > 0) {
     notices.push(
       `TROUPE_TLS_UNVERIFIED: certificates of ${config.server.tlsUnverified.join(', ')} are not verified; anybody on the way can read and change what is sent.`,

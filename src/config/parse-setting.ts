@@ -1,6 +1,6 @@
-import { maskValue } from './mask.ts';
+import { maskValue, textOf } from './mask.ts';
 import type { Problem } from './problem.ts';
-import type { Setting, SettingValue } from './setting.ts';
+import type { GivenValue, Setting, SettingValue } from './setting.ts';
 
 export type ParsedSetting =
   { readonly type: 'value'; readonly value: SettingValue } | { readonly type: 'problem'; readonly problem: Problem };
@@ -15,13 +15,13 @@ const FALSE_WORDS = ['n', 'no', 'f', 'false', 'off', '0'];
 const NUMBER = /^[+-]?(\d+(_\d{3})*\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
- * Reads the text of one setting; without text, the default. Every form that PostHog writes is read as PostHog reads it. What
+ * Reads what is given for one setting; without anything, the default. A list may come in parts, which are taken as they are. Every form that PostHog writes is read as PostHog reads it. What
  * PostHog would guess at is refused, `30s` (30 to it) and `ture` (false to it): a value that was not understood is worse than a
  * process that did not start.
  */
-export function parseSetting(setting: Setting, raw: string | undefined): ParsedSetting {
+export function parseSetting(setting: Setting, raw: GivenValue | undefined): ParsedSetting {
   if (raw === undefined) return { type: 'value', value: setting.default };
-  const value = valueOf(setting, raw.trim());
+  const value = typeof raw === 'string' ? valueOf(setting, raw.trim()) : raw;
   if (value !== undefined) return { type: 'value', value };
   return {
     type: 'problem',
@@ -35,10 +35,9 @@ function valueOf(setting: Setting, text: string): SettingValue {
     case 'text':
       return text;
     case 'list':
-      return text
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== '');
+      return partsOf(text);
+    case 'plugins':
+      return partsOf(text).map((module) => ({ module }));
     case 'boolean':
       return TRUE_WORDS.includes(text.toLowerCase()) ? true : FALSE_WORDS.includes(text.toLowerCase()) ? false : undefined;
     case 'choice':
@@ -54,6 +53,12 @@ function valueOf(setting: Setting, text: string): SettingValue {
   }
 }
 
+const partsOf = (text: string): string[] =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
 function isUrl(text: string, schemes: readonly string[]): boolean {
   // PostgreSQL's own form of a socket, `postgres://user@/database?host=/folder`, has a user and no host.
   const parsed = URL.parse(text) ?? URL.parse(text.replace('@/', '@localhost/'));
@@ -67,6 +72,8 @@ export function allowedOf(setting: Setting): string {
       return 'text';
     case 'list':
       return 'parts separated by commas';
+    case 'plugins':
+      return 'modules separated by commas; in a configuration file a list';
     case 'boolean':
       return `${TRUE_WORDS.join(', ')} or ${FALSE_WORDS.join(', ')}`;
     case 'choice':
@@ -86,5 +93,5 @@ function todoOf(setting: Setting): string {
     const isMeasure = !['count', 'ratio', 'per s', 'port'].includes(setting.unit);
     return isMeasure ? `write the number alone: it is in ${setting.unit}` : 'write the number alone';
   }
-  return setting.default === undefined ? 'correct it, or leave it out' : `correct it, or leave it out for ${String(setting.default)}`;
+  return setting.default === undefined ? 'correct it, or leave it out' : `correct it, or leave it out for ${textOf(setting.default)}`;
 }

@@ -6,6 +6,8 @@ export interface Problem {
   readonly value: string | undefined;
   /** The text itself could not be read as what it has to be; otherwise the value is understood, and cannot stand beside others. */
   readonly isUnreadable?: true;
+  /** Where it stands in the configuration file: `troupe.yaml:12`. */
+  readonly place?: string;
   readonly allowed: string;
   readonly todo: string;
 }

@@ -1,6 +1,7 @@
 import { MODES, PIPELINES } from './modes.ts';
 import {
   boolean,
+  capturePlugins,
   choice,
   integer,
   list,
@@ -19,6 +20,9 @@ import {
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
+/** The setting that names the file in which the others may stand. */
+export const CONFIG_FILE = 'TROUPE_CONFIG_FILE';
+
 /**
  * THE table of settings: sections of rows, in the order of docs/configuration.md. The shape of {@link Config} is derived from it,
  * so adding a setting is adding a row. Rules over several rows are in rules.ts; PostHog variables that have nothing to
@@ -32,6 +36,10 @@ export const SCHEMA = {
     }),
     pipeline: optionalChoice('PLUGIN_SERVER_EVENTS_INGESTION_PIPELINE', PIPELINES, {
       prose: 'Of the three topics of `events-ingestion`, the one that this process reads. Unset: all.',
+    }),
+    configFile: optionalText(CONFIG_FILE, {
+      prose:
+        'File of settings, YAML or JSON; `--config` on the command line is the same. The environment goes before it. Its keys stand below each setting here.',
     }),
     environment: text('NODE_ENV', '', {
       prose:
@@ -125,6 +133,10 @@ export const SCHEMA = {
     recordingsTopic: optionalText('TROUPE_CAPTURE_RECORDINGS_TOPIC', {
       prose: "Topic of session recordings, which PostHog's recording consumers read, as a whole name.",
       derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_events`',
+    }),
+    plugins: capturePlugins('TROUPE_CAPTURE_PLUGINS', {
+      prose:
+        'Modules that capture hands events, requests or records to, in this order (docs/capture.md). In a configuration file also as a list in section `plugins`, each with `module`, `kind`, `timeoutMs`, `onError` and `config`.',
     }),
     putmessageTopics: list('TROUPE_PUTMESSAGE_TOPICS', {
       prose: 'Topics that `POST /putmessage` may write to. Unset: there is no such path. They are not made at the start.',

@@ -1,4 +1,5 @@
 import type { Environment } from './environment.ts';
+import type { CapturePluginDeclaration } from './plugin-declaration.ts';
 
 /**
  * What a setting is, as data. `schema.ts` is the table of them; load.ts, describe.ts and docs/configuration.md only read it.
@@ -52,8 +53,15 @@ export interface UrlSetting extends Common {
   readonly schemes: readonly string[];
   readonly default: string | undefined;
 }
-export type Setting = NumberSetting | BooleanSetting | TextSetting | ListSetting | ChoiceSetting | UrlSetting;
-export type SettingValue = number | boolean | string | readonly string[] | undefined;
+/** Plugins of capture: modules separated by commas; in a configuration file a list that says more of each. */
+export interface PluginsSetting extends Common {
+  readonly kind: 'plugins';
+  readonly default: readonly CapturePluginDeclaration[];
+}
+export type Setting = NumberSetting | BooleanSetting | TextSetting | ListSetting | ChoiceSetting | UrlSetting | PluginsSetting;
+export type SettingValue = number | boolean | string | readonly string[] | readonly CapturePluginDeclaration[] | undefined;
+/** What is read into a value: a text, or what a configuration file has in parts. */
+export type GivenValue = string | readonly string[] | readonly CapturePluginDeclaration[];
 
 /** A table row together with the type of the value it loads to. The type exists for the compiler alone. */
 export type Typed<Value, S extends Setting = Setting> = S & { readonly valueType?: Value };
@@ -94,6 +102,9 @@ export function optionalText(name: string, about: Prose): Typed<string | undefin
 }
 export function list(name: string, about: Prose): Typed<readonly string[], ListSetting> {
   return { kind: 'list', name, default: [], ...about };
+}
+export function capturePlugins(name: string, about: Prose): Typed<readonly CapturePluginDeclaration[], PluginsSetting> {
+  return { kind: 'plugins', name, default: [], ...about };
 }
 export function choice<const Choice extends string>(
   name: string,

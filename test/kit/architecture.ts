@@ -19,6 +19,7 @@ const HOMES: readonly (readonly [RegExp, string])[] = [
   [/^ioredis(\/|$)/, 'src/redis/'],
   [/^chdb(\/|$)/, 'src/embedded/'],
   [/^maxmind(\/|$)/, 'src/geoip/'],
+  [/^yaml(\/|$)/, 'src/config/'],
   [/^isolated-vm(\/|$)/, 'src/sandbox/'],
   [/^(@opentelemetry\/|prom-client|pino)/, 'src/telemetry/'],
 ];

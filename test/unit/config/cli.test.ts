@@ -13,6 +13,11 @@ describe('the command line', () => {
     [['spill', 'list'], { type: 'spill', action: 'list', paths: [], withKept: false, overrides: [] }],
     [['spill', 'inspect', 'a', 'b'], { type: 'spill', action: 'inspect', paths: ['a', 'b'], withKept: false, overrides: [] }],
     [['spill', 'replay', '--kept', '--set', 'A=1'], { type: 'spill', action: 'replay', paths: [], withKept: true, overrides: ['A=1'] }],
+    [['--config', 'f', '--set', 'A=1'], { type: 'run', overrides: ['TROUPE_CONFIG_FILE=f', 'A=1'] }],
+    [
+      ['spill', 'list', '--config', 'f'],
+      { type: 'spill', action: 'list', paths: [], withKept: false, overrides: ['TROUPE_CONFIG_FILE=f'] },
+    ],
     [['--version'], { type: 'version' }],
     [['-h'], { type: 'help' }],
   ])('%j is understood', (argv, command) => {
