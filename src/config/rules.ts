@@ -3,7 +3,7 @@ import { capabilitiesOf, MODES, runsNothing } from './modes.ts';
 import type { Problem } from './problem.ts';
 import type { Config } from './schema.ts';
 import { parseSigningKeys } from './signing-keys.ts';
-import { namedTopics } from './topic-names.ts';
+import { topicsOf } from './topic-names.ts';
 
 export interface Rule {
   /** The rule in one sentence, for the documentation. */
@@ -178,15 +178,31 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
-    prose: 'KAFKA_CONSUMPTION_TOPIC, KAFKA_CONSUMPTION_OVERFLOW_TOPIC and INGESTION_CONSUMER_DLQ_TOPIC are different topics',
+    prose:
+      'no two of main, overflow and dead-letter topic are the same, and where events are read none of these and the historical, warnings, heatmaps and error-tracking topic',
     check(config) {
-      const { main, overflow, deadLetter } = namedTopics(config);
-      const names = [main, overflow, deadLetter];
-      if (new Set(names).size === names.length) return undefined;
+      const { main, overflow, deadLetter, historical, warnings, heatmaps, exceptions } = topicsOf(config);
+      // PostHog's capture may write warnings to the main topic; but two intakes of one topic would store each event twice.
+      const reads = capabilitiesOf(config.server.mode, config.server.pipeline).intakes.length > 0;
+      const names: readonly (readonly [string, string])[] = [
+        ['KAFKA_CONSUMPTION_TOPIC', main],
+        ['KAFKA_CONSUMPTION_OVERFLOW_TOPIC', overflow],
+        ['INGESTION_CONSUMER_DLQ_TOPIC', deadLetter],
+        ...(reads
+          ? ([
+              ['KAFKA_HISTORICAL_TOPIC', historical],
+              ['KAFKA_CLIENT_INGESTION_WARNING_TOPIC', warnings],
+              ['KAFKA_HEATMAPS_TOPIC', heatmaps],
+              ['KAFKA_ERROR_TRACKING_TOPIC', exceptions],
+            ] as const)
+          : []),
+      ];
+      const shared = names.filter(([, name], at) => names.some(([, other], index) => index !== at && other === name));
+      if (shared.length === 0) return undefined;
       return {
-        name: 'KAFKA_CONSUMPTION_TOPIC + KAFKA_CONSUMPTION_OVERFLOW_TOPIC + INGESTION_CONSUMER_DLQ_TOPIC',
-        value: names.join(', '),
-        allowed: 'different topics: a record set aside, or given up, must not come back as new',
+        name: shared.map(([name]) => name).join(' + '),
+        value: shared.map(([, topic]) => topic).join(', '),
+        allowed: 'different topics: a record set aside, or given up, must not come back as new, and none is read twice',
         todo: 'change one of them',
       };
     },

@@ -16,6 +16,7 @@ import {
   type Setting,
   type ValueOf,
 } from './setting.ts';
+import { PROFILES } from './topic-profiles.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -132,7 +133,7 @@ export const SCHEMA = {
     }),
     recordingsTopic: optionalText('TROUPE_CAPTURE_RECORDINGS_TOPIC', {
       prose: "Topic of session recordings, which PostHog's recording consumers read, as a whole name.",
-      derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_events`',
+      derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_events`, or what TROUPE_TOPIC_PROFILE calls it',
     }),
     plugins: capturePlugins('TROUPE_CAPTURE_PLUGINS', {
       prose:
@@ -253,9 +254,29 @@ export const SCHEMA = {
       derived: '60,000 ms in the producer, 300,000 ms in the consumer',
       min: 1_000,
     }),
+    topicProfile: choice('TROUPE_TOPIC_PROFILE', PROFILES, 'posthog', {
+      prose:
+        "What topics are called that no setting names: `posthog`, PostHog's names; `document`, those of the capture document (`clickhouse_events`, `clickhouse_session_recording_events`, `historical_events`, `client_warnings`, `exceptions`), for what is written and what is read. Equal for all processes on a Kafka.",
+    }),
     topic: optionalText('KAFKA_CONSUMPTION_TOPIC', {
       prose: 'Topic the events are read from, and capture writes to, as a whole name.',
-      derived: 'KAFKA_PREFIX and `events_plugin_ingestion`',
+      derived: 'KAFKA_PREFIX and `events_plugin_ingestion`, or what TROUPE_TOPIC_PROFILE calls it',
+    }),
+    historicalTopic: optionalText('KAFKA_HISTORICAL_TOPIC', {
+      prose: 'Topic of historical events, as a whole name.',
+      derived: 'KAFKA_PREFIX and `events_plugin_ingestion_historical`, or what TROUPE_TOPIC_PROFILE calls it',
+    }),
+    warningsTopic: optionalText('KAFKA_CLIENT_INGESTION_WARNING_TOPIC', {
+      prose: "Topic of the warnings that SDKs send, as a whole name. PostHog's capture writes them to its main topic unless it is set.",
+      derived: 'KAFKA_PREFIX and `client_iwarnings_ingestion`, or what TROUPE_TOPIC_PROFILE calls it',
+    }),
+    heatmapsTopic: optionalText('KAFKA_HEATMAPS_TOPIC', {
+      prose: 'Topic of `$$heatmap` events, as a whole name.',
+      derived: 'KAFKA_PREFIX and `heatmaps_ingestion`',
+    }),
+    errorTrackingTopic: optionalText('KAFKA_ERROR_TRACKING_TOPIC', {
+      prose: "Topic of `$exception` events, as a whole name. PostHog's newest capture calls it `error_tracking_events`.",
+      derived: 'KAFKA_PREFIX and `exceptions_ingestion`, or what TROUPE_TOPIC_PROFILE calls it',
     }),
     overflowTopic: optionalText('KAFKA_CONSUMPTION_OVERFLOW_TOPIC', {
       prose:

@@ -1,15 +1,5 @@
 import type { Config } from './schema.ts';
-
-/** Topics whose names can be set, each by itself. */
-export interface NamedTopics {
-  readonly main: string;
-  readonly overflow: string;
-  readonly deadLetter: string;
-  /** Session recordings: written here, read by PostHog. */
-  readonly recordings: string;
-  /** X-2 */
-  readonly exceptionSymbolification: string;
-}
+import { TOPIC_PROFILES, type NamedTopics } from './topic-profiles.ts';
 
 /** Rule 1.1: behind every topic name in the test environment. */
 export const topicSuffix = ({ server }: Pick<Config, 'server'>): string => (/^test/i.test(server.environment) ? '_test' : '');
@@ -18,13 +8,18 @@ export const topicSuffix = ({ server }: Pick<Config, 'server'>): string => (/^te
 export const topicName = (config: Config, name: string): string => `${config.kafka.prefix}${name}${topicSuffix(config)}`;
 
 /** A name that is set is whole, as in PostHog, whose defaults have the prefix in them: nothing is put before or behind it (O-1). */
-export function namedTopics(config: Config): NamedTopics {
+export function topicsOf(config: Config): NamedTopics {
   const { capture, kafka } = config;
+  const names = TOPIC_PROFILES[kafka.topicProfile];
   return {
-    main: kafka.topic ?? topicName(config, 'events_plugin_ingestion'),
-    overflow: kafka.overflowTopic ?? topicName(config, 'events_plugin_ingestion_overflow'),
-    deadLetter: kafka.deadLetterTopic ?? topicName(config, 'events_plugin_ingestion_dlq'),
-    recordings: capture.recordingsTopic ?? topicName(config, 'session_recording_snapshot_item_events'),
-    exceptionSymbolification: kafka.exceptionsTopic ?? topicName(config, 'exception_symbolification_events'),
+    main: kafka.topic ?? topicName(config, names.main),
+    overflow: kafka.overflowTopic ?? topicName(config, names.overflow),
+    historical: kafka.historicalTopic ?? topicName(config, names.historical),
+    warnings: kafka.warningsTopic ?? topicName(config, names.warnings),
+    heatmaps: kafka.heatmapsTopic ?? topicName(config, names.heatmaps),
+    exceptions: kafka.errorTrackingTopic ?? topicName(config, names.exceptions),
+    deadLetter: kafka.deadLetterTopic ?? topicName(config, names.deadLetter),
+    recordings: capture.recordingsTopic ?? topicName(config, names.recordings),
+    exceptionSymbolification: kafka.exceptionsTopic ?? topicName(config, names.exceptionSymbolification),
   };
 }

@@ -1,25 +1,8 @@
 import { capabilitiesOf, type IntakeName } from '../config/modes.ts';
 import type { Config } from '../config/schema.ts';
-import { namedTopics, topicName, type NamedTopics } from '../config/topic-names.ts';
+import { topicsOf } from '../config/topic-names.ts';
 
-/** Names of spec/ingestion.md 1.1, as they are in Kafka. */
-export interface Topics extends NamedTopics {
-  readonly historical: string;
-  readonly warnings: string;
-  readonly heatmaps: string;
-  readonly exceptions: string;
-}
-
-export function topicsOf(config: Config): Topics {
-  const named = (name: string): string => topicName(config, name);
-  return {
-    ...namedTopics(config),
-    historical: named('events_plugin_ingestion_historical'),
-    warnings: named('client_iwarnings_ingestion'),
-    heatmaps: named('heatmaps_ingestion'),
-    exceptions: named('exceptions_ingestion'),
-  };
-}
+export { topicsOf };
 
 /** One input topic: who reads it, and the id of that service in health checks. */
 export interface IntakeIdentity {

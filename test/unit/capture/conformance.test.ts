@@ -18,6 +18,9 @@ const json = (value: unknown, headers: Readonly<Record<string, string>> = {}): A
 const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64');
 const batch = (...events: readonly unknown[]): Asked => json({ api_key: T, batch: events });
 
+/** spec/capture.md 16.1, row 19. */
+const DOCUMENT_INPUT = { event: '$pageview', properties: { distinct_id: D, token: T }, timestamp: '2026-11-21T10:00:00.000Z' };
+
 interface Vector {
   /** Number in spec/capture.md 11, and what it is about. */
   readonly name: string;
@@ -48,6 +51,21 @@ const RECORD = { topic: 'main', key: `${T}:${D}` };
 
 const VECTORS: readonly Vector[] = [
   taken('1 one event', '/e', json(KEYED), { ...RECORD, data: { token: T, distinct_id: D, uuid: null, event: 'a', properties: {} } }),
+  taken(
+    '16.1 rows 19, 20: what the capture document sends, and the fields of its message; the time is in data and a header',
+    '/e',
+    json(DOCUMENT_INPUT),
+    {
+      ...RECORD,
+      envelope: expect.objectContaining({
+        uuid: expect.stringMatching(UUID_V7) as unknown,
+        distinct_id: D,
+        data: expect.any(String) as unknown,
+      }) as never,
+      data: { ...DOCUMENT_INPUT, uuid: null },
+      headers: expect.objectContaining({ timestamp: String(Date.parse(DOCUMENT_INPUT.timestamp)) }) as never,
+    },
+  ),
   ...['/e', '/capture', '/track', '/engage', '/batch', '/i/v0/e'].flatMap((path) =>
     ['', '/'].map((slash) => taken(`2 one event on ${path}${slash}`, path + slash, json(KEYED), RECORD)),
   ),

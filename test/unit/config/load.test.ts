@@ -6,7 +6,8 @@ import { ConfigError, loadConfig, type Env, type LoadOptions } from '../../../sr
 import type { Problem } from '../../../src/config/problem.ts';
 import { MODES } from '../../../src/config/modes.ts';
 import { ALL_SETTINGS } from '../../../src/config/schema.ts';
-import { intakeIdentity, topicsOf } from '../../../src/start/topics.ts';
+import { PROFILES } from '../../../src/config/topic-profiles.ts';
+import { intakeIdentity, neededTopics, topicsOf } from '../../../src/start/topics.ts';
 import { CERTIFICATE, KEY } from './certificate.ts';
 import { reasonWithoutEffect } from '../../../src/config/without-effect.ts';
 
@@ -296,25 +297,69 @@ describe('values that follow from others', () => {
   });
 
   it('8, O-1: a topic or group that is named by a variable of its own has that name, and nothing around it', () => {
-    const names = {
-      KAFKA_CONSUMPTION_TOPIC: 'pre_main',
-      KAFKA_CONSUMPTION_OVERFLOW_TOPIC: 'pre_overflow',
-      INGESTION_CONSUMER_DLQ_TOPIC: 'pre_dlq',
-      EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC: 'pre_traces',
-      TROUPE_CAPTURE_RECORDINGS_TOPIC: 'pre_recordings',
-      INGESTION_CONSUMER_GROUP_ID: 'pre_group',
+    const topics = {
+      main: 'KAFKA_CONSUMPTION_TOPIC',
+      overflow: 'KAFKA_CONSUMPTION_OVERFLOW_TOPIC',
+      historical: 'KAFKA_HISTORICAL_TOPIC',
+      warnings: 'KAFKA_CLIENT_INGESTION_WARNING_TOPIC',
+      heatmaps: 'KAFKA_HEATMAPS_TOPIC',
+      exceptions: 'KAFKA_ERROR_TRACKING_TOPIC',
+      deadLetter: 'INGESTION_CONSUMER_DLQ_TOPIC',
+      exceptionSymbolification: 'EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC',
+      recordings: 'TROUPE_CAPTURE_RECORDINGS_TOPIC',
     };
-    const { config } = loadConfig({ ...names, KAFKA_PREFIX: 'pre_', NODE_ENV: 'test' }, options);
-    const { main, overflow, deadLetter, exceptionSymbolification, recordings, historical } = topicsOf(config);
-    const { groupId } = intakeIdentity(config, 'main');
-    expect([main, overflow, deadLetter, exceptionSymbolification, recordings, groupId]).toEqual(Object.values(names));
-    expect(historical).toBe('pre_events_plugin_ingestion_historical_test');
-    expect(intakeIdentity(config, 'overflow').groupId).toBe('pre_clickhouse-ingestion-overflow');
+    const names = Object.fromEntries(Object.entries(topics).map(([topic, name]) => [name, `pre_${topic}`]));
+    const env = { ...names, INGESTION_CONSUMER_GROUP_ID: 'pre_group', KAFKA_PREFIX: 'pre_', NODE_ENV: 'test' };
+    for (const profile of PROFILES) {
+      const { config } = loadConfig({ ...env, TROUPE_TOPIC_PROFILE: profile }, options);
+      expect(topicsOf(config)).toEqual(Object.fromEntries(Object.keys(topics).map((topic) => [topic, `pre_${topic}`])));
+      expect(intakeIdentity(config, 'main').groupId).toBe('pre_group');
+      expect(intakeIdentity(config, 'overflow').groupId).toBe('pre_clickhouse-ingestion-overflow');
+    }
     expect(intakeIdentity(loadConfig({ KAFKA_PREFIX: 'pre_' }, options).config, 'main').groupId).toBe('pre_clickhouse-ingestion');
+  });
+
+  it("16.1 row 21: the profile of the capture document has its five names, PostHog's for the rest, and prefix and suffix as ever", () => {
+    const { config } = loadConfig({ TROUPE_TOPIC_PROFILE: 'document', KAFKA_PREFIX: 'pre_', NODE_ENV: 'test' }, options);
+    expect(topicsOf(config)).toEqual({
+      main: 'pre_clickhouse_events_test',
+      recordings: 'pre_clickhouse_session_recording_events_test',
+      historical: 'pre_historical_events_test',
+      warnings: 'pre_client_warnings_test',
+      exceptions: 'pre_exceptions_test',
+      overflow: 'pre_events_plugin_ingestion_overflow_test',
+      heatmaps: 'pre_heatmaps_ingestion_test',
+      deadLetter: 'pre_events_plugin_ingestion_dlq_test',
+      exceptionSymbolification: 'pre_exception_symbolification_events_test',
+    });
+    // What is captured is what is ingested.
+    expect(intakeIdentity(config, 'historical')).toMatchObject({
+      topic: 'pre_historical_events_test',
+      groupId: 'pre_clickhouse-ingestion-historical',
+    });
+    expect(neededTopics(config)).toEqual(expect.arrayContaining(Object.values(topicsOf(config)).filter((name) => !/overflow/.test(name))));
+    expect(topicsOf(loadConfig({ TROUPE_TOPIC_PROFILE: 'document', KAFKA_CONSUMPTION_TOPIC: 'mine' }, options).config)).toMatchObject({
+      main: 'mine',
+      historical: 'historical_events',
+    });
   });
 });
 
 describe('rules between settings', () => {
+  it('no topic is read twice; a process that only captures may write two kinds of events to one', () => {
+    const shared = { KAFKA_CLIENT_INGESTION_WARNING_TOPIC: 'events_plugin_ingestion' };
+    const [problem] = problemsOf(shared);
+    expect(problem?.name).toBe('KAFKA_CONSUMPTION_TOPIC + KAFKA_CLIENT_INGESTION_WARNING_TOPIC');
+    expect(problemsOf({ ...shared, PLUGIN_SERVER_MODE: 'capture', KAFKA_HOSTS: 'k' })).toEqual([]);
+    const [given] = problemsOf({
+      INGESTION_CONSUMER_DLQ_TOPIC: 'x',
+      KAFKA_CONSUMPTION_TOPIC: 'x',
+      PLUGIN_SERVER_MODE: 'capture',
+      KAFKA_HOSTS: 'k',
+    });
+    expect(given?.name).toBe('KAFKA_CONSUMPTION_TOPIC + INGESTION_CONSUMER_DLQ_TOPIC');
+  });
+
   it('the zombie rule: an insert of a former owner must end before the brokers name a new one', () => {
     expect(problemsOf({ TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS: '19999' })).toEqual([]);
     const [problem] = problemsOf({ TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS: '20000' });
