@@ -337,7 +337,7 @@ describe('values that follow from others', () => {
       topic: 'pre_historical_events_test',
       groupId: 'pre_clickhouse-ingestion-historical',
     });
-    expect(neededTopics(config)).toEqual(expect.arrayContaining(Object.values(topicsOf(config)).filter((name) => !/overflow/.test(name))));
+    expect([...neededTopics(config)].sort()).toEqual(Object.values(topicsOf(config)).sort());
     expect(topicsOf(loadConfig({ TROUPE_TOPIC_PROFILE: 'document', KAFKA_CONSUMPTION_TOPIC: 'mine' }, options).config)).toMatchObject({
       main: 'mine',
       historical: 'historical_events',
