@@ -19,15 +19,12 @@ export interface Wire {
   readonly url: string;
   /** In the order of their answers. */
   readonly exchanges: readonly Exchange[];
-  /** From now on this status is answered to what is sent, with CORS as a load balancer of the same origin policy would; undefined: hand on again. */
-  fail(status: number | undefined): void;
   stop(): Promise<void>;
 }
 
 export async function startWire(target: string): Promise<Wire> {
   const { hostname, port: targetPort } = new URL(target);
   const exchanges: Exchange[] = [];
-  let failing: number | undefined;
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
@@ -37,12 +34,6 @@ export async function startWire(target: string): Promise<Wire> {
     const cameMs = performance.now();
     const note = (status: number): void =>
       void exchanges.push({ method, url, headers, body, cameMs, answeredMs: performance.now(), status });
-    if (failing !== undefined && method === 'POST') {
-      response.writeHead(failing, { 'Access-Control-Allow-Origin': headers.origin ?? '*', 'Access-Control-Allow-Credentials': 'true' });
-      note(failing);
-      response.end();
-      return;
-    }
     const onward = ask({ hostname, port: targetPort, method, path: url, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);
@@ -61,7 +52,6 @@ export async function startWire(target: string): Promise<Wire> {
   return {
     url: `http://127.0.0.1:${port}`,
     exchanges,
-    fail: (status) => void (failing = status),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
