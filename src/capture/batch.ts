@@ -25,10 +25,13 @@ export interface Drop {
   /** As the client wrote it; undefined when it wrote none. */
   readonly uuid: string | undefined;
   readonly cause: DropCause;
+  /** Events of the client that it stands for. @defaultValue 1 */
+  readonly events?: number;
 }
 
 /** Labels of `capture_events_dropped_total`, and what v1 tells the client. */
-export type DropCause = 'token_dropper' | 'duplicate' | 'event_too_big' | `${QuotaResource}_over_quota` | V1DropCause;
+export type DropCause =
+  'token_dropper' | 'duplicate' | 'event_too_big' | 'event_restriction_drop' | `${QuotaResource}_over_quota` | V1DropCause;
 
 /** What v1 leaves out by itself, where v0 refuses the request. */
 export type V1DropCause =
@@ -64,7 +67,7 @@ export function pipe<E>(stages: readonly Stage<E>[], last: Take<E>): Take<E> {
 }
 
 /** The batch without the events that have a cause to be left out; those are counted. */
-export function without<E extends { readonly uuid: string | undefined }>(
+export function without<E extends { readonly uuid: string | undefined; readonly eventCount?: number }>(
   batch: Batch<E>,
   causeOf: (event: E) => DropCause | undefined,
 ): Batch<E> {
@@ -76,8 +79,9 @@ export function without<E extends { readonly uuid: string | undefined }>(
       events.push(event);
       continue;
     }
-    batch.drops.push({ uuid: event.uuid, cause });
-    counts.set(cause, (counts.get(cause) ?? 0) + 1);
+    const { uuid, eventCount = 1 } = event;
+    batch.drops.push({ uuid, cause, events: eventCount });
+    counts.set(cause, (counts.get(cause) ?? 0) + eventCount);
   }
   if (counts.size === 0) return batch;
   for (const [cause, count] of counts) state('capture-events-dropped', { cause, count });

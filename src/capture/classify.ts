@@ -1,5 +1,6 @@
 /** Where a record goes (spec/capture.md 6.5): by the kind of its event, or because a stage sent it aside. */
-export type Lane = 'main' | 'overflow' | 'historical' | 'clientWarnings' | 'exceptions' | 'heatmaps' | 'recordings';
+export type Lane =
+  'main' | 'overflow' | 'historical' | 'clientWarnings' | 'exceptions' | 'heatmaps' | 'recordings' | 'recordingsOverflow' | 'deadLetter';
 
 /** The topic of each lane (6.6). Several lanes may share one. */
 export type CaptureTopics = Readonly<Record<Lane, string>>;

@@ -6,6 +6,8 @@ export interface CaptureRules {
   readonly dropped: readonly string[];
   /** 7.2 */
   readonly overflow: OverflowSettings;
+  /** 7.2: tokens whose recordings go aside, all of them. */
+  readonly replayOverflowForced: readonly string[];
   /** 6.5: main events that are so old are historical. Undefined: none is by its age. */
   readonly historicalAfterMs: number | undefined;
 }
@@ -13,5 +15,6 @@ export interface CaptureRules {
 export const NO_RULES: CaptureRules = {
   dropped: [],
   overflow: { limits: undefined, keepsKeys: false, forced: [] },
+  replayOverflowForced: [],
   historicalAfterMs: undefined,
 };

@@ -31,9 +31,14 @@ import { quota } from './stages/quota.ts';
 import { NO_QUOTAS, type Quotas } from './quotas.ts';
 import { dedupe, type DedupeSettings } from './stages/dedupe.ts';
 import { overflow } from './stages/overflow.ts';
+import { NO_RESTRICTIONS, type Restrictions } from './restrictions/watch.ts';
+import { RESTRICTING_EVENTS, RESTRICTING_RECORDINGS, restricted } from './stages/restricted.ts';
+import { NO_REPLAY_OVERFLOW, type ReplayOverflow } from './replay-overflow.ts';
+import { overflowRecordings } from './stages/replay-overflow.ts';
 import { tokenDropper } from './stages/token-dropper.ts';
 import { prepare } from './stages/prepare.ts';
 import { produce } from './stages/produce.ts';
+import { prepareRecording } from './stages/prepare-recording.ts';
 import { produceRecording } from './stages/produce-recording.ts';
 import { v1Handler } from './v1/handler.ts';
 
@@ -79,6 +84,10 @@ export interface CaptureOptions {
   readonly quotas?: Quotas;
   /** What is asked of who sends, and taken out of what is sent. @defaultValue nothing */
   readonly guards?: CaptureGuards;
+  /** What is laid down for events while capture runs (7.4). @defaultValue nothing */
+  readonly restrictions?: Restrictions;
+  /** Sessions whose recordings go aside (7.2). @defaultValue none */
+  readonly replayOverflow?: ReplayOverflow;
   /** What SDKs are told. @defaultValue nothing is recorded */
   readonly sdk?: SdkSettings;
   /** Scripts that posthog-js loads from here. @defaultValue none */
@@ -159,7 +168,7 @@ function dispatch(options: DispatchOptions): Handler {
   const recordings = recordingsHandler({
     payload: { ...payload, limits: { wireBytes, decodedBytes: wireBytes } },
     inflate,
-    take: pipe([accounted, quota(options.quotas ?? NO_QUOTAS, 'recordings')], produceRecording({ ...options, ...limits })),
+    take: recorded(options, limits),
   });
   const blackHole = eventsHandler({ payload, inflate, take: () => Promise.resolve({ type: 'taken' }) });
 
@@ -194,6 +203,26 @@ function dispatch(options: DispatchOptions): Handler {
   };
 }
 
+/** The way of session recordings. */
+function recorded(
+  {
+    sink,
+    topics,
+    random,
+    quotas = NO_QUOTAS,
+    restrictions = NO_RESTRICTIONS,
+    replayOverflow = NO_REPLAY_OVERFLOW,
+    rules = NO_RULES,
+  }: CaptureOptions,
+  limits: CaptureLimits,
+): Take<RawEvent> {
+  const stages = [restricted(restrictions, RESTRICTING_RECORDINGS), overflowRecordings(replayOverflow, rules.replayOverflowForced)];
+  return pipe(
+    [accounted, quota(quotas, 'recordings')],
+    prepareRecording(random, pipe(stages, produceRecording({ sink, topics, ...limits }))),
+  );
+}
+
 function putmessageOf(
   { sink, clock, putmessage: settings, lasting }: DispatchOptions,
   limits: CaptureLimits,
@@ -207,11 +236,21 @@ function putmessageOf(
 
 /** The way of analytics events, whichever protocol they came by: spec/capture.md 7 has the order. */
 function analytics(
-  { sink, topics, random, rules = NO_RULES, quotas = NO_QUOTAS, dedupe: remembered, lasting }: DispatchOptions,
+  {
+    sink,
+    topics,
+    random,
+    rules = NO_RULES,
+    quotas = NO_QUOTAS,
+    restrictions = NO_RESTRICTIONS,
+    dedupe: remembered,
+    lasting,
+  }: DispatchOptions,
   limits: CaptureLimits,
 ): Take<RawEvent> {
   const stages = [
     tokenDropper(rules.dropped),
+    restricted(restrictions, RESTRICTING_EVENTS),
     ...(remembered === undefined ? [] : [dedupe(remembered)]),
     overflow(rules.overflow, lasting.overflowLimiter),
   ];

@@ -23,6 +23,13 @@ export function isVerified({ server }: Config, system: TlsSystem): boolean {
 /** A name, an IPv4 address or an IPv6 address in brackets, with or without a port. */
 const HOST = /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i;
 
+/** What capture keeps where all processes see it. */
+const CAPTURE_IN_REDIS: readonly (readonly [name: string, isOn: (capture: Config['capture']) => boolean])[] = [
+  ['TROUPE_CAPTURE_DEDUPE_MS', ({ dedupeMs }) => dedupeMs > 0],
+  ['EVENT_RESTRICTIONS_ENABLED', ({ restrictions }) => restrictions],
+  ['REPLAY_OVERFLOW_SESSIONS_ENABLED', ({ replayOverflow }) => replayOverflow],
+];
+
 const ms = (value: number): string => `${value} ms`;
 
 /** A rule `smaller <= greater` (or `<` when `strictly`) between two sums of settings. */
@@ -171,10 +178,12 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
-    prose: 'TROUPE_CAPTURE_DEDUPE_MS comes with REDIS_URL: what one process remembers, the others would not know',
+    prose: `${CAPTURE_IN_REDIS.map(([name]) => name).join(', ')} come with REDIS_URL: what one process knows, the others would not`,
     check({ capture, redis }) {
-      if (capture.enabled !== true || capture.dedupeMs === 0 || redis.url !== undefined) return undefined;
-      return { name: 'REDIS_URL', value: undefined, allowed: 'a Redis, needed with TROUPE_CAPTURE_DEDUPE_MS', todo: 'set it' };
+      if (capture.enabled !== true || redis.url !== undefined) return undefined;
+      const needing = CAPTURE_IN_REDIS.find(([, isOn]) => isOn(capture));
+      if (needing === undefined) return undefined;
+      return { name: 'REDIS_URL', value: undefined, allowed: `a Redis, needed with ${needing[0]}`, todo: 'set it' };
     },
   },
   {
@@ -230,12 +239,17 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
-    prose: 'TROUPE_PUTMESSAGE_TOPICS are names of topics',
-    check({ capture: { putmessageTopics } }) {
-      const wrong = putmessageTopics.filter((name) => !/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/.test(name));
+    prose: 'TROUPE_PUTMESSAGE_TOPICS and TROUPE_CAPTURE_TOPICS are names of topics',
+    check({ capture: { putmessageTopics, openTopics } }) {
+      const wrongIn = (names: readonly string[]): readonly string[] =>
+        names.filter((name) => !/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/.test(name));
+      const [name, wrong] =
+        wrongIn(putmessageTopics).length > 0
+          ? ['TROUPE_PUTMESSAGE_TOPICS', wrongIn(putmessageTopics)]
+          : ['TROUPE_CAPTURE_TOPICS', wrongIn(openTopics)];
       if (wrong.length === 0) return undefined;
       return {
-        name: 'TROUPE_PUTMESSAGE_TOPICS',
+        name,
         value: wrong.join(', '),
         allowed: 'names of at most 249 letters, digits, dots, underscores and hyphens',
         todo: 'correct them',

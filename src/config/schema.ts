@@ -123,6 +123,33 @@ export const SCHEMA = {
     historicalDays: integer('HISTORICAL_REROUTING_THRESHOLD_DAYS', 'days', 1, {
       prose: 'Age from which an event is historical, with ENABLE_HISTORICAL_REROUTING.',
     }),
+    restrictions: boolean('EVENT_RESTRICTIONS_ENABLED', false, {
+      prose:
+        "Do with events what PostHog's event restrictions in Redis say: leave them out, send them to the overflow, to the dead letters or to a topic of their own, or make no person of them. Needs REDIS_URL.",
+    }),
+    restrictionsRefreshS: integer('EVENT_RESTRICTIONS_REFRESH_INTERVAL_SECS', 's', 30, {
+      prose: 'How often the event restrictions are read.',
+      min: 1,
+      max: 86_400,
+    }),
+    restrictionsStaleS: integer('EVENT_RESTRICTIONS_FAIL_OPEN_AFTER_SECS', 's', 300, {
+      prose: 'For how long event restrictions apply that Redis no longer confirms.',
+      raise: 'An outage of Redis lets nothing through that was restricted, and what was lifted meanwhile stays restricted.',
+      lower: 'Restricted events come through sooner when Redis is away.',
+      min: 1,
+      max: 86_400,
+    }),
+    openTopics: list('TROUPE_CAPTURE_TOPICS', {
+      prose:
+        'Topics that event restrictions and settings of tokens may send events to, besides those that capture writes anyway. They are not made at the start.',
+    }),
+    replayOverflow: boolean('REPLAY_OVERFLOW_SESSIONS_ENABLED', false, {
+      prose:
+        "Send recordings of sessions that PostHog's recording consumers have found too many to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC. Needs REDIS_URL.",
+    }),
+    replayOverflowForced: list('REPLAY_OVERFLOW_FORCED_TOKENS', {
+      prose: 'Tokens whose recordings go to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC, all of them.',
+    }),
     recordings: boolean('TROUPE_CAPTURE_RECORDINGS', false, {
       prose:
         "Tell posthog-js to record sessions. It loads its recorder from TROUPE_CAPTURE_STATIC_DIR, and PostHog's consumers store what it sends.",
@@ -134,6 +161,10 @@ export const SCHEMA = {
     recordingsTopic: optionalText('TROUPE_CAPTURE_RECORDINGS_TOPIC', {
       prose: "Topic of session recordings, which PostHog's recording consumers read, as a whole name.",
       derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_events`, or what TROUPE_TOPIC_PROFILE calls it',
+    }),
+    recordingsOverflowTopic: optionalText('TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC', {
+      prose: 'Topic of session recordings that are sent aside, as a whole name.',
+      derived: 'KAFKA_PREFIX and `session_recording_snapshot_item_overflow`',
     }),
     plugins: capturePlugins('TROUPE_CAPTURE_PLUGINS', {
       prose:

@@ -20,6 +20,7 @@ export function topicsOf(config: Config): NamedTopics {
     exceptions: kafka.errorTrackingTopic ?? topicName(config, names.exceptions),
     deadLetter: kafka.deadLetterTopic ?? topicName(config, names.deadLetter),
     recordings: capture.recordingsTopic ?? topicName(config, names.recordings),
+    recordingsOverflow: capture.recordingsOverflowTopic ?? topicName(config, names.recordingsOverflow),
     exceptionSymbolification: kafka.exceptionsTopic ?? topicName(config, names.exceptionSymbolification),
   };
 }

@@ -9,6 +9,7 @@ export interface NamedTopics {
   readonly deadLetter: string;
   /** Session recordings: written here, read by PostHog. */
   readonly recordings: string;
+  readonly recordingsOverflow: string;
   /** */
   readonly exceptionSymbolification: string;
 }
@@ -26,6 +27,7 @@ const POSTHOG: NamedTopics = {
   exceptions: 'exceptions_ingestion',
   deadLetter: 'events_plugin_ingestion_dlq',
   recordings: 'session_recording_snapshot_item_events',
+  recordingsOverflow: 'session_recording_snapshot_item_overflow',
   exceptionSymbolification: 'exception_symbolification_events',
 };
 

@@ -4,8 +4,8 @@ export interface CaptureFacts {
   'capture-events-dropped': { readonly cause: string; readonly count: number };
   /** Events that went to another topic than their name says. */
   'capture-events-rerouted': {
-    readonly to: 'overflow' | 'historical';
-    readonly reason: 'force_limited' | 'rate_limited' | 'timestamp';
+    readonly to: 'overflow' | 'historical' | 'dead-letters' | 'custom-topic';
+    readonly reason: 'force_limited' | 'rate_limited' | 'timestamp' | 'event_restriction' | 'replay_limited';
     readonly count: number;
   };
   'capture-overflow-keys-counted': { readonly count: number };
@@ -40,5 +40,17 @@ export interface CaptureFacts {
   'capture-quota-exceeded': { readonly resource: string; readonly count: number };
   /** Redis has said which tokens are limited. */
   'capture-quotas-read': { readonly resource: string; readonly tokens: number };
+  /** Redis has said which sessions send too many recordings. */
+  'capture-replay-overflow-read': { readonly sessions: number };
+  /** Events of one request that a restriction was applied to (spec/capture.md 7.4). */
+  'capture-restrictions-applied': { readonly type: string; readonly pipeline: string; readonly count: number };
+  /** What became of the question for the restrictions of a type. */
+  'capture-restrictions-fetched': { readonly type: string; readonly result: 'success' | 'not_found' | 'error' | 'parse_error' };
+  /** All types of restrictions are known and fresh: how many entries a pipeline has, and of how many tokens. */
+  'capture-restrictions-read': { readonly pipeline: string; readonly entries: number; readonly tokens: number; readonly atMs: number };
+  /** Restrictions of a type no longer apply: they could not be read for too long. */
+  'capture-restrictions-stale': { readonly type: string };
+  /** An entry among the restrictions that cannot be read, and is left out. */
+  'capture-restriction-malformed': { readonly type: string; readonly index: number; readonly problem: string };
   'capture-connections-changed': { readonly count: number };
 }

@@ -1,4 +1,4 @@
-import { NO_QUOTAS, watchQuotas, type Quotas } from '../capture/quotas.ts';
+import type { CaptureTopics } from '../capture/classify.ts';
 import type { CaptureRules } from '../capture/rules.ts';
 import { createCapture } from '../capture/service.ts';
 import { readStaticFiles, type StaticFiles } from '../capture/static-files.ts';
@@ -10,6 +10,7 @@ import type { StateStore } from '../redis/port.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { openCaptureCertificate } from './capture-certificate.ts';
 import { guardsOf } from './capture-guards.ts';
+import { openCaptureLimits } from './capture-limits.ts';
 import { openSink } from './open-sink.ts';
 import { topicsOf } from './topics.ts';
 
@@ -34,19 +35,10 @@ export interface OpenedCapture {
 /** PostHog's capture endpoints. */
 export async function openCapture({ config, clock, random, closers, producer, redis }: CaptureParts): Promise<OpenedCapture> {
   const sink = await openSink({ config, clock, closers, producer });
-  const topics = topicsOf(config);
-  const quotas = redis === undefined ? NO_QUOTAS : quotasOf(redis, { config, clock, closers });
+  const topics = captureTopicsOf(config);
   const capture = createCapture({
     sink,
-    topics: {
-      main: topics.main,
-      overflow: topics.overflow,
-      recordings: topics.recordings,
-      historical: topics.historical,
-      clientWarnings: topics.warnings,
-      heatmaps: topics.heatmaps,
-      exceptions: topics.exceptions,
-    },
+    topics,
     putmessage: {
       topics: config.capture.putmessageTopics,
       ack: config.capture.putmessageAck,
@@ -55,9 +47,8 @@ export async function openCapture({ config, clock, random, closers, producer, re
     clock,
     random,
     rules: rulesOf(config),
-    quotas,
-    dedupe: redis === undefined || config.capture.dedupeMs === 0 ? undefined : { store: redis, ttlMs: config.capture.dedupeMs },
     guards: guardsOf(config),
+    ...openCaptureLimits({ config, clock, closers, redis, topics }),
     sdk: { recordings: config.capture.recordings },
     files: await staticFiles(config.capture.staticDir),
     limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
@@ -99,13 +90,9 @@ async function staticFiles(dir: string | undefined): Promise<StaticFiles> {
   }
 }
 
-function quotasOf(store: StateStore, { config, clock, closers }: Pick<CaptureParts, 'config' | 'clock' | 'closers'>): Quotas {
-  const quotas = watchQuotas({ store, keyPrefix: config.redis.keyPrefix, clock });
-  closers.push('the reader of quotas', () => {
-    quotas.close();
-    return Promise.resolve();
-  });
-  return quotas;
+function captureTopicsOf(config: Config): CaptureTopics {
+  const { warnings, main, overflow, recordings, recordingsOverflow, historical, heatmaps, exceptions, deadLetter } = topicsOf(config);
+  return { main, overflow, recordings, recordingsOverflow, historical, clientWarnings: warnings, heatmaps, exceptions, deadLetter };
 }
 
 const DAY_MS = 86_400_000;
@@ -118,6 +105,7 @@ function rulesOf({ capture, ingestion }: Config): CaptureRules {
       keepsKeys: capture.overflowLocality,
       forced: capture.overflowForced,
     },
+    replayOverflowForced: capture.replayOverflowForced,
     historicalAfterMs: capture.historicalRerouting ? capture.historicalDays * DAY_MS : undefined,
   };
 }

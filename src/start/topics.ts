@@ -46,7 +46,10 @@ export function neededTopics(config: Config): readonly string[] {
   if (config.capture.enabled === true) {
     for (const topic of [topics.main, topics.historical, topics.warnings, topics.heatmaps, topics.exceptions, topics.recordings])
       needed.add(topic);
-    if (config.capture.overflowEnabled || config.capture.overflowForced.length > 0) needed.add(topics.overflow);
+    const { overflowEnabled, overflowForced, restrictions, replayOverflow, replayOverflowForced } = config.capture;
+    if (overflowEnabled || overflowForced.length > 0 || restrictions) needed.add(topics.overflow);
+    if (replayOverflow || replayOverflowForced.length > 0 || restrictions) needed.add(topics.recordingsOverflow);
+    if (restrictions) needed.add(topics.deadLetter);
   }
   return [...needed];
 }

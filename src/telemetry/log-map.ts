@@ -142,6 +142,18 @@ const MAPPING: Mapping = {
     message: 'State store unavailable.',
     fields: { operation, error: message },
   }),
+  'capture-restrictions-stale': ({ type }) => ({
+    level: 'warn',
+    message: 'Event restrictions no longer apply: Redis has not confirmed them for too long.',
+    fields: { type },
+    repeatKey: type,
+  }),
+  'capture-restriction-malformed': ({ type, index, problem }) => ({
+    level: 'warn',
+    message: 'An event restriction cannot be read and is left out.',
+    fields: { type, index, problem },
+    repeatKey: `${type}-${index}`,
+  }),
   // The one message that is not constant: scripts look for these words (spec/capture.md 16.2, row 8).
   'putmessage-batch-failed': ({ topic, entries, isRetryable, json }) => ({
     level: 'error',

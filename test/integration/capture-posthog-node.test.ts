@@ -22,6 +22,8 @@ const TOPICS = {
   heatmaps: 'events',
   overflow: 'events',
   recordings: 'events',
+  recordingsOverflow: 'events',
+  deadLetter: 'events',
 };
 const PARTITIONS = 3;
 const TOKEN = 'phc_integration';

@@ -19,6 +19,8 @@ const TOPICS = {
   exceptions: 'exceptions',
   heatmaps: 'main',
   recordings: 'main',
+  recordingsOverflow: 'main',
+  deadLetter: 'main',
 };
 
 let servers: Server[] = [];

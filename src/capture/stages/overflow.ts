@@ -2,6 +2,7 @@ import type { OverflowLimiter } from '../../domain/overflow.ts';
 import { state } from '../../observe/facts.ts';
 import type { Batch, Stage } from '../batch.ts';
 import type { OverflowRates } from '../lasting.ts';
+import { NO_PERSON, withHeaders } from '../routed.ts';
 import type { PreparedEvent } from './prepare.ts';
 
 export interface OverflowSettings {
@@ -28,8 +29,8 @@ export function overflow(
   const limiter = limits === undefined ? undefined : limiterOf(limits);
   if (limiter === undefined && entries.size === 0) return (next) => next;
 
-  function reasonOf({ key, lane }: PreparedEvent, { token, exchange }: Batch<PreparedEvent>): Reason | undefined {
-    if (lane !== 'main') return undefined;
+  function reasonOf({ key, lane, topic }: PreparedEvent, { token, exchange }: Batch<PreparedEvent>): Reason | undefined {
+    if (lane !== 'main' || topic !== undefined) return undefined;
     if (entries.has(token) || entries.has(key)) return 'force_limited';
     return limiter === undefined || limiter.take(key, exchange.receivedMs) ? undefined : 'rate_limited';
   }
@@ -40,7 +41,9 @@ export function overflow(
       const reason = reasonOf(event, batch);
       if (reason === undefined) return event;
       counts[reason]++;
-      return reason === 'force_limited' ? forcedAside(event) : { ...event, lane: 'overflow' as const, isKeyless: !keepsKeys };
+      return reason === 'force_limited'
+        ? forcedAside(event)
+        : { ...event, lane: 'overflow' as const, isKeyless: event.isKeyless || !keepsKeys };
     });
     for (const reason of ['force_limited', 'rate_limited'] as const) {
       if (counts[reason] > 0) state('capture-events-rerouted', { to: 'overflow', reason, count: counts[reason] });
@@ -51,5 +54,5 @@ export function overflow(
 }
 
 function forcedAside(event: PreparedEvent): PreparedEvent {
-  return { ...event, lane: 'overflow', isKeyless: true, extraHeaders: { ...event.extraHeaders, force_disable_person_processing: 'true' } };
+  return withHeaders({ ...event, lane: 'overflow', isKeyless: true }, NO_PERSON);
 }

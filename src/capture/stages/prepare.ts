@@ -5,16 +5,16 @@ import { state } from '../../observe/facts.ts';
 import type { Random } from '../../runtime/clock.ts';
 import { done, INVALID_COOKIELESS, NO_DISTINCT_ID, NO_EVENT_NAME, refuse, type Attempt } from '../answers.ts';
 import type { Batch, Take } from '../batch.ts';
-import { laneOf, type Lane } from '../classify.ts';
+import { laneOf } from '../classify.ts';
 import { randomBytes } from '../random-bytes.ts';
+import type { Routed } from '../routed.ts';
 import type { RawEvent } from '../shapes.ts';
 import { timestampOf } from '../timestamp.ts';
 
 /** An event with everything its record needs to know (spec/capture.md 6). */
-export interface PreparedEvent {
+export interface PreparedEvent extends Routed {
   /** As the client sent it. */
   readonly raw: RawEvent;
-  readonly uuid: string;
   /** Normalised, 6.1; `raw` has the client's own. */
   readonly distinctId: string;
   /** Its (token, distinct_id), or (token, ip) of a cookieless one: what has an order (6.6). */
@@ -23,11 +23,6 @@ export interface PreparedEvent {
   readonly ip: string;
   readonly cookieless: boolean;
   readonly historical: boolean;
-  readonly lane: Lane;
-  /** Its record has no key, so it may land on any partition. */
-  readonly isKeyless: boolean;
-  /** Headers that only some records have. */
-  readonly extraHeaders: Readonly<Record<string, string>> | undefined;
 }
 
 export interface PrepareOptions {
@@ -77,6 +72,7 @@ function prepareEvent(raw: RawEvent, batch: Batch<RawEvent>, { random, historica
     cookieless: cookieless === true,
     historical: lane === 'historical',
     lane,
+    topic: undefined,
     isKeyless: false,
     extraHeaders: undefined,
   });

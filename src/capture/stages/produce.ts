@@ -3,6 +3,7 @@ import { state } from '../../observe/facts.ts';
 import type { Take } from '../batch.ts';
 import type { CaptureTopics } from '../classify.ts';
 import { contextOf, recordOf } from '../records.ts';
+import { topicOf } from '../routed.ts';
 import type { EventSink } from '../sink.ts';
 import type { PreparedEvent } from './prepare.ts';
 
@@ -30,7 +31,7 @@ export function produce({ sink, topics, eventBytes, produceMs }: ProduceOptions)
         }
         return { type: 'too-large', detail: `an event has ${record.value.length} bytes; the limit is ${eventBytes}` };
       }
-      const topic = topics[event.lane];
+      const topic = topicOf(event, topics);
       const records = byTopic.get(topic);
       if (records === undefined) byTopic.set(topic, [record]);
       else records.push(record);

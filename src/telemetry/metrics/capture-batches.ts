@@ -8,16 +8,11 @@ const SKEW_SECONDS = [0.1, 1, 5, 10, 60, 600, 3_600, 86_400];
 /** Ours in PostHog's words. */
 const OUTCOMES = { acknowledged: 'ok', 'too-large': 'too_large', refused: 'broker_err', late: 'cancelled' } as const;
 
-export function captureBatchMetrics({ counter, gauge, histogram }: Makers): FactListeners {
+export function captureBatchMetrics({ counter, histogram }: Makers): FactListeners {
   const ingested = counter('capture_events_ingested_total', 'Events that are durable.');
   const size = histogram('capture_event_batch_size', 'Events of one request.', BATCH_EVENTS);
   const skew = histogram('capture_client_clock_skew_seconds', "Distance of the clients' clocks from ours, either way.", SKEW_SECONDS);
   const padded = counter('capture_distinct_id_has_whitespace_total', 'distinct_ids with blanks around them; they are kept.');
-  const overflowed = counter('capture_events_rerouted_overflow', 'Events sent to the overflow topic.', 'reason');
-  const historical = counter('capture_events_rerouted_historical', 'Events sent to the historical topic for their age.', 'reason');
-  const keys = gauge('partition_limits_key_count', 'Keys whose rate is known (OVERFLOW_ENABLED).');
-  const overQuota = counter('capture_quota_limit_exceeded', 'Events left out for the quota of their token.', 'resource');
-  const limited = gauge('capture_billing_limits_loaded_tokens', 'Tokens that are limited.', 'cache_key');
   const errors = counter('capture_kafka_produce_errors_total', 'Records that Kafka refused.');
   const bytes = counter('capture_kafka_produce_bytes_total', 'Bytes of values given to the producer.', 'topic');
   const ack = histogram(
@@ -35,12 +30,6 @@ export function captureBatchMetrics({ counter, gauge, histogram }: Makers): Fact
       padded.inc(paddedIds);
       if (clientSkewMs !== undefined) skew.observe(Math.abs(clientSkewMs) / 1_000);
     },
-    'capture-events-rerouted'({ to, reason, count }) {
-      (to === 'overflow' ? overflowed : historical).inc({ reason }, count);
-    },
-    'capture-overflow-keys-counted': ({ count }) => keys.set(count),
-    'capture-quota-exceeded': ({ resource, count }) => overQuota.inc({ resource }, count),
-    'capture-quotas-read': ({ resource, tokens }) => limited.set({ cache_key: resource }, tokens),
     'capture-records-sent'({ topic, records, bytes: sent, durationMs, outcome }) {
       bytes.inc({ topic }, sent);
       ack.observe({ outcome: OUTCOMES[outcome], topic }, durationMs);

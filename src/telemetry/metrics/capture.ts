@@ -1,6 +1,7 @@
 /** Requests to capture, and what came of them: PostHog's names (spec/capture.md 10) where they mean the same thing, and a few of Troupe's own. */
 import { SECONDS, type FactListeners, type Makers } from '../makers.ts';
 import { captureBatchMetrics } from './capture-batches.ts';
+import { captureLimitMetrics } from './capture-limits.ts';
 
 /** PostHog's, in seconds. */
 const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -60,6 +61,7 @@ export function captureMetrics(makers: Makers): FactListeners {
 
   return {
     ...captureBatchMetrics(makers),
+    ...captureLimitMetrics(makers),
     'capture-events-dropped': ({ cause, count }) => dropped.inc({ cause }, count),
     'capture-connections-changed': ({ count }) => connections.set(count),
     'capture-body-drained': ({ path, outcome, reason }) => drains.inc({ path: labelOf(path), outcome, reason }),

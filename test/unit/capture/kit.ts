@@ -15,6 +15,8 @@ export const TOPICS = {
   heatmaps: 'heatmaps',
   overflow: 'overflow',
   recordings: 'recordings',
+  recordingsOverflow: 'recordings-overflow',
+  deadLetter: 'dead-letters',
 };
 
 export interface Produced {
@@ -142,3 +144,6 @@ export function v1Request(token: string, uuid: string): Asked {
     body: JSON.stringify({ created_at: now, batch: [{ event: 'a', uuid, distinct_id: 'u1', timestamp: now }] }),
   };
 }
+
+/** After all that can go on without time passing. */
+export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

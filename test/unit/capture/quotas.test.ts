@@ -3,7 +3,7 @@ import { watchQuotas, type Quotas, type QuotaResource } from '../../../src/captu
 import { observe, type Facts } from '../../../src/observe/facts.ts';
 import { StateStoreError, type StateStore } from '../../../src/redis/port.ts';
 import { manualClock } from '../../kit/clock.ts';
-import { fakeProducer, serving, v1Request, type Served } from './kit.ts';
+import { fakeProducer, serving, settled, v1Request, type Served } from './kit.ts';
 
 /** spec/capture.md 7.3 and vectors 32 to 35. */
 describe('quotas, asked by a request', () => {
@@ -81,7 +81,6 @@ describe('quotas, asked by a request', () => {
 
 describe('quotas, read from Redis', () => {
   const NOW_S = Date.UTC(2026, 0, 1) / 1_000;
-  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   /** Sets by key, and how often each was asked for. */
   function store(sets: Record<string, Record<string, number>>): { rankFrom: StateStore['rankFrom']; asked: string[]; fails: boolean } {
     const self = {

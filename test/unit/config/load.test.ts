@@ -292,6 +292,7 @@ describe('values that follow from others', () => {
       exceptions: `pre_exceptions_ingestion${suffix}`,
       deadLetter: `pre_events_plugin_ingestion_dlq${suffix}`,
       recordings: `pre_session_recording_snapshot_item_events${suffix}`,
+      recordingsOverflow: `pre_session_recording_snapshot_item_overflow${suffix}`,
       exceptionSymbolification: `pre_exception_symbolification_events${suffix}`,
     });
   });
@@ -307,6 +308,7 @@ describe('values that follow from others', () => {
       deadLetter: 'INGESTION_CONSUMER_DLQ_TOPIC',
       exceptionSymbolification: 'EXCEPTIONS_SYMBOLIFICATION_KAFKA_TOPIC',
       recordings: 'TROUPE_CAPTURE_RECORDINGS_TOPIC',
+      recordingsOverflow: 'TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC',
     };
     const names = Object.fromEntries(Object.entries(topics).map(([topic, name]) => [name, `pre_${topic}`]));
     const env = { ...names, INGESTION_CONSUMER_GROUP_ID: 'pre_group', KAFKA_PREFIX: 'pre_', NODE_ENV: 'test' };
@@ -320,10 +322,12 @@ describe('values that follow from others', () => {
   });
 
   it("16.1 row 21: the profile of the capture document has its five names, PostHog's for the rest, and prefix and suffix as ever", () => {
-    const { config } = loadConfig({ TROUPE_TOPIC_PROFILE: 'document', KAFKA_PREFIX: 'pre_', NODE_ENV: 'test' }, options);
+    const set = { KAFKA_PREFIX: 'pre_', NODE_ENV: 'test', REPLAY_OVERFLOW_FORCED_TOKENS: 'phc_x' };
+    const { config } = loadConfig({ ...set, TROUPE_TOPIC_PROFILE: 'document' }, options);
     expect(topicsOf(config)).toEqual({
       main: 'pre_clickhouse_events_test',
       recordings: 'pre_clickhouse_session_recording_events_test',
+      recordingsOverflow: 'pre_session_recording_snapshot_item_overflow_test',
       historical: 'pre_historical_events_test',
       warnings: 'pre_client_warnings_test',
       exceptions: 'pre_exceptions_test',
@@ -475,11 +479,14 @@ describe('notices', () => {
     expect(problemsOf({ ...env, KAFKA_HOSTS: 'k:9092' })).toEqual([]);
   });
 
-  it('remembering stored events wants a Redis, in a process that captures', () => {
-    expect(problemsOf({ TROUPE_CAPTURE_DEDUPE_MS: '1000' }).map(({ name }) => name)).toEqual(['REDIS_URL']);
-    expect(problemsOf({ TROUPE_CAPTURE_DEDUPE_MS: '1000', REDIS_URL: 'redis://r:6379' })).toEqual([]);
-    expect(problemsOf({ TROUPE_CAPTURE_DEDUPE_MS: '1000', TROUPE_CAPTURE_ENABLED: 'false' })).toEqual([]);
-  });
+  it.each([{ TROUPE_CAPTURE_DEDUPE_MS: '1000' }, { EVENT_RESTRICTIONS_ENABLED: 'true' }, { REPLAY_OVERFLOW_SESSIONS_ENABLED: 'true' }])(
+    '%j wants a Redis, in a process that captures',
+    (env) => {
+      expect(problemsOf(env)).toMatchObject([{ name: 'REDIS_URL', allowed: `a Redis, needed with ${Object.keys(env)[0]}` }]);
+      expect(problemsOf({ ...env, REDIS_URL: 'redis://r:6379' })).toEqual([]);
+      expect(problemsOf({ ...env, TROUPE_CAPTURE_ENABLED: 'false' })).toEqual([]);
+    },
+  );
 
   it('topics that would feed each other are refused', () => {
     expect(problemsOf({ KAFKA_CONSUMPTION_OVERFLOW_TOPIC: 'events_plugin_ingestion' })).toHaveLength(1);

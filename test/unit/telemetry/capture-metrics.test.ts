@@ -1,8 +1,11 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NO_RULES } from '../../../src/capture/rules.ts';
+import { watchRestrictions } from '../../../src/capture/restrictions/watch.ts';
 import { ProduceError } from '../../../src/kafka/port.ts';
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
-import { fakeProducer, serving } from '../capture/kit.ts';
+import { manualClock } from '../../kit/clock.ts';
+import { fakeProducer, serving, settled } from '../capture/kit.ts';
 
 /** spec/capture.md 10, from a served request to the series of a scrape. */
 describe('metrics of capture', () => {
@@ -76,6 +79,7 @@ describe('metrics of capture', () => {
 
   it('rules: overflow, drops, age', async () => {
     const rules = {
+      ...NO_RULES,
       dropped: ['phc_x:u9'],
       overflow: { limits: { perSecond: 0.001, burstCount: 1 }, keepsKeys: false, forced: ['phc_x:u2'] },
       historicalAfterMs: 1_000,
@@ -92,6 +96,41 @@ describe('metrics of capture', () => {
       capture_events_ingested_total: 4,
       partition_limits_key_count: 1,
     });
+  });
+
+  it('restrictions: what is known of them, what they did, and that they are stale', async () => {
+    const clock = manualClock();
+    const entry = { version: 2, token: 'phc_x', pipelines: ['analytics'] };
+    const texts: Record<string, string> = {
+      drop_event_from_ingestion: JSON.stringify([{ ...entry, event_names: ['b'] }, 7]),
+      redirect_to_topic: JSON.stringify([{ ...entry, event_names: ['c'], args: { topic: 'aside' } }]),
+      redirect_to_dlq: JSON.stringify([{ ...entry, event_names: ['d'] }]),
+    };
+    const get = (key: string): Promise<string | undefined> => Promise.resolve(texts[key.split(':')[1] ?? '']);
+    const options = { clock, topics: new Set(['aside']), intervalMs: 30_000_000, staleMs: 300_000 };
+    const restrictions = watchRestrictions({ ...options, store: { get } });
+    await settled();
+    const served = await serving(fakeProducer(), { restrictions });
+    await served.ask('/batch', { body: batch({}, { event: 'b' }, { event: 'c' }, { event: 'd' }) });
+    expect(await series()).toMatchObject({
+      'capture_event_restrictions_loaded_count{pipeline="analytics"}': 3,
+      'capture_event_restrictions_tokens_count{pipeline="analytics"}': 1,
+      'capture_event_restrictions_loaded_count{pipeline="ai"}': 0,
+      'capture_event_restrictions_stale{pipeline="analytics"}': 0,
+      'capture_event_restrictions_last_refresh_timestamp{pipeline="analytics"}': clock.now() / 1_000,
+      'capture_event_restrictions_redis_fetch{restriction_type="drop_event",result="success"}': 1,
+      'capture_event_restrictions_redis_fetch{restriction_type="force_overflow",result="not_found"}': 1,
+      'capture_event_restrictions_applied{restriction_type="drop_event",pipeline="analytics"}': 1,
+      'capture_event_restrictions_applied{restriction_type="redirect_to_dlq",pipeline="analytics"}': 1,
+      'capture_events_dropped_total{cause="event_restriction_drop"}': 1,
+      capture_events_rerouted_dlq: 1,
+      capture_events_rerouted_custom_topic: 1,
+      'troupe_capture_restrictions_malformed_total{restriction_type="drop_event"}': 1,
+    });
+    clock.advance(300_000);
+    restrictions.of('phc_x');
+    expect(await series()).toMatchObject({ 'capture_event_restrictions_stale{pipeline="analytics"}': 1 });
+    restrictions.close();
   });
 
   it('too much: unpacked, and on the wire', async () => {
