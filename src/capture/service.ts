@@ -27,6 +27,8 @@ import type { EventSink } from './sink.ts';
 import type { StaticFiles } from './static-files.ts';
 import { NO_RULES, type CaptureRules } from './rules.ts';
 import { accounted } from './stages/accounted.ts';
+import { clientAddress } from './stages/client-address.ts';
+import { masking } from './stages/masking.ts';
 import { quota } from './stages/quota.ts';
 import { NO_QUOTAS, type Quotas } from './quotas.ts';
 import { dedupe, type DedupeSettings } from './stages/dedupe.ts';
@@ -213,12 +215,13 @@ function recorded(
     restrictions = NO_RESTRICTIONS,
     replayOverflow = NO_REPLAY_OVERFLOW,
     rules = NO_RULES,
+    guards = NO_GUARDS,
   }: CaptureOptions,
   limits: CaptureLimits,
 ): Take<RawEvent> {
   const stages = [restricted(restrictions, RESTRICTING_RECORDINGS), overflowRecordings(replayOverflow, rules.replayOverflowForced)];
   return pipe(
-    [accounted, quota(quotas, 'recordings')],
+    [accounted, quota(quotas, 'recordings'), clientAddress(guards.addresses)],
     prepareRecording(random, pipe(stages, produceRecording({ sink, topics, ...limits }))),
   );
 }
@@ -244,6 +247,7 @@ function analytics(
     quotas = NO_QUOTAS,
     restrictions = NO_RESTRICTIONS,
     dedupe: remembered,
+    guards = NO_GUARDS,
     lasting,
   }: DispatchOptions,
   limits: CaptureLimits,
@@ -253,10 +257,11 @@ function analytics(
     restricted(restrictions, RESTRICTING_EVENTS),
     ...(remembered === undefined ? [] : [dedupe(remembered)]),
     overflow(rules.overflow, lasting.overflowLimiter),
+    masking(guards.masking),
   ];
   const { historicalAfterMs } = rules;
   return pipe(
-    [accounted, quota(quotas, 'events')],
+    [accounted, quota(quotas, 'events'), clientAddress(guards.addresses)],
     prepare({ random, historicalAfterMs }, pipe(stages, produce({ sink, topics, ...limits }))),
   );
 }

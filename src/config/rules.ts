@@ -1,15 +1,9 @@
+import { GUARD_RULES } from './guard-rules.ts';
 import { kafkaTlsProblem } from './kafka-tls.ts';
 import { capabilitiesOf, MODES, runsNothing } from './modes.ts';
-import type { Problem } from './problem.ts';
+import type { Rule } from './rule.ts';
 import type { Config } from './schema.ts';
-import { parseSigningKeys } from './signing-keys.ts';
 import { topicsOf } from './topic-names.ts';
-
-export interface Rule {
-  /** The rule in one sentence, for the documentation. */
-  readonly prose: string;
-  readonly check: (config: Config) => Problem | undefined;
-}
 
 /** What TROUPE_TLS_UNVERIFIED may name. */
 export const TLS_SYSTEMS = ['kafka', 'clickhouse', 'postgres', 'redis'] as const;
@@ -216,28 +210,7 @@ export const RULES: readonly Rule[] = [
       };
     },
   },
-  {
-    prose: 'TROUPE_CAPTURE_TLS_CERT and TROUPE_CAPTURE_TLS_KEY come together',
-    check({ guards: { tlsCert, tlsKey } }) {
-      if ((tlsCert === undefined) === (tlsKey === undefined)) return undefined;
-      const name = 'TROUPE_CAPTURE_TLS_CERT + TROUPE_CAPTURE_TLS_KEY';
-      return { name, value: undefined, allowed: 'both or neither', todo: 'set the other one' };
-    },
-  },
-  {
-    prose:
-      'TROUPE_CAPTURE_SIGNING comes with TROUPE_CAPTURE_SIGNING_KEYS, each `id:secret` with an id of its own (letters, digits, `_`, `-`) and a secret of at least 16 characters',
-    check({ guards: { signing, signingKeys } }) {
-      const isReadable = parseSigningKeys(signingKeys) !== undefined;
-      if (isReadable && (signing === 'off' || signingKeys.length > 0)) return undefined;
-      return {
-        name: 'TROUPE_CAPTURE_SIGNING_KEYS',
-        value: undefined,
-        allowed: 'id:secret,id:secret, needed with TROUPE_CAPTURE_SIGNING',
-        todo: isReadable ? 'set it' : 'correct it; a secret: openssl rand -hex 32',
-      };
-    },
-  },
+  ...GUARD_RULES,
   {
     prose: 'TROUPE_PUTMESSAGE_TOPICS and TROUPE_CAPTURE_TOPICS are names of topics',
     check({ capture: { putmessageTopics, openTopics } }) {

@@ -237,6 +237,21 @@ export const SCHEMA = {
       lower: 'Clocks that differ, and queues of senders, are refused.',
       min: 1_000,
     }),
+    removeProperties: list('TROUPE_CAPTURE_REMOVE_PROPERTIES', {
+      prose:
+        'Properties that are taken out of events before they are stored anywhere: names wherever they stand (`password`, `*_token`), or paths from the top (`address.street`, `user.*.phone`). In `$set` and `$set_once` too; not in session recordings.',
+    }),
+    maskProperties: list('TROUPE_CAPTURE_MASK_PROPERTIES', {
+      prose: 'The same, with `***` in place of their values.',
+    }),
+    maskDetect: list('TROUPE_CAPTURE_MASK_DETECT', {
+      prose:
+        'What becomes `***` within the texts of all properties: any of `emails`, `cards` (numbers of payment cards with a right check digit) and `ipv4`. ids (`distinct_id`, `alias`, groups) and names of properties are left alone.',
+    }),
+    clientIp: choice('TROUPE_CAPTURE_CLIENT_IP', ['keep', 'anonymise', 'drop'], 'keep', {
+      prose:
+        'What is stored of the address of who sent an event or a recording, and of `$ip` in properties: all, its network (the last byte of IPv4 is 0, 48 bits of IPv6 stay), or nothing.',
+    }),
   },
 
   kafka: {

@@ -18,4 +18,6 @@ export interface GuardFacts {
     readonly outcome: 'valid' | 'absent' | 'malformed' | 'uncovered' | 'stale' | 'wrong';
     readonly keyId: string | undefined;
   };
+  /** In the events of one request: properties taken away or replaced, and what detectors found in texts. */
+  'capture-properties-masked': { readonly how: 'removed' | 'replaced' | 'emails' | 'cards' | 'ipv4'; readonly count: number };
 }

@@ -19,11 +19,13 @@ export function guardMetrics({ counter, gauge }: Makers): FactListeners {
     'outcome',
     'key',
   );
+  const masked = counter('troupe_capture_masked_total', 'Properties taken away or replaced, and findings of detectors in events.', 'how');
 
   return {
     'http-certificate-taken': ({ server, expiresAtMs }) => expires.set({ server }, expiresAtMs / 1_000),
     'http-certificate-refused': ({ server }) => refused.inc({ server }),
     'http-handshake-failed': () => handshakes.inc(),
     'capture-signature-checked': ({ outcome, keyId = '' }) => signatures.inc({ outcome, key: keyId }),
+    'capture-properties-masked': ({ how, count }) => masked.inc({ how }, count),
   };
 }
