@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import type { TopicAdmin } from '../../src/kafka/port.ts';
 import { startTroupe } from '../services/troupe.ts';
 import { startCollector } from './collector/start.ts';
-import { childrenOf, threadsCpuUs } from './cpu.ts';
+import { treeThreadsCpuUs } from './cpu.ts';
 import { messageOf } from './message-of.ts';
 import { end } from './stage.ts';
 
@@ -98,7 +98,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
       const spilled = await started.metric('spill_written_total');
       if (spilled > 0) throw new Error(`${name}: ${spilled} events went over the disk`);
     });
-    const common = { port: Number(new URL(started.urls.capture).port), cpuUs: () => threadsCpuUs(started.pid) };
+    const common = { port: Number(new URL(started.urls.capture).port), cpuUs: () => treeThreadsCpuUs(started.pid) };
     const events = { ...common, paths: { one: '/i/v0/e/', many: '/batch/' }, headers: {}, topic, mayLose: false };
     const paths = { one: '/putmessage', many: '/putmessage' };
     const putmessage = { ...common, paths, headers: { topic: messages }, topic: messages, mayLose: false };
@@ -117,14 +117,14 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     });
     ends.push(() => end(child));
     const { port } = await messageOf<{ port: number }>(child);
-    const cpuUs = (): number => threadsCpuUs(child.pid ?? 0);
+    const cpuUs = (): number => treeThreadsCpuUs(child.pid ?? 0);
     add({ name, port, paths: { one: '/', many: '/' }, headers: {}, topic: name, mayLose: false, cpuUs });
   }
 
   async function collector(): Promise<void> {
     const started = await startCollector({ brokers });
     ends.push(() => started.stop());
-    const cpuUs = (): number => childrenOf(started.pid).reduce((sum, worker) => sum + threadsCpuUs(worker), threadsCpuUs(started.pid));
+    const cpuUs = (): number => treeThreadsCpuUs(started.pid);
     const places = [
       ['collector-early', '/putmessage', true],
       ['collector-waiting', '/waiting', false],

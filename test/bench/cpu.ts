@@ -59,3 +59,8 @@ export function threadsCpuUs(pid: number): number {
   }
   return nanoseconds / 1_000;
 }
+
+/** {@link threadsCpuUs} of a process and of its living children. */
+export function treeThreadsCpuUs(pid: number): number {
+  return childrenOf(pid).reduce((sum, child) => sum + treeThreadsCpuUs(child), threadsCpuUs(pid));
+}

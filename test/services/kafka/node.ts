@@ -33,6 +33,9 @@ export interface KafkaNode {
   stop(signal?: NodeJS.Signals): Promise<void>;
   /** kill -9. */
   kill(): Promise<void>;
+  /** SIGSTOP: it takes connections and answers nothing, until `thaw`. */
+  freeze(): void;
+  thaw(): void;
 }
 
 export function createKafkaNode(options: KafkaNodeOptions): KafkaNode {
@@ -113,5 +116,7 @@ export function createKafkaNode(options: KafkaNodeOptions): KafkaNode {
 
     stop,
     kill: () => stop('SIGKILL'),
+    freeze: () => void child?.kill('SIGSTOP'),
+    thaw: () => void child?.kill('SIGCONT'),
   };
 }
