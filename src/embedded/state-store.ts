@@ -12,8 +12,10 @@
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { askRate } from '../domain/rate.ts';
 import { StateStoreError, type RankEntry, type StateStore } from '../redis/port.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { returnAllowance, takeAllowance } from './allowances.ts';
 
 export interface EmbeddedStateStoreOptions {
   readonly dir: string;
@@ -25,17 +27,20 @@ export interface EmbeddedStateStoreOptions {
 interface Entry {
   value: string | undefined;
   ranks: Map<string, number> | undefined;
+  fields: Fields | undefined;
   /** Wall time: a ttl goes on while the process is down. */
   untilMs: number;
 }
 
+type Fields = Readonly<Record<string, string>>;
 type Ranks = readonly (readonly [string, number])[];
 /**
- * [key, end of life, text value], or [key, end of life, changed ranks as pairs, least score kept, whether the set went on]: then
+ * [key, end of life, text value, or the fields of a hash], or [key, end of life, changed ranks as pairs, least score kept, whether the set went on]: then
  * the pairs are added to those that lines before gave, else they are all there is. An end of 0 deletes.
  */
-type Line = readonly [string, number, string] | readonly [string, number, Ranks, number | null, boolean];
+type Line = readonly [string, number, string | Fields] | readonly [string, number, Ranks, number | null, boolean];
 
+const NOTHING = { value: undefined, ranks: undefined, fields: undefined } as const;
 const COMPACT_AT_LEAST_BYTES = 1024 * 1024;
 
 export function createEmbeddedStateStore(options: EmbeddedStateStoreOptions): Promise<StateStore> {
@@ -57,8 +62,9 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
   function apply([key, untilMs, content, keepFrom, wentOn]: Line): void {
     const known = wentOn === true ? entries.get(key)?.ranks : undefined;
     if (untilMs === 0) entries.delete(key);
-    else if (typeof content === 'string') entries.set(key, { value: content, ranks: undefined, untilMs });
-    else entries.set(key, { value: undefined, ranks: ranked(known, content, keepFrom ?? -Infinity), untilMs });
+    else if (typeof content === 'string') entries.set(key, { ...NOTHING, value: content, untilMs });
+    else if (isRanks(content)) entries.set(key, { ...NOTHING, ranks: ranked(known, content, keepFrom ?? -Infinity), untilMs });
+    else entries.set(key, { ...NOTHING, fields: content, untilMs });
   }
 
   /** S3: a new file under another name, then renamed over the old one. */
@@ -98,7 +104,7 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
       return known;
     }
     if (entries.size >= capacityCount) makeRoom();
-    const made: Entry = { value: undefined, ranks: undefined, untilMs };
+    const made: Entry = { ...NOTHING, untilMs };
     entries.set(key, made);
     return made;
   }
@@ -145,9 +151,7 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
     get: (key) => done(() => live(key)?.value),
     set: (key, value, ttlMs) =>
       done(() => {
-        const entry = entryFor(key, ttlMs);
-        entry.value = value;
-        entry.ranks = undefined;
+        Object.assign(entryFor(key, ttlMs), { ...NOTHING, value });
         save([current(key)]);
       }),
     setIfAbsent: (wanted) =>
@@ -193,6 +197,38 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
         save([current(key)]);
         return count;
       }),
+    fields: (key) => done(() => new Map(Object.entries(live(key)?.fields ?? {}))),
+    setFields: (key, fields, ttlMs) =>
+      done(() => {
+        Object.assign(entryFor(key, ttlMs), { ...NOTHING, fields });
+        save([current(key)]);
+      }),
+    takeAllowances: (wanted) =>
+      done(() => {
+        const taken = wanted.map(({ key, count }) => takeAllowance(live(key), count));
+        save(wanted.flatMap(({ key }, index) => (taken[index]?.remaining === undefined ? [] : [current(key)])));
+        return taken;
+      }),
+    returnAllowances: (unused) =>
+      done(() => {
+        const changed = unused.filter((one) => returnAllowance(live(one.key), one));
+        save(changed.map(({ key }) => current(key)));
+      }),
+    takeRates: (wanted, wholly) =>
+      done(() => {
+        const nowUs = clock.now() * 1_000;
+        const answers = wanted.map((one) => askRate(Number(live(one.key)?.value), nowUs, { ...one, wholly }));
+        const isRefused = wholly && answers.some(({ granted }) => granted === 0);
+        const taken: Line[] = [];
+        for (const [index, { granted, paidUntilUs }] of answers.entries()) {
+          const key = wanted[index]?.key;
+          if (key === undefined || granted === 0 || isRefused) continue;
+          Object.assign(entryFor(key, Math.ceil((paidUntilUs - nowUs) / 1_000)), { ...NOTHING, value: String(paidUntilUs) });
+          taken.push(current(key));
+        }
+        save(taken);
+        return answers.map(({ granted, waitUs }) => ({ granted: isRefused ? 0 : granted, waitMs: Math.ceil(waitUs / 1_000) }));
+      }),
     close: () =>
       done(() => {
         if (closed) return;
@@ -202,8 +238,10 @@ function open({ dir, clock, capacityCount = 1_000_000 }: EmbeddedStateStoreOptio
   };
 }
 
-const lineOf = (key: string, { value, ranks, untilMs }: Entry): Line =>
-  ranks === undefined ? [key, untilMs, value ?? ''] : [key, untilMs, [...ranks], null, false];
+const lineOf = (key: string, { value, ranks, fields, untilMs }: Entry): Line =>
+  ranks === undefined ? [key, untilMs, fields ?? value ?? ''] : [key, untilMs, [...ranks], null, false];
+
+const isRanks = (content: Ranks | Fields): content is Ranks => Array.isArray(content);
 
 /** Keeps the greater score of each member, and leaves out those below `keepFrom`. */
 function ranked(known: Map<string, number> | undefined, added: Ranks, keepFrom: number): Map<string, number> {

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
-import { StateStoreError, type RankEntry, type StateStore } from './port.ts';
+import { StateStoreError, type Allowance, type RankEntry, type RateTaken, type StateStore } from './port.ts';
+import { scriptsOn } from './scripts/scripts.ts';
 
 export interface RedisOptions {
   /** `redis://[user:password@]host:port/db`, `rediss://` for TLS, or the path of a unix socket. */
@@ -35,6 +36,8 @@ export function createRedisStateStore(options: RedisOptions): StateStore {
   });
   // Without a listener ioredis writes to the console. Each failing command tells its caller, so nothing is hidden here.
   redis.on('error', () => undefined);
+
+  const scripts = scriptsOn(redis);
 
   async function guarded<T>(name: string, run: () => Promise<T>): Promise<T> {
     try {
@@ -102,6 +105,38 @@ export function createRedisStateStore(options: RedisOptions): StateStore {
       const [, count] = await whole('INCRBY', redis.multi().set(key, '0', 'PX', ttlMs, 'NX').incrby(key, by));
       return Number(count);
     },
+    fields: (key) => guarded('HGETALL', async () => new Map(Object.entries(await redis.hgetall(key)))),
+    async setFields(key, fields, ttlMs) {
+      await whole('HSET', redis.multi().del(key).hset(key, fields).pexpire(key, ttlMs));
+    },
+    async takeAllowances(wanted) {
+      if (wanted.length === 0) return [];
+      const counts = wanted.map(({ count }) => count);
+      const answer = await guarded('takeAllowances', () => scripts.takeAllowances(keysOf(wanted), counts));
+      return wanted.map(({ count }, index): Allowance => {
+        const [granted = count, left = -1, ends = -1] = answer.slice(index * 3);
+        return {
+          granted,
+          remaining: left < 0 ? undefined : left,
+          endsMs: ends < 0 ? undefined : ends,
+          isUnreadable: left === -2,
+        };
+      });
+    },
+    async returnAllowances(unused) {
+      if (unused.length === 0) return;
+      const args = unused.flatMap(({ count, endsMs = -1 }) => [count, endsMs]);
+      await guarded('returnAllowances', () => scripts.returnAllowances(keysOf(unused), args));
+    },
+    async takeRates(wanted, wholly) {
+      if (wanted.length === 0) return [];
+      const args = wanted.flatMap(({ count, intervalUs, burstCount }) => [count, intervalUs, burstCount]);
+      const answer = await guarded('takeRates', () => scripts.takeRates(keysOf(wanted), [wholly ? 1 : 0, ...args]));
+      return wanted.map(({ count }, index): RateTaken => {
+        const [granted = count, waitUs = 0] = answer.slice(index * 2);
+        return { granted, waitMs: Math.ceil(waitUs / 1_000) };
+      });
+    },
     close: () =>
       guarded('QUIT', async () => {
         if (redis.status === 'ready') await redis.quit();
@@ -109,3 +144,5 @@ export function createRedisStateStore(options: RedisOptions): StateStore {
       }),
   };
 }
+
+const keysOf = (entries: readonly { readonly key: string }[]): readonly string[] => entries.map(({ key }) => key);

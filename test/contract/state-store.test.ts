@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync, readFileSync, appendFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { describe, expect, it, vi } from 'vitest';
 import { createEmbeddedStateStore } from '../../src/embedded/state-store.ts';
 import { createRedisStateStore } from '../../src/redis/client.ts';
@@ -35,6 +36,9 @@ describe('embedded state store: its file', () => {
     const first = await open(dir, clock);
     await first.set('a', 'one', 1_000);
     await first.rankAdd([{ key: 'r', member: 'm', score: 4, ttlMs: 5_000 }]);
+    await first.setFields('h', { topic: 'x' }, 5_000);
+    await first.set('left', '9', 5_000);
+    await first.takeAllowances([{ key: 'left', count: 4 }]);
     await first.set('gone', 'x', 5_000);
     await first.delete(['gone']);
     clock.advance(2_000);
@@ -42,6 +46,8 @@ describe('embedded state store: its file', () => {
     expect(await second.get('a')).toBeUndefined();
     expect(await second.get('gone')).toBeUndefined();
     expect(await second.rankFrom('r', 0)).toEqual([{ member: 'm', score: 4 }]);
+    expect(await second.fields('h')).toEqual(new Map([['topic', 'x']]));
+    expect(await second.get('left')).toBe('5');
     rmSync(dir, { recursive: true });
   });
 
@@ -134,6 +140,32 @@ describe.skipIf(!redis.available)('with a real redis-server', () => {
         await server.stop();
       },
     };
+  });
+
+  it('a counter that somebody set without an end is taken from, given back to, and never ends', async () => {
+    const server = await startRedis();
+    const store = createRedisStateStore({ url: server.url, timeoutMs: 1_000 });
+    const operator = new Redis(server.url);
+    await operator.set('left', '5');
+    await expect.poll(() => store.takeAllowances([{ key: 'left', count: 3 }]).catch(() => undefined)).toMatchObject([{ granted: 3, remaining: 2, endsMs: undefined }]); // prettier-ignore
+    await store.returnAllowances([{ key: 'left', count: 2, endsMs: undefined }, { key: 'left', count: 1, endsMs: 1 }]); // prettier-ignore
+    expect([await operator.get('left'), await operator.ttl('left')]).toEqual(['4', -1]);
+    operator.disconnect();
+    await store.close();
+    await server.stop();
+  });
+
+  it('scripts come again by themselves to a server that has forgotten them', async () => {
+    const server = await startRedis();
+    const store = createRedisStateStore({ url: server.url, timeoutMs: 1_000 });
+    const operator = new Redis(server.url);
+    const take = () => store.takeRates([{ key: 'r', count: 1, intervalUs: 1_000_000_000, burstCount: 2 }], false);
+    await expect.poll(() => take().catch(() => undefined)).toMatchObject([{ granted: 1 }]);
+    await operator.script('FLUSH');
+    expect(await take()).toMatchObject([{ granted: 1 }]);
+    operator.disconnect();
+    await store.close();
+    await server.stop();
   });
 
   it('rejects with StateStoreError while the server is away, and works again by itself', async () => {

@@ -151,6 +151,12 @@ export const EMPTY_STATE: StateStore = {
   rankAdd: () => Promise.resolve(),
   rankFrom: () => Promise.resolve([]),
   increment: () => Promise.resolve(1),
+  fields: () => Promise.resolve(new Map()),
+  setFields: () => Promise.resolve(),
+  takeAllowances: (wanted) =>
+    Promise.resolve(wanted.map(({ count }) => ({ granted: count, remaining: undefined, endsMs: undefined, isUnreadable: false }))),
+  returnAllowances: () => Promise.resolve(),
+  takeRates: (wanted) => Promise.resolve(wanted.map(({ count }) => ({ granted: count, waitMs: 0 }))),
   close: () => Promise.resolve(),
 };
 

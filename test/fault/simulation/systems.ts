@@ -266,6 +266,9 @@ function sandboxOf(host: Host): Sandbox {
   };
 }
 
+const unasked = (): Promise<never> => Promise.reject(new Error('only capture asks this, and it is not simulated'));
+const ONLY_CAPTURE_ASKS = { fields: unasked, setFields: unasked, takeAllowances: unasked, returnAllowances: unasked, takeRates: unasked };
+
 function stateStoreOf(host: Host, debounced: Set<string>): StateStore {
   const link = host.link('state-store');
   const error = (): Error => new StateStoreError('the store is away');
@@ -287,6 +290,7 @@ function stateStoreOf(host: Host, debounced: Set<string>): StateStore {
     rankAdd: () => call('rank-add', () => undefined),
     rankFrom: () => call('rank-from', () => []),
     increment: () => call('increment', () => 1),
+    ...ONLY_CAPTURE_ASKS,
     close: () => Promise.resolve(),
   };
 }
