@@ -14,6 +14,8 @@ export interface BodyLimits {
   readonly wireBytes: number;
   /** A client that sends nothing for this long is given up. */
   readonly bodyIdleMs: number;
+  /** A body that has not come as a whole at this time, by the monotonic clock, is given up. */
+  readonly lateAtMs: number;
   /** How long the rest of a refused upload is read (and thrown away), so that the client sees the answer and not a reset. */
   readonly drainMs: number;
 }
@@ -48,7 +50,7 @@ export function readBody(request: IncomingMessage, limits: BodyLimits, shared: {
     let refused: 'too-large' | 'busy' | undefined =
       Number(request.headers['content-length'] ?? 0) > limits.wireBytes ? 'too-large' : undefined;
     let heardAt = clock.monotonic();
-    let limit = clock.after(refused === undefined ? limits.bodyIdleMs : limits.drainMs, onLimit);
+    let limit = clock.after(refused === undefined ? patienceMs(heardAt) : limits.drainMs, onLimit);
 
     let isFinished = false;
     function finish(result: BodyResult): void {
@@ -70,9 +72,13 @@ export function readBody(request: IncomingMessage, limits: BodyLimits, shared: {
     }
     function onLimit(): void {
       if (refused !== undefined) return finish({ type: refused, connectionUsable: false });
-      const quietMs = clock.monotonic() - heardAt;
-      if (quietMs >= limits.bodyIdleMs) return finish({ type: 'stalled' });
-      limit = clock.after(limits.bodyIdleMs - quietMs, onLimit);
+      const leftMs = patienceMs(clock.monotonic());
+      if (leftMs <= 0) return finish({ type: 'stalled' });
+      limit = clock.after(leftMs, onLimit);
+    }
+    /** Until it has been silent for too long, or is late as a whole. */
+    function patienceMs(nowMs: number): number {
+      return Math.min(heardAt + limits.bodyIdleMs, limits.lateAtMs) - nowMs;
     }
     function onData(chunk: Buffer): void {
       heardAt = clock.monotonic();

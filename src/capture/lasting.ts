@@ -1,6 +1,8 @@
 import { createOverflowLimiter, type OverflowLimiter } from '../domain/overflow.ts';
 import { createBudget, type Budget } from './body.ts';
 import { createInflate, type Inflate } from './inflate.ts';
+import { createTurnstile, type Turnstile } from './turnstile.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { DEFAULT_LIMITS, type CaptureLimits } from './limits.ts';
 
 /**
@@ -11,6 +13,7 @@ export interface Lasting {
   /** The bytes that the bodies of all requests hold. */
   readonly bodies: Budget;
   readonly inflate: Inflate;
+  readonly turnstile: Turnstile;
   /** Of `/putmessage`: the bytes of messages that were answered before they are durable. */
   readonly unacknowledged: Budget;
   /** The token buckets of these rates. Those that are in force stay as they are; other rates begin with full buckets. */
@@ -25,12 +28,13 @@ export interface OverflowRates {
 /** Bytes of messages that may be answered before they are durable; beyond it their answer waits. */
 const UNACKNOWLEDGED_BYTES = 32 << 20;
 
-export function createLasting(limits: Partial<Pick<CaptureLimits, 'inFlightBytes' | 'inflateCount'>> = {}): Lasting {
+export function createLasting(clock: Clock, limits: Partial<Pick<CaptureLimits, 'inFlightBytes' | 'inflateCount'>> = {}): Lasting {
   const { inFlightBytes, inflateCount } = { ...DEFAULT_LIMITS, ...limits };
   let buckets: { readonly rates: OverflowRates; readonly limiter: OverflowLimiter } | undefined;
   return {
     bodies: createBudget(inFlightBytes),
     inflate: createInflate(inflateCount),
+    turnstile: createTurnstile(clock),
     unacknowledged: createBudget(UNACKNOWLEDGED_BYTES),
     overflowLimiter(rates) {
       const { perSecond, burstCount } = rates;

@@ -15,6 +15,10 @@ export interface CaptureLimits {
   readonly inFlightBytes: number;
   /** A client that sends nothing for so long gets 408. @defaultValue 30,000 */
   readonly bodyIdleMs: number;
+  /** From its first byte a request is read for so long at most, and waits for its turn for so long. @defaultValue 120,000 */
+  readonly requestMs: number;
+  /** Requests in work at a time; the others wait. 0: no limit. @defaultValue 0 */
+  readonly concurrentCount: number;
   /** How long the rest of a refused upload is read. @defaultValue 5,000 */
   readonly drainMs: number;
   /** How long the sink may take; posthog-node waits 10 s for the answer. @defaultValue 5,000 */
@@ -32,6 +36,8 @@ export const DEFAULT_LIMITS: CaptureLimits = {
   eventBytes: 1_000_000,
   inFlightBytes: 256 << 20,
   bodyIdleMs: 30_000,
+  requestMs: 120_000,
+  concurrentCount: 0,
   drainMs: 5_000,
   produceMs: 5_000,
   inflateCount: 4,

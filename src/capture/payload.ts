@@ -16,6 +16,7 @@ export interface PayloadLimits {
 export interface PayloadOptions {
   readonly limits: PayloadLimits;
   readonly bodyIdleMs: number;
+  readonly requestMs: number;
   readonly drainMs: number;
   readonly clock: Clock;
   /** Shared by all requests of the process. */
@@ -33,8 +34,9 @@ export async function withBody<T>(
   options: PayloadOptions,
   decode: (body: Buffer) => Attempt<T> | Promise<Attempt<T>>,
 ): Promise<Attempt<T>> {
-  const { limits, bodyIdleMs, drainMs, clock, budget } = options;
-  const body = await readBody(exchange.request, { wireBytes: limits.wireBytes, bodyIdleMs, drainMs }, { clock, budget });
+  const { limits, bodyIdleMs, requestMs, drainMs, clock, budget } = options;
+  const lateAtMs = exchange.begunMs + requestMs;
+  const body = await readBody(exchange.request, { wireBytes: limits.wireBytes, bodyIdleMs, lateAtMs, drainMs }, { clock, budget });
   switch (body.type) {
     case 'aborted':
       return refuse(ABORTED);

@@ -61,6 +61,14 @@ const CONFIG_SCRIPT: Route = { type: 'remote-config-script', path: '/array/{toke
 const STATIC = /^\/static\/(?:[^/]+\/)?([^/]+\.js)$/;
 const REMOTE_CONFIG = /^\/array\/[^/]+\/config(\.js)?$/;
 
+/** The scheme and the host of a URL in absolute form, as proxies are asked; a server must take it as well (RFC 9112, 3.2.2). */
+const AUTHORITY = /^https?:\/\/[^/?]*/i;
+
+/** Path and query of a request's target. */
+export function originForm(target: string): string {
+  return target.startsWith('/') ? target : target.replace(AUTHORITY, '') || '/';
+}
+
 /** Finds the route of a request's URL (path and query). */
 export function routeOf(url: string): Route {
   const query = url.indexOf('?');

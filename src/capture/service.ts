@@ -10,6 +10,7 @@ import { NO_GUARDS, type CaptureGuards } from './guards/guards.ts';
 import { createSignatureCheck } from './guards/signature.ts';
 import { createLasting, type Lasting } from './lasting.ts';
 import { accessLog } from './layers/access-log.ts';
+import { concurrency } from './layers/concurrency.ts';
 import { cors } from './layers/cors.ts';
 import { methods } from './layers/methods.ts';
 import { recover } from './layers/recover.ts';
@@ -19,7 +20,7 @@ import { DEFAULT_LIMITS, type CaptureLimits } from './limits.ts';
 import type { PayloadOptions } from './payload.ts';
 import { createErrorLines } from './putmessage/error-lines.ts';
 import { putmessageHandler, type PutmessageSettings } from './putmessage/handler.ts';
-import { routeOf } from './routes.ts';
+import { originForm, routeOf } from './routes.ts';
 import { sdkHandler } from './sdk-handler.ts';
 import type { SdkSettings } from './sdk.ts';
 import type { RawEvent } from './shapes.ts';
@@ -103,12 +104,15 @@ export function createCapture(options: CaptureOptions): Capture {
   let inFlight = 0;
 
   const sockets = countSockets();
-  const lasting = createLasting(options.limits);
+  const lasting = createLasting(options.clock, options.limits);
   let handler = build(options);
 
   function build(settings: CaptureOptions): Handler {
     const { clock, random } = settings;
-    const layers: readonly Layer[] = [requestId(random), accessLog(clock), recover, cors, methods];
+    const { requestMs: waitMs, concurrentCount } = { ...DEFAULT_LIMITS, ...settings.limits };
+    lasting.turnstile.limit(concurrentCount);
+    const queueing: readonly Layer[] = concurrentCount === 0 ? [] : [concurrency({ turnstile: lasting.turnstile, waitMs })];
+    const layers: readonly Layer[] = [requestId(random), accessLog(clock), recover, cors, methods, ...queueing];
     return chain(layers, dispatch({ ...settings, lasting, isDraining: () => draining }));
   }
 
@@ -134,7 +138,7 @@ export function createCapture(options: CaptureOptions): Capture {
 }
 
 function beginExchange(request: IncomingMessage, response: ServerResponse, clock: Clock): Exchange {
-  const { url = '/' } = request;
+  const url = originForm(request.url ?? '/');
   const at = url.indexOf('?');
   return {
     request,

@@ -107,6 +107,10 @@ export const RULES: readonly Rule[] = [
       unit: 'ms',
     }),
   ),
+  ordered('a body of the largest size fits into the bytes of all requests', ({ capture, limits }) => ({
+    smaller: [['TROUPE_CAPTURE_BODY_BYTES', capture.bodyBytes]],
+    greater: ['TROUPE_CAPTURE_IN_FLIGHT_BYTES', limits.inFlightBytes],
+  })),
   ordered('one team may not have more credit than its partition', ({ router }) => ({
     smaller: [['TROUPE_ROUTER_TEAM_CREDIT_COUNT', router.teamCreditCount]],
     greater: ['TROUPE_ROUTER_CREDIT_COUNT', router.creditCount],

@@ -254,6 +254,50 @@ export const SCHEMA = {
     }),
   },
 
+  limits: {
+    connectionCount: integer('TROUPE_CAPTURE_CONNECTIONS_COUNT', 'count', 10_000, {
+      prose: 'Connections of a capture process at a time; one more is closed at once. The process needs as many open files (`ulimit -n`).',
+      raise: 'Headers of that many clients may be in memory.',
+      lower: 'Clients are turned away in a rush.',
+      min: 1,
+    }),
+    concurrentCount: integer('CONCURRENCY_LIMIT', 'count', 0, {
+      prose:
+        'Requests that a capture process works at at a time; others wait, with their body unread, for REQUEST_TIMEOUT_SECONDS at most and then get 503. Health routes do not wait. 0: no limit.',
+    }),
+    inFlightBytes: integer('TROUPE_CAPTURE_IN_FLIGHT_BYTES', 'bytes', 256 * MiB, {
+      prose: 'Bodies of all requests in work; a request beyond it gets 503.',
+      raise: 'More memory when Kafka is slow.',
+      lower: 'Clients are asked to come again earlier. Less than one body is refused always.',
+      min: 1 * MiB,
+    }),
+    headersMs: integer('HTTP1_HEADER_READ_TIMEOUT_MS', 'ms', 10_000, {
+      prose: "How long a client may take for the headers of a request. PostHog's has no limit unless it is set.",
+      min: 10,
+    }),
+    bodyIdleMs: integer('BODY_CHUNK_READ_TIMEOUT_MS', 'ms', 30_000, {
+      prose: "How long a client may be silent in the middle of a body; then 408. PostHog's has no limit unless it is set.",
+      min: 10,
+    }),
+    requestS: integer('REQUEST_TIMEOUT_SECONDS', 's', 120, {
+      prose:
+        'How long a request may take to arrive, then 408, and to wait for its turn, then 503. What comes after that has limits of its own (five seconds for Kafka and the spill).',
+      raise: 'Slow uploads of large batches succeed; a client that dribbles holds its connection for longer.',
+      min: 1,
+      max: 3_600,
+    }),
+    headerBytes: integer('TROUPE_CAPTURE_HEADER_BYTES', 'bytes', 32 * KiB, {
+      prose: 'Request line and headers of a request; beyond it 431.',
+      min: 1 * KiB,
+      max: 1 * MiB,
+    }),
+    headerCount: integer('TROUPE_CAPTURE_HEADER_COUNT', 'count', 200, {
+      prose: 'Header fields of a request; beyond it 431.',
+      min: 10,
+      max: 2_000,
+    }),
+  },
+
   kafka: {
     hosts: list('KAFKA_HOSTS', {
       prose:
@@ -723,6 +767,7 @@ export const SECTION_PROSE: Readonly<Record<SectionName, string>> = {
   server: 'The process: what it runs, where it listens, what it writes down.',
   capture: "The public HTTP face: PostHog's capture endpoints.",
   guards: 'What capture asks of who sends, and takes out of what is sent.',
+  limits: 'What clients of capture may cost, each capture process by itself.',
   kafka: 'Where events come from.',
   output: 'Where rows go.',
   clickhouse: 'ClickHouse, when rows go there.',

@@ -25,6 +25,13 @@ export interface Connections {
   /** Resolves when no connection is open, not counting those in a TLS handshake; at once when there is none. */
   ended(): Promise<void>;
   openCount(): number;
+  /** Requests of a connection that are not answered. */
+  inWorkCount(socket: Socket): number;
+  /**
+   * Whether what is written to the connection now would be taken for the answer to what is coming in: not behind a whole request that
+   * waits for its answer, nor in the middle of an answer, nor after the answer to a request that is still being sent.
+   */
+  mayRefuse(socket: Socket): boolean;
   /** Connections ever. */
   takenCount(): number;
 }
@@ -37,6 +44,8 @@ interface Line {
   /** What had been read when the last answer was given; more of it since means that a request is coming in. */
   settledBytes: number;
 }
+
+const NO_LINE: Line = { inWorkCount: 0, newest: undefined, settledBytes: 0 };
 
 /** Knows the connections of a server from now on; to be called before it listens. */
 export function trackConnections(server: Server): Connections {
@@ -99,6 +108,12 @@ export function trackConnections(server: Server): Connections {
     },
     ended: () => (lines.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
     openCount: () => lines.size,
+    inWorkCount: (socket) => lines.get(socket)?.inWorkCount ?? 0,
+    mayRefuse(socket) {
+      const { inWorkCount, newest } = lines.get(socket) ?? NO_LINE;
+      if (newest === undefined) return true;
+      return newest.req.complete ? inWorkCount === 0 : inWorkCount === 1 && !newest.headersSent;
+    },
     takenCount: () => taken,
   };
 }

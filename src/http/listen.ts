@@ -4,6 +4,7 @@ import { Server as NetServer, type AddressInfo } from 'node:net';
 import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { trackConnections, type Connections } from './connections.ts';
+import { DEFAULT_WIRE_LIMITS, guardWire, wireOptions, type WireLimits } from './wire.ts';
 import { secured, type TlsIdentity } from './tls-identity.ts';
 
 /** A server that listens. */
@@ -43,14 +44,14 @@ export interface ListenOptions {
   readonly clock: Clock;
   /** The first certificate of a server that speaks TLS, and nothing else. Absent: plain HTTP. */
   readonly tls?: TlsIdentity | undefined;
+  /** What one client may cost. @defaultValue DEFAULT_WIRE_LIMITS */
+  readonly limits?: Partial<WireLimits>;
   /** For errors: what is listening, and the settings that move it, e.g. 'the capture server', 'TROUPE_CAPTURE_PORT'. */
   readonly name: string;
   readonly hostSetting: string;
   readonly portSetting: string;
 }
 
-/** Longer than the 60 s after which load balancers drop an idle connection: the side that closes first must not be us. */
-const KEEP_ALIVE_MS = 75_000;
 /** A TLS handshake takes two round trips; who needs longer holds a connection and sends nothing. */
 const HANDSHAKE_MS = 10_000;
 
@@ -59,10 +60,11 @@ const HANDSHAKE_MS = 10_000;
  * this machine's.
  */
 export function listen(options: ListenOptions): Promise<Listening> {
-  const { handle, host, port, tls } = options;
-  const { server, present } = tls === undefined ? plainServer(options) : tlsServer(options, tls);
+  const { handle, host, port, tls, name } = options;
+  const limits = { ...DEFAULT_WIRE_LIMITS, ...options.limits };
+  const { server, present } = tls === undefined ? plainServer(options, limits) : tlsServer(options, limits, tls);
   const connections = trackConnections(server);
-  server.on('request', handle);
+  guardWire(server, connections, { handle, limits, name });
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
     server.listen(port, host, () => {
@@ -84,9 +86,9 @@ interface MadeServer extends Pick<Listening, 'present'> {
   readonly server: Server;
 }
 
-function plainServer({ name }: ListenOptions): MadeServer {
+function plainServer({ name }: ListenOptions, limits: WireLimits): MadeServer {
   return {
-    server: createServer({ keepAliveTimeout: KEEP_ALIVE_MS }),
+    server: createServer(wireOptions(limits)),
     present() {
       throw new Error(`${name} listens without TLS`);
     },
@@ -94,8 +96,8 @@ function plainServer({ name }: ListenOptions): MadeServer {
 }
 
 /** HTTP/1.1 alone, told by ALPN: a client that offers nothing else than h2 is turned away in the handshake (docs/adr/0024). */
-function tlsServer({ name }: ListenOptions, tls: TlsIdentity): MadeServer {
-  const server = createTlsServer({ ...secured(tls), keepAliveTimeout: KEEP_ALIVE_MS, handshakeTimeout: HANDSHAKE_MS });
+function tlsServer({ name }: ListenOptions, limits: WireLimits, tls: TlsIdentity): MadeServer {
+  const server = createTlsServer({ ...secured(tls), ...wireOptions(limits), handshakeTimeout: HANDSHAKE_MS });
   server.on('tlsClientError', () => state('http-handshake-failed', { server: name }));
   return { server, present: (identity) => server.setSecureContext(secured(identity)) };
 }

@@ -52,5 +52,7 @@ export interface CaptureFacts {
   'capture-restrictions-stale': { readonly type: string };
   /** An entry among the restrictions that cannot be read, and is left out. */
   'capture-restriction-malformed': { readonly type: string; readonly index: number; readonly problem: string };
+  /** Requests that wait for their turn (CONCURRENCY_LIMIT). */
+  'capture-requests-waiting-changed': { readonly count: number };
   'capture-connections-changed': { readonly count: number };
 }

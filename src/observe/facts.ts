@@ -193,8 +193,6 @@ export interface Facts extends CaptureFacts, GuardFacts {
     readonly messageType: string;
   };
   'state-store-unavailable': { readonly operation: string; readonly message: string };
-  /** A server told to stop has no connection any more. `openCount`: at the beginning; `cutCount`: requests that got no answer in time. */
-  'http-server-drained': { readonly name: string; readonly openCount: number; readonly cutCount: number; readonly durationMs: number };
   'capture-request-answered': {
     readonly method: string;
     /** The route's template, never the URL. */

@@ -20,4 +20,23 @@ export interface GuardFacts {
   };
   /** In the events of one request: properties taken away or replaced, and what detectors found in texts. */
   'capture-properties-masked': { readonly how: 'removed' | 'replaced' | 'emails' | 'cards' | 'ipv4'; readonly count: number };
+  /**
+   * A connection, or what came over it, was turned away before a handler saw it. `silent`: opened, and nothing sent; `connections`: one too
+   * many; `tunnel`: CONNECT; `pipelined`: too many requests before the first is answered.
+   */
+  'http-connection-refused': {
+    readonly server: string;
+    readonly reason:
+      | 'malformed'
+      | 'headers-too-large'
+      | 'headers-too-many'
+      | 'headers-late'
+      | 'body-late'
+      | 'silent'
+      | 'connections'
+      | 'pipelined'
+      | 'tunnel';
+  };
+  /** A server told to stop has no connection any more. `openCount`: at the beginning; `cutCount`: requests that got no answer in time. */
+  'http-server-drained': { readonly name: string; readonly openCount: number; readonly cutCount: number; readonly durationMs: number };
 }

@@ -11,6 +11,7 @@ import type { Clock, Random } from '../runtime/clock.ts';
 import { openCaptureCertificate } from './capture-certificate.ts';
 import { guardsOf } from './capture-guards.ts';
 import { openCaptureLimits } from './capture-limits.ts';
+import { bodyLimitsOf, wireLimitsOf } from './client-limits.ts';
 import { openSink } from './open-sink.ts';
 import { topicsOf } from './topics.ts';
 
@@ -51,13 +52,14 @@ export async function openCapture({ config, clock, random, closers, producer, re
     ...openCaptureLimits({ config, clock, closers, redis, topics }),
     sdk: { recordings: config.capture.recordings },
     files: await staticFiles(config.capture.staticDir),
-    limits: { wireBytes: config.capture.bodyBytes, decodedBytes: config.capture.bodyBytes * 5 },
+    limits: bodyLimitsOf(config),
     sampleRatio: config.telemetry.otlpEndpoint === undefined ? 0 : config.telemetry.sampleRatio,
   });
   const certificate = await openCaptureCertificate({ config, clock, closers });
   const server = await listen({
     handle: capture.handle,
     tls: certificate?.current(),
+    limits: wireLimitsOf(config),
     host: config.capture.host,
     port: config.capture.port,
     clock,

@@ -36,6 +36,7 @@ export function captureMetrics(makers: Makers): FactListeners {
   const requests = counter('http_requests_total', 'Requests to capture answered.', 'method', 'path', 'status');
   const seconds = histogram('http_requests_duration_seconds', 'Time from headers to answer.', REQUEST_SECONDS, 'method', 'path', 'status');
   const connections = gauge('capture_active_connections', 'Connections that a request came over and that are open.');
+  const waiting = gauge('troupe_capture_waiting_requests', 'Requests that wait for their turn (CONCURRENCY_LIMIT).');
   const stalls = counter('capture_body_read_timeout_total', 'Uploads that stopped.', 'path');
   const drains = counter(
     'capture_rejected_body_drain_total',
@@ -63,6 +64,7 @@ export function captureMetrics(makers: Makers): FactListeners {
     ...captureBatchMetrics(makers),
     ...captureLimitMetrics(makers),
     'capture-events-dropped': ({ cause, count }) => dropped.inc({ cause }, count),
+    'capture-requests-waiting-changed': ({ count }) => waiting.set(count),
     'capture-connections-changed': ({ count }) => connections.set(count),
     'capture-body-drained': ({ path, outcome, reason }) => drains.inc({ path: labelOf(path), outcome, reason }),
     'capture-payload-decoded'({ encoding, wireBytes, decodedBytes, limitBytes }) {

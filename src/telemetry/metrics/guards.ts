@@ -13,6 +13,12 @@ export function guardMetrics({ counter, gauge }: Makers): FactListeners {
     'server',
   );
   const handshakes = counter('troupe_http_handshake_failed_total', 'TLS handshakes of clients that came to nothing.');
+  const turnedAway = counter(
+    'troupe_http_refused_total',
+    'Connections and requests that were turned away before a handler saw them.',
+    'server',
+    'reason',
+  );
   const signatures = counter(
     'troupe_capture_signatures_total',
     'Requests by their signature, where signatures are looked at.',
@@ -25,6 +31,7 @@ export function guardMetrics({ counter, gauge }: Makers): FactListeners {
     'http-certificate-taken': ({ server, expiresAtMs }) => expires.set({ server }, expiresAtMs / 1_000),
     'http-certificate-refused': ({ server }) => refused.inc({ server }),
     'http-handshake-failed': () => handshakes.inc(),
+    'http-connection-refused': (labels) => turnedAway.inc(labels),
     'capture-signature-checked': ({ outcome, keyId = '' }) => signatures.inc({ outcome, key: keyId }),
     'capture-properties-masked': ({ how, count }) => masked.inc({ how }, count),
   };
