@@ -6,6 +6,9 @@ import { createKafkaAdmin } from '../kafka/admin.ts';
 import { createKafkaConsumer } from '../kafka/consumer.ts';
 import type { RecordConsumer, RecordProducer, TopicAdmin } from '../kafka/port.ts';
 import { statingProducer } from '../kafka/stating-producer.ts';
+import { state } from '../observe/facts.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { sleep } from '../runtime/patience.ts';
 import { meetKafka } from './meet-kafka.ts';
 import { kafkaConnection, kafkaProducer } from './open-kafka.ts';
 import { topicsOf, type IntakeIdentity } from './topics.ts';
@@ -50,7 +53,7 @@ async function openKafka({ config, clock, closers, say }: LogDeps): Promise<Log>
   closers.push('the Kafka admin client', () => admin.close());
   await meetKafka({ config, clock, closers, say }, connection, admin);
   const producer = kafkaProducer({ config, clock }, connection, { lingerMs: kafka.producerLingerMs });
-  closers.push('the Kafka producer', () => producer.close());
+  closers.push('the Kafka producer', () => closeInTime(producer, { clock, limitMs: config.shutdown.closeMs }));
   say(`log         Kafka at ${at}`);
   const { ordinal, replicas } = config.server;
   return {
@@ -75,4 +78,19 @@ async function openKafka({ config, clock, closers, say }: LogDeps): Promise<Log>
         partitionsConsumedConcurrently: 16,
       }),
   };
+}
+
+/**
+ * While Kafka is away the producer's queue does not drain, and need not: whoever sent was told long ago that its records are stored elsewhere (the spill) or not
+ * at all, and a process that waits for longer than it is given is killed.
+ */
+async function closeInTime(
+  producer: RecordProducer,
+  { clock, limitMs }: { readonly clock: Clock; readonly limitMs: number },
+): Promise<void> {
+  const how = await Promise.race([producer.close().then(() => 'drained' as const), sleep(clock, limitMs).then(() => 'late' as const)]);
+  if (how === 'late') {
+    const fields = { queuedBytes: producer.queuedBytes(), limitMs };
+    state('log-written', { level: 'warn', message: 'The Kafka producer was closed before Kafka took what was queued.', fields });
+  }
 }
