@@ -13,7 +13,7 @@ import { describeConfig } from './config/describe.ts';
 import { loadConfig } from './config/load.ts';
 import { capabilitiesOf } from './config/modes.ts';
 import type { Config } from './config/schema.ts';
-import { runDemoRound, seedDemo, type DemoTeam } from './start/demo-run.ts';
+import { demoConfig, openShop, runDemoRound, seedDemo, type DemoTeam } from './start/demo-run.ts';
 import { prepareIngestion } from './start/ingestion.ts';
 import { openLog } from './start/open-log.ts';
 import { openOperations } from './start/operations.ts';
@@ -38,6 +38,8 @@ interface Running {
   readonly outcomes: () => ReadonlyMap<string, number>;
   /** Rejects when the process cannot go on. */
   readonly lost: Promise<never>;
+  /** What `body` opens besides. */
+  readonly closers: Closers;
 }
 
 async function run(command: Command): Promise<number> {
@@ -68,23 +70,28 @@ async function run(command: Command): Promise<number> {
   }
 }
 
-/**
- * Starts everything, runs `body`, ends everything in order (HT-5: also what was open when a start failed). `prepare` runs when the
- * outside systems are there and nothing is read yet.
- */
+interface ServeOptions {
+  /** Runs when the outside systems are there and nothing is read yet. */
+  readonly prepare?: (stores: Stores) => Promise<void>;
+  /** What a command makes of the operator's settings. */
+  readonly adapt?: (config: Config) => Config;
+}
+
+/** Starts everything, runs `body`, ends everything in order (HT-5: also what was open when a start failed). */
 async function serve(
   command: Extract<Command, { type: 'run' | 'demo' }>,
   body: (running: Running) => Promise<number>,
-  prepare?: (stores: Stores) => Promise<void>,
+  { prepare, adapt = (config) => config }: ServeOptions = {},
 ): Promise<number> {
-  const { config, notices } = loadConfig(process.env, { overrides: command.overrides });
+  const { config: loaded, notices } = loadConfig(process.env, { overrides: command.overrides });
+  const config = adapt(loaded);
   return withClosers(async (closers) => {
     for (const notice of notices) print(notice);
     if (config.server.configFile !== undefined) print(`settings    from ${config.server.configFile}`);
     const { promise: lost, reject: lose } = Promise.withResolvers<never>();
     const starting = start({ config, closers, quiet: command.type === 'demo', prepare, lose });
     const running = await Promise.race([starting, lost]);
-    return body({ ...running, lost });
+    return body({ ...running, lost, closers });
   });
 }
 
@@ -98,7 +105,7 @@ interface StartOptions {
   readonly lose: (error: Error) => void;
 }
 
-async function start({ config, closers, quiet, prepare, lose }: StartOptions): Promise<Omit<Running, 'lost'>> {
+async function start({ config, closers, quiet, prepare, lose }: StartOptions): Promise<Omit<Running, 'lost' | 'closers'>> {
   const accounts = createAccounts();
   const telemetry = await startTelemetry({
     clock,
@@ -156,7 +163,7 @@ async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number
   if (command.fresh) rmSync(resolve(config.server.dataDir), { recursive: true, force: true });
   let team: DemoTeam | undefined;
   const prepare = async ({ postgres }: Stores): Promise<void> => void (team = await seedDemo(postgres, clock));
-  const play = async ({ stores, urls, outcomes, lost }: Running): Promise<number> => {
+  const play = async ({ stores, urls, outcomes, lost, closers }: Running): Promise<number> => {
     if (stores === undefined || team === undefined || urls.capture === 'off')
       throw new Error('The demo captures and ingests: leave PLUGIN_SERVER_MODE and TROUPE_CAPTURE_ENABLED out.');
     const { clickhouse, postgres } = stores;
@@ -169,11 +176,14 @@ async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number
     if (result === 'stopped') return 130;
     print(bannerOf(urls));
     if (command.exit) return result ? 0 : complain('Not every count was right.', 1);
-    print('It keeps running: send your own events. Ctrl-C stops it.');
+    const shopUrl = await openShop({ config: demoConfig(config), clock, closers, clickhouse, team, captureUrl: urls.capture });
+    print(
+      `open the shop   ${shopUrl}\nproject token   ${team.token}\n\nIt keeps running: shop there in a browser, or send your own events. Ctrl-C stops it.`,
+    );
     await Promise.race([stopped, lost]);
     return result ? 0 : 1;
   };
-  return serve(command, play, prepare);
+  return serve(command, play, { prepare, adapt: demoConfig });
 }
 
 function migrate(command: Extract<Command, { type: 'migrate' }>): Promise<number> {

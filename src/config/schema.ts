@@ -65,6 +65,9 @@ export const SCHEMA = {
       prose: 'Address the inspector listens on. It shows the state of actors and asks for no password: keep it on the loopback.',
     }),
     inspectPort: integer('TROUPE_INSPECT_PORT', 'port', 6739, { prose: 'Port of the actor inspector. 0 takes a free one.' }),
+    demoPort: integer('TROUPE_DEMO_PORT', 'port', 8011, {
+      prose: 'Port of the shop that `demo` opens beside its capture, on the loopback; nothing else opens it. 0 takes a free one.',
+    }),
     logLevel: choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info', {
       byEnvironment: { test: 'warn' },
       prose: 'The least severe log line that is written.',
