@@ -19,7 +19,7 @@ function createPlatformaticClient(
 ): ProducerClient {
   const { sasl, ssl } = connection;
   // A fresh object: the client writes into its options.
-  const producer = new Producer<Buffer, Buffer, Buffer, Buffer>({
+  const options = {
     clientId: connection.clientId,
     bootstrapBrokers: [...connection.brokers],
     idempotent: true,
@@ -34,7 +34,11 @@ function createPlatformaticClient(
     metadataMaxAge: 1_000,
     ...(ssl !== undefined && ssl !== false && { tls: ssl === true ? {} : { ...ssl } }),
     ...(sasl !== undefined && { sasl: { mechanism: SASL[sasl.mechanism], username: sasl.username, password: sasl.password } }),
-  });
+  };
+  // An idempotent client sends one request at a time to a broker, to keep partitions in order. The lanes do that (L1), and a broker with a
+  // hundred partitions would wait for a hundred acknowledgements in turn. The client would write its 1 over ours.
+  Object.defineProperty(options, 'maxInflights', { enumerable: true, get: () => IN_FLIGHT_PER_BROKER, set: () => undefined });
+  const producer = new Producer<Buffer, Buffer, Buffer, Buffer>(options);
 
   return {
     async send(topic, partition, records) {
@@ -56,6 +60,8 @@ function createPlatformaticClient(
     close: () => producer.close(true),
   };
 }
+
+const IN_FLIGHT_PER_BROKER = 64;
 
 const SASL = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const;
 

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,6 +74,24 @@ describe.skipIf(!kafka.available)('real Kafka beyond the port', () => {
     return { consumer, witness };
   }
   const values = ({ records }: Witness): (string | undefined)[] => records.map(({ value }) => value?.toString());
+
+  it('has a request of each partition on its way to one broker at once, and one alone of each', async () => {
+    const topic = await makeTopic({}, 6);
+    const producer = createKafkaProducer({ connection, clock: systemClock });
+    const record = { key: null, value: Buffer.from('x') };
+    await producer.send(topic, [record]);
+    let inFlight = 0;
+    let most = 0;
+    const begun = (): void => void (most = Math.max(most, ++inFlight));
+    const ended = (): void => void inFlight--;
+    subscribe('tracing:plt:kafka:connections:api:start', begun);
+    subscribe('tracing:plt:kafka:connections:api:asyncStart', ended);
+    await Promise.all(Array.from({ length: 60 }, () => producer.send(topic, [record])));
+    unsubscribe('tracing:plt:kafka:connections:api:start', begun);
+    unsubscribe('tracing:plt:kafka:connections:api:asyncStart', ended);
+    await producer.close();
+    expect(most).toBe(6);
+  });
 
   it.each(['gzip', 'snappy', 'lz4', 'zstd'])('reads %s as the broker itself compresses it', async (codec) => {
     const topic = await makeTopic({ 'compression.type': codec });
