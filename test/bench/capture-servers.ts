@@ -55,7 +55,7 @@ export interface ServersOptions {
   readonly wanted: ReadonlySet<TargetName>;
   /** How long the loops by hand merge: as Troupe's producer does by default. */
   readonly lingerMs: number;
-  /** Where the CPU profile of `troupe` goes. */
+  /** Where the CPU profiles of the Troupes go, each under its name. */
   readonly profileDir: string | undefined;
 }
 
@@ -84,7 +84,10 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     const messages = `${prefix}messages`;
     await makeTopics(topic, messages);
     const started = await startTroupe({
-      execArgv: [...serviceFlags, ...(profileDir !== undefined && name === 'troupe' ? ['--cpu-prof', `--cpu-prof-dir=${profileDir}`] : [])],
+      execArgv: [
+        ...serviceFlags,
+        ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-name=${name}.cpuprofile`, `--cpu-prof-dir=${profileDir}`]),
+      ],
       env: {
         PLUGIN_SERVER_MODE: 'capture',
         KAFKA_HOSTS: brokers.join(','),

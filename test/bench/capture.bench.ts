@@ -36,7 +36,7 @@ const { values: flags } = parseArgs({
     targets: { type: 'string' },
   },
 });
-/** Where Troupe's server leaves its CPU profile; read it with profile.ts. */
+/** Where the Troupes leave their CPU profiles; read them with profile.ts. */
 const profileDir = flags.profile ? mkdtempSync(join(tmpdir(), 'troupe-bench-profile-')) : undefined;
 const CONNECTIONS = 64;
 const ROUNDS = isQuick ? 1 : 3;
@@ -101,7 +101,7 @@ try {
   await admin.close();
   await kafka.stop();
 }
-if (profileDir !== undefined) console.log(`CPU profile in ${profileDir}`);
+if (profileDir !== undefined) console.log(`CPU profiles in ${profileDir}`);
 process.exit(0);
 
 function chosenShapes(): readonly Shape[] {
