@@ -1,5 +1,6 @@
-import { Counter, Gauge, Histogram, Summary, type Registry } from 'prom-client';
+import { Gauge, Summary, type Registry } from 'prom-client';
 import { observe, type FactName, type Facts } from '../observe/facts.ts';
+import { createCounter, createHistogram, type Counter, type Histogram } from './series.ts';
 
 /** Seconds, from a cached read to a stuck sink. */
 export const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -26,9 +27,9 @@ export interface Makers {
 export function createMakers(registry: Registry): Makers {
   const registers = [registry];
   return {
-    counter: (name, help, ...labelNames) => new Counter({ name, help, labelNames, registers }),
+    counter: (name, help, ...labelNames) => createCounter({ registry, name, help, labelNames }),
     gauge: (name, help, ...labelNames) => new Gauge({ name, help, labelNames, registers }),
-    histogram: (name, help, buckets, ...labelNames) => new Histogram({ name, help, buckets: [...buckets], labelNames, registers }),
+    histogram: (name, help, buckets, ...labelNames) => createHistogram({ registry, name, help, buckets, labelNames }),
     summary: (name, help) => new Summary({ name, help, percentiles: [0.5, 0.9, 0.95, 0.99], registers }),
   };
 }
