@@ -10,7 +10,7 @@ import { openSharedRedis } from './start/open-state-store.ts';
 import { helpText, parseCommand, type Command } from './cli.ts';
 import { createClosers, type Closers } from './start/closers.ts';
 import { describeConfig } from './config/describe.ts';
-import { loadConfig } from './config/load.ts';
+import { loadConfig, type LoadedConfig } from './config/load.ts';
 import { capabilitiesOf } from './config/modes.ts';
 import type { Config } from './config/schema.ts';
 import { demoConfig, openShop, runDemoRound, seedDemo, type DemoTeam } from './start/demo-run.ts';
@@ -18,6 +18,8 @@ import { prepareIngestion } from './start/ingestion.ts';
 import { openLog } from './start/open-log.ts';
 import { openOperations } from './start/operations.ts';
 import { systemClock, systemRandom } from './runtime/clock.ts';
+import { openReloads } from './start/reload/open-reloads.ts';
+import type { Reloader, ReloadTarget } from './start/reload/reloader.ts';
 import { runSpillCommand } from './start/spill-command.ts';
 import { stopSignal, watchFailures } from './start/signals.ts';
 import { createAccounts } from './telemetry/account.ts';
@@ -36,6 +38,7 @@ interface Running {
   readonly stores: Stores | undefined;
   readonly urls: { readonly capture: string; readonly inspector: string; readonly metrics: string };
   readonly outcomes: () => ReadonlyMap<string, number>;
+  readonly reloader: Reloader;
   /** Rejects when the process cannot go on. */
   readonly lost: Promise<never>;
   /** What `body` opens besides. */
@@ -55,9 +58,9 @@ async function run(command: Command): Promise<number> {
     case 'migrate':
       return migrate(command);
     case 'run':
-      return serve(command, async ({ lost, urls }) => {
+      return serve(command, async ({ lost, urls, reloader }) => {
         print(bannerOf(urls));
-        await Promise.race([stopSignal(process), lost]);
+        await Promise.race([stopSignal(process, hangUp(reloader)), lost]);
         return 0;
       });
     case 'demo':
@@ -83,20 +86,26 @@ async function serve(
   body: (running: Running) => Promise<number>,
   { prepare, adapt = (config) => config }: ServeOptions = {},
 ): Promise<number> {
-  const { config: loaded, notices } = loadConfig(process.env, { overrides: command.overrides });
-  const config = adapt(loaded);
+  const load = (): LoadedConfig => {
+    const read = loadConfig(process.env, { overrides: command.overrides });
+    return { ...read, config: adapt(read.config) };
+  };
+  const loaded = load();
+  const { config, notices } = loaded;
   return withClosers(async (closers) => {
     for (const notice of notices) print(notice);
     if (config.server.configFile !== undefined) print(`settings    from ${config.server.configFile}`);
     const { promise: lost, reject: lose } = Promise.withResolvers<never>();
-    const starting = start({ config, closers, quiet: command.type === 'demo', prepare, lose });
+    const starting = start({ loaded, load, closers, quiet: command.type === 'demo', prepare, lose });
     const running = await Promise.race([starting, lost]);
     return body({ ...running, lost, closers });
   });
 }
 
 interface StartOptions {
-  readonly config: Config;
+  readonly loaded: LoadedConfig;
+  /** The settings as they stand now, for a reload. */
+  readonly load: () => LoadedConfig;
   readonly closers: Closers;
   /** Log lines below `warn` are left out, unless asked for. */
   readonly quiet: boolean;
@@ -105,14 +114,16 @@ interface StartOptions {
   readonly lose: (error: Error) => void;
 }
 
-async function start({ config, closers, quiet, prepare, lose }: StartOptions): Promise<Omit<Running, 'lost' | 'closers'>> {
+async function start({ loaded, load, closers, quiet, prepare, lose }: StartOptions): Promise<Omit<Running, 'lost' | 'closers'>> {
+  const { config } = loaded;
+  const levelOf = ({ server: { logLevel } }: Config) => (quiet && logLevel === 'info' ? 'warn' : logLevel);
   const accounts = createAccounts();
   const telemetry = await startTelemetry({
     clock,
     serviceName: config.telemetry.serviceName,
     otlpEndpoint: config.telemetry.otlpEndpoint,
     log: {
-      level: quiet && config.server.logLevel === 'info' ? 'warn' : config.server.logLevel,
+      level: levelOf(config),
       pretty: process.stderr.isTTY,
       write: (line) => void process.stderr.write(line),
     },
@@ -151,8 +162,13 @@ async function start({ config, closers, quiet, prepare, lose }: StartOptions): P
     capture = await openCapture({ config, clock, random, closers, producer: log.producer, redis });
   }
 
+  const logLevel: ReloadTarget = { name: 'the log', prepare: (next) => () => telemetry.log.setLevel(levelOf(next)) };
+  const targets = [logLevel, ...(ingestion?.reloads ?? []), ...(capture === undefined ? [] : [capture.reload])];
+  const reloader = openReloads({ loaded, load, targets, clock, closers });
+
   return {
     stores,
+    reloader,
     urls: { capture: capture?.url ?? 'off', inspector: ingestion?.inspectorUrl ?? 'off', metrics: `${metricsUrl}/metrics` },
     outcomes: () => new Map(accounts.read().outcomes.map(({ outcome, reason, count }) => [`${outcome} ${reason}`.trim(), count] as const)),
   };
@@ -163,7 +179,7 @@ async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number
   if (command.fresh) rmSync(resolve(config.server.dataDir), { recursive: true, force: true });
   let team: DemoTeam | undefined;
   const prepare = async ({ postgres }: Stores): Promise<void> => void (team = await seedDemo(postgres, clock));
-  const play = async ({ stores, urls, outcomes, lost, closers }: Running): Promise<number> => {
+  const play = async ({ stores, urls, outcomes, lost, closers, reloader }: Running): Promise<number> => {
     if (stores === undefined || team === undefined || urls.capture === 'off')
       throw new Error('The demo captures and ingests: leave PLUGIN_SERVER_MODE and TROUPE_CAPTURE_ENABLED out.');
     const { clickhouse, postgres } = stores;
@@ -171,7 +187,7 @@ async function demo(command: Extract<Command, { type: 'demo' }>): Promise<number
     const write = (text: string): void => void process.stdout.write(text);
     const isTty = process.stdout.isTTY;
     const round = runDemoRound({ clock, clickhouse, postgres, team, captureUrl: urls.capture, outcomes, write, isTty });
-    const stopped = stopSignal(process);
+    const stopped = stopSignal(process, hangUp(reloader));
     const result = await Promise.race([round, stopped.then(() => 'stopped' as const), lost]);
     if (result === 'stopped') return 130;
     print(bannerOf(urls));
@@ -198,6 +214,12 @@ function migrate(command: Extract<Command, { type: 'migrate' }>): Promise<number
 
 function bannerOf(urls: Running['urls']): string {
   return `\nsend events to  ${urls.capture}\ninspector       ${urls.inspector}\nmetrics         ${urls.metrics}\n`;
+}
+
+/** With a configuration file a hang-up means: read it again. Without one it is a signal to stop. */
+function hangUp(reloader: Reloader): (() => void) | undefined {
+  if (reloader.current().config.server.configFile === undefined) return undefined;
+  return () => void reloader.reload({ by: 'signal', who: 'SIGHUP' });
 }
 
 async function withClosers(body: (closers: Closers) => Promise<number>): Promise<number> {

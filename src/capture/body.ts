@@ -22,13 +22,19 @@ export interface BodyLimits {
 
 /** The bytes that all requests together may hold. */
 export interface Budget {
+  /** Another limit, for what is taken from now on. */
+  limit(bytes: number): void;
   take(bytes: number): boolean;
   give(bytes: number): void;
 }
 
-export function createBudget(limitBytes: number): Budget {
+export function createBudget(bytesAtFirst: number): Budget {
+  let limitBytes = bytesAtFirst;
   let held = 0;
   return {
+    limit(bytes) {
+      limitBytes = bytes;
+    },
     take(bytes) {
       if (held + bytes > limitBytes) return false;
       held += bytes;

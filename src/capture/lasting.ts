@@ -16,9 +16,13 @@ export interface Lasting {
   readonly turnstile: Turnstile;
   /** Of `/putmessage`: the bytes of messages that were answered before they are durable. */
   readonly unacknowledged: Budget;
+  /** Other limits, which hold for both chains. */
+  readonly limit: (limits: LastingLimits) => void;
   /** The token buckets of these rates. Those that are in force stay as they are; other rates begin with full buckets. */
   readonly overflowLimiter: (rates: OverflowRates) => OverflowLimiter;
 }
+
+export type LastingLimits = Pick<CaptureLimits, 'inFlightBytes' | 'concurrentCount'>;
 
 export interface OverflowRates {
   readonly perSecond: number;
@@ -28,14 +32,21 @@ export interface OverflowRates {
 /** Bytes of messages that may be answered before they are durable; beyond it their answer waits. */
 const UNACKNOWLEDGED_BYTES = 32 << 20;
 
-export function createLasting(clock: Clock, limits: Partial<Pick<CaptureLimits, 'inFlightBytes' | 'inflateCount'>> = {}): Lasting {
-  const { inFlightBytes, inflateCount } = { ...DEFAULT_LIMITS, ...limits };
+export function createLasting(clock: Clock, limits: Partial<CaptureLimits> = {}): Lasting {
+  const { inFlightBytes, inflateCount, concurrentCount } = { ...DEFAULT_LIMITS, ...limits };
+  const bodies = createBudget(inFlightBytes);
+  const turnstile = createTurnstile(clock);
+  turnstile.limit(concurrentCount);
   let buckets: { readonly rates: OverflowRates; readonly limiter: OverflowLimiter } | undefined;
   return {
-    bodies: createBudget(inFlightBytes),
+    bodies,
     inflate: createInflate(inflateCount),
-    turnstile: createTurnstile(clock),
+    turnstile,
     unacknowledged: createBudget(UNACKNOWLEDGED_BYTES),
+    limit(next) {
+      bodies.limit(next.inFlightBytes);
+      turnstile.limit(next.concurrentCount);
+    },
     overflowLimiter(rates) {
       const { perSecond, burstCount } = rates;
       if (buckets?.rates.perSecond !== perSecond || buckets.rates.burstCount !== burstCount) {

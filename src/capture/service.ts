@@ -55,16 +55,16 @@ import { v1Handler } from './v1/handler.ts';
  * I3 Records of one request go to the sink in the order of its events, in one call, so a key keeps its order.
  * I4 Memory is bounded: bodies of all requests by `inFlightBytes`, one body by `wireBytes` and, inflated, `decodedBytes`.
  * I5 Overload and outages are a 503 with Retry-After, never a 4xx: SDKs throw away what a 4xx answered.
- * I6 A request meets one set of settings: it ends on the chain that it began with, whatever {@link Capture.use} brings meanwhile.
+ * I6 A request meets one set of settings: it ends on the chain that it began with, whatever {@link Capture.prepare} brings meanwhile.
  */
 export interface Capture {
   /** For `http.createServer`. */
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
   /**
-   * Other settings, from the next request on (docs/adr/0023). The chain is built first: when that throws, nothing has changed. What bounds
-   * the process (bytes in work, inflating, token buckets of limits that stayed as they were) goes on as it is.
+   * Builds the chain of other settings (docs/adr/0023). The function that it returns puts it in the place of the one in force, from the next
+   * request on. What bounds the process (bytes in work, inflating, token buckets of limits that stayed as they were) is one for both.
    */
-  use(options: CaptureOptions): void;
+  readonly prepare: (options: CaptureOptions) => () => void;
   /** Readiness turns 503; call it before the server's `drain`. */
   beginDrain(): void;
   /** Requests that are not answered yet. */
@@ -110,7 +110,6 @@ export function createCapture(options: CaptureOptions): Capture {
   function build(settings: CaptureOptions): Handler {
     const { clock, random } = settings;
     const { requestMs: waitMs, concurrentCount } = { ...DEFAULT_LIMITS, ...settings.limits };
-    lasting.turnstile.limit(concurrentCount);
     const queueing: readonly Layer[] = concurrentCount === 0 ? [] : [concurrency({ turnstile: lasting.turnstile, waitMs })];
     const layers: readonly Layer[] = [requestId(random), accessLog(clock), recover, cors, methods, ...queueing];
     return chain(layers, dispatch({ ...settings, lasting, isDraining: () => draining }));
@@ -127,8 +126,12 @@ export function createCapture(options: CaptureOptions): Capture {
       sockets(request.socket);
       void serve(request, response).finally(() => inFlight--);
     },
-    use(settings) {
-      handler = build(settings);
+    prepare(settings) {
+      const next = build(settings);
+      return () => {
+        lasting.limit({ ...DEFAULT_LIMITS, ...settings.limits });
+        handler = next;
+      };
     },
     beginDrain() {
       draining = true;

@@ -17,6 +17,7 @@ Settings are environment variables, or keys of a file. PostHog's names are kept 
 
 - \`--config FILE\`, or \`TROUPE_CONFIG_FILE\`, names a file, YAML or JSON: sections as below, in them settings by their keys (\`body_bytes\` and \`BodyBytes\` are \`bodyBytes\`). Section \`server\` also takes the keys of \`capture\`, and \`plugins\` may be the list of capture's plugins. \`deploy/troupe.yaml\` is an example.
 - The environment wins over the file, and \`--set NAME=value\` on the command line over both. Of a secret, \`<NAME>_FILE\` may name a file that holds it; in a file, the key with \`File\` behind it.
+- A running process reads the file again when it changes, and all settings at a SIGHUP (when there is a file) or when the admin server is told to; it takes what is *reloadable* below, and names what waits for a restart (docs/capture.md).
 - An empty value is an unset one. Numbers are read as PostHog reads them (\`30\`, \`1.0\`, \`1e6\`) and true is \`y\`, \`yes\`, \`t\`, \`true\`, \`on\` or \`1\`, in any case. What PostHog guesses at is refused: it reads \`30s\` as 30 and \`ture\` as false.
 - In PostHog's environments \`test\` and \`dev\` some defaults differ: by the beginning of \`NODE_ENV\`, or where that says neither, a true \`DEBUG\` means \`dev\`.
 - A value that is not understood, an unknown \`TROUPE_*\` name or a broken rule stops the start, with everything that is wrong in one message.

@@ -41,10 +41,13 @@ export class ConfigError extends Error {
   }
 }
 
+type ReadFile = (path: string) => string;
+const readText: ReadFile = (path) => readFileSync(path, 'utf8');
+
 export interface LoadOptions {
   /** `NAME=value` pairs of the command line (`--set`); they win over the environment. */
   readonly overrides?: readonly string[];
-  readonly readFile?: (path: string) => string;
+  readonly readFile?: ReadFile;
   readonly hostName?: string;
 }
 
@@ -54,7 +57,7 @@ export interface LoadOptions {
  */
 export function loadConfig(
   environment: Env,
-  { overrides = [], readFile = (path) => readFileSync(path, 'utf8'), hostName = hostname() }: LoadOptions = {},
+  { overrides = [], readFile = readText, hostName = hostname() }: LoadOptions = {},
 ): LoadedConfig {
   const problems: Problem[] = [];
   const env = withoutServiceLinks(environment);
@@ -75,15 +78,20 @@ export function loadConfig(
 
   // Rules speak about the values in force: after an unparsable value they would complain about a default.
   if (problems.length === 0) {
-    problems.push(
-      ...RULES.flatMap((rule) => rule.check(config) ?? []),
-      ...missingServers(config),
-      ...unusableAuthorities(config, readFile),
-      ...captureTlsProblems(config, readFile),
-    );
+    problems.push(...brokenRules(config, readFile));
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return { config, origins, notices: noticesOf(config, env, given) };
+}
+
+/** What is wrong between settings that can each be read, and with the files that they name. */
+export function brokenRules(config: Config, readFile: ReadFile = readText): readonly Problem[] {
+  return [
+    ...RULES.flatMap((rule) => rule.check(config) ?? []),
+    ...missingServers(config),
+    ...unusableAuthorities(config, readFile),
+    ...captureTlsProblems(config, readFile),
+  ];
 }
 
 /** The problem with the line of the configuration file that its value stands in. */
@@ -150,7 +158,7 @@ function missingServers(config: Config): Problem[] {
 }
 
 /** Certificate authorities that are neither a text nor a readable file of certificates. */
-function unusableAuthorities({ clickhouse, postgres, redis }: Config, readFile: (path: string) => string): Problem[] {
+function unusableAuthorities({ clickhouse, postgres, redis }: Config, readFile: ReadFile): Problem[] {
   const given = [
     ['CLICKHOUSE_CA', clickhouse.ca],
     ['TROUPE_POSTGRES_CA', postgres.ca],

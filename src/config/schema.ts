@@ -69,6 +69,7 @@ export const SCHEMA = {
       prose: 'Port of the shop that `demo` opens beside its capture, on the loopback; nothing else opens it. 0 takes a free one.',
     }),
     logLevel: choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info', {
+      reloadable: true,
       byEnvironment: { test: 'warn' },
       prose: 'The least severe log line that is written.',
       raise: 'Towards `error`: less to read, and less to find a cause with.',
@@ -93,37 +94,46 @@ export const SCHEMA = {
     host: text('TROUPE_CAPTURE_HOST', '0.0.0.0', { prose: 'Address the capture server listens on.' }),
     port: integer('TROUPE_CAPTURE_PORT', 'port', 8010, { prose: 'Port of the capture server. 0 takes a free one.' }),
     bodyBytes: integer('TROUPE_CAPTURE_BODY_BYTES', 'bytes', 20 * MiB, {
+      reloadable: true,
       prose: 'Largest request body, before and after decompression; above it the answer is 413.',
       raise: 'One request may hold that much memory twice.',
       lower: 'Large batches of backfills are refused.',
       min: 64 * KiB,
     }),
     dedupeMs: integer('TROUPE_CAPTURE_DEDUPE_MS', 'ms', 0, {
+      reloadable: true,
       prose:
         'How long a stored event is remembered in Redis, so that the same one sent again is left out. 0 leaves duplicates to ClickHouse, where events of one uuid become one row. Needs REDIS_URL.',
       raise: 'More keys in Redis: one of about 150 bytes for each event of that time.',
     }),
     overflowEnabled: boolean('OVERFLOW_ENABLED', false, {
+      reloadable: true,
       prose:
         'Send events of a (token, distinct_id) that has too many to the overflow topic as they arrive, before Kafka. INGESTION_OVERFLOW_ENABLED does the same when they are read.',
     }),
     overflowPerS: number('OVERFLOW_PER_SECOND_LIMIT', 'per s', 100, {
+      reloadable: true,
       prose: 'Events a second that a key may have for ever, with OVERFLOW_ENABLED. Each process counts by itself.',
     }),
     overflowBurstCount: integer('OVERFLOW_BURST_LIMIT', 'count', 1_000, {
+      reloadable: true,
       prose: 'Events that a key may have at once, with OVERFLOW_ENABLED.',
       min: 1,
     }),
     overflowLocality: boolean('OVERFLOW_PRESERVE_PARTITION_LOCALITY', false, {
+      reloadable: true,
       prose: 'Events that overflow keep their key, and so their order, instead of being spread over the partitions.',
     }),
     overflowForced: list('INGESTION_FORCE_OVERFLOW_BY_TOKEN_DISTINCT_ID', {
+      reloadable: true,
       prose: 'What overflows whatever its rate, each a `token` or `token:distinct_id`; it gets no person.',
     }),
     historicalRerouting: boolean('ENABLE_HISTORICAL_REROUTING', false, {
+      reloadable: true,
       prose: 'Send events to the historical topic that are older than HISTORICAL_REROUTING_THRESHOLD_DAYS.',
     }),
     historicalDays: integer('HISTORICAL_REROUTING_THRESHOLD_DAYS', 'days', 1, {
+      reloadable: true,
       prose: 'Age from which an event is historical, with ENABLE_HISTORICAL_REROUTING.',
     }),
     restrictions: boolean('EVENT_RESTRICTIONS_ENABLED', false, {
@@ -151,15 +161,18 @@ export const SCHEMA = {
         "Send recordings of sessions that PostHog's recording consumers have found too many to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC. Needs REDIS_URL.",
     }),
     replayOverflowForced: list('REPLAY_OVERFLOW_FORCED_TOKENS', {
+      reloadable: true,
       prose: 'Tokens whose recordings go to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC, all of them.',
     }),
     recordings: boolean('TROUPE_CAPTURE_RECORDINGS', false, {
+      reloadable: true,
       prose:
         "Tell posthog-js to record sessions. It loads its recorder from TROUPE_CAPTURE_STATIC_DIR, and PostHog's consumers store what it sends.",
     }),
     staticDir: optionalText('TROUPE_CAPTURE_STATIC_DIR', {
+      reloadable: true,
       prose:
-        'Folder whose scripts are served as `/static/…`, read once at the start: `dist` of the npm package posthog-js. Unset: 404, and what posthog-js would load stays off.',
+        'Folder whose scripts are served as `/static/…`, read at the start and when another folder is named: `dist` of the npm package posthog-js. Unset: 404, and what posthog-js would load stays off.',
     }),
     recordingsTopic: optionalText('TROUPE_CAPTURE_RECORDINGS_TOPIC', {
       prose: "Topic of session recordings, which PostHog's recording consumers read, as a whole name.",
@@ -174,13 +187,16 @@ export const SCHEMA = {
         'Modules that capture hands events, requests or records to, in this order (docs/capture.md). In a configuration file also as a list in section `plugins`, each with `module`, `kind`, `timeoutMs`, `onError` and `config`.',
     }),
     putmessageTopics: list('TROUPE_PUTMESSAGE_TOPICS', {
+      reloadable: true,
       prose: 'Topics that `POST /putmessage` may write to. Unset: there is no such path. They are not made at the start.',
     }),
     putmessageAck: choice('TROUPE_PUTMESSAGE_ACK', ['durable', 'none'], 'durable', {
+      reloadable: true,
       prose:
         'What the 200 of `/putmessage` means: `durable`, the message is in Kafka or in the spill; `none`, it is in memory, and a killed process loses it.',
     }),
     putmessageLogMessages: boolean('TROUPE_PUTMESSAGE_LOG_MESSAGES', false, {
+      reloadable: true,
       prose:
         'Write the messages themselves into the log line about a failed batch of `/putmessage`. They are what clients sent; the spill has them anyway.',
     }),
@@ -226,32 +242,39 @@ export const SCHEMA = {
       secret: true,
     }),
     signing: choice('TROUPE_CAPTURE_SIGNING', ['off', 'optional', 'required'], 'off', {
+      reloadable: true,
       prose:
         'Whether requests with events are signed, by the header `X-Troupe-Signature` (docs/capture.md): `optional`, a signature is verified where there is one; `required`, a request without one is 401. SDKs do not sign: for servers that send by themselves.',
     }),
     signingKeys: list('TROUPE_CAPTURE_SIGNING_KEYS', {
+      reloadable: true,
       prose:
         'Keys of signatures, each `id:secret`, any of which will do: for a rotation add the new one, let the senders change, take the old one away. The id is a label of a metric.',
       secret: true,
     }),
     signingWindowMs: integer('TROUPE_CAPTURE_SIGNING_WINDOW_MS', 'ms', 300_000, {
+      reloadable: true,
       prose: 'How far the time in a signature may be from the clock here.',
       raise: 'A request that somebody recorded can be sent again for longer.',
       lower: 'Clocks that differ, and queues of senders, are refused.',
       min: 1_000,
     }),
     removeProperties: list('TROUPE_CAPTURE_REMOVE_PROPERTIES', {
+      reloadable: true,
       prose:
         'Properties that are taken out of events before they are stored anywhere: names wherever they stand (`password`, `*_token`), or paths from the top (`address.street`, `user.*.phone`). In `$set` and `$set_once` too; not in session recordings.',
     }),
     maskProperties: list('TROUPE_CAPTURE_MASK_PROPERTIES', {
+      reloadable: true,
       prose: 'The same, with `***` in place of their values.',
     }),
     maskDetect: list('TROUPE_CAPTURE_MASK_DETECT', {
+      reloadable: true,
       prose:
         'What becomes `***` within the texts of all properties: any of `emails`, `cards` (numbers of payment cards with a right check digit) and `ipv4`. ids (`distinct_id`, `alias`, groups) and names of properties are left alone.',
     }),
     clientIp: choice('TROUPE_CAPTURE_CLIENT_IP', ['keep', 'anonymise', 'drop'], 'keep', {
+      reloadable: true,
       prose:
         'What is stored of the address of who sent an event or a recording, and of `$ip` in properties: all, its network (the last byte of IPv4 is 0, 48 bits of IPv6 stay), or nothing.',
     }),
@@ -265,10 +288,12 @@ export const SCHEMA = {
       min: 1,
     }),
     concurrentCount: integer('CONCURRENCY_LIMIT', 'count', 0, {
+      reloadable: true,
       prose:
         'Requests that a capture process works at at a time; others wait, with their body unread, for REQUEST_TIMEOUT_SECONDS at most and then get 503. Health routes do not wait. 0: no limit.',
     }),
     inFlightBytes: integer('TROUPE_CAPTURE_IN_FLIGHT_BYTES', 'bytes', 256 * MiB, {
+      reloadable: true,
       prose: 'Bodies of all requests in work; a request beyond it gets 503.',
       raise: 'More memory when Kafka is slow.',
       lower: 'Clients are asked to come again earlier. Less than one body is refused always.',
@@ -279,6 +304,7 @@ export const SCHEMA = {
       min: 10,
     }),
     bodyIdleMs: integer('BODY_CHUNK_READ_TIMEOUT_MS', 'ms', 30_000, {
+      reloadable: true,
       prose: "How long a client may be silent in the middle of a body; then 408. PostHog's has no limit unless it is set.",
       min: 10,
     }),
@@ -560,8 +586,9 @@ export const SCHEMA = {
   },
 
   ingestion: {
-    dropByToken: list('DROP_EVENTS_BY_TOKEN', { prose: 'Tokens whose events are dropped.' }),
+    dropByToken: list('DROP_EVENTS_BY_TOKEN', { reloadable: true, prose: 'Tokens whose events are dropped.' }),
     dropByTokenDistinctId: list('DROP_EVENTS_BY_TOKEN_DISTINCT_ID', {
+      reloadable: true,
       prose: '`token:distinct_id` pairs, or `token`, whose events are dropped.',
     }),
     overflowEnabled: boolean('INGESTION_OVERFLOW_ENABLED', false, {

@@ -16,6 +16,8 @@ interface Common {
   readonly lower?: string;
   /** Never printed. Can also be read from the file that `<name>_FILE` names, as orchestrators mount secrets. */
   readonly secret?: boolean;
+  /** A running process takes another value (docs/adr/0023); otherwise it waits for a restart. */
+  readonly reloadable?: true;
   /** Shown instead of the default when it is worked out from other settings. */
   readonly derived?: string;
   /** The default in PostHog's other environments, as text; see environment.ts. */

@@ -1,5 +1,6 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
 import type { CaptureFacts } from './capture-facts.ts';
+import type { ConfigFacts } from './config-facts.ts';
 import type { GuardFacts } from './guard-facts.ts';
 
 /**
@@ -7,7 +8,7 @@ import type { GuardFacts } from './guard-facts.ts';
  * costs one property read when nobody listens. `src/telemetry` maps facts to metrics, spans and log lines; nobody else
  * knows who listens. Names: `<room>-<noun>-<verb>`; docs/instrumentation.md has one row for each.
  */
-export interface Facts extends CaptureFacts, GuardFacts {
+export interface Facts extends CaptureFacts, ConfigFacts, GuardFacts {
   /**
    * Records reached their Outcome: per (partition, outcome, reason) since the last time, with a count. For listeners that follow along;
    * the metrics are read from the ledgers themselves (telemetry/account.ts), because they must add up at any moment.

@@ -19,7 +19,7 @@ export interface CaptureLimitsParts {
 }
 
 /** What capture keeps and asks in Redis. It outlives the chain that asks: a chain that is built anew is given the same. */
-export type CaptureInRedis = Pick<CaptureOptions, 'quotas' | 'restrictions' | 'replayOverflow' | 'dedupe'>;
+export type CaptureInRedis = Pick<CaptureOptions, 'quotas' | 'restrictions' | 'replayOverflow'>;
 
 /** Begins to read what limits events; it ends with the closers. */
 export function openCaptureLimits({ config, clock, closers, redis: store, topics }: CaptureLimitsParts): CaptureInRedis {
@@ -50,6 +50,5 @@ export function openCaptureLimits({ config, clock, closers, redis: store, topics
     ...(capture.replayOverflow && {
       replayOverflow: reading('the reader of overflowing sessions', watchReplayOverflow({ store, keyPrefix, clock })),
     }),
-    ...(capture.dedupeMs > 0 && { dedupe: { store, ttlMs: capture.dedupeMs } }),
   };
 }

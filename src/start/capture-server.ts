@@ -1,6 +1,7 @@
 import type { CaptureTopics } from '../capture/classify.ts';
 import type { CaptureRules } from '../capture/rules.ts';
-import { createCapture } from '../capture/service.ts';
+import { createCapture, type CaptureOptions } from '../capture/service.ts';
+import type { EventSink } from '../capture/sink.ts';
 import { readStaticFiles, type StaticFiles } from '../capture/static-files.ts';
 import type { Closers } from './closers.ts';
 import type { Config } from '../config/schema.ts';
@@ -10,9 +11,10 @@ import type { StateStore } from '../redis/port.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { openCaptureCertificate } from './capture-certificate.ts';
 import { guardsOf } from './capture-guards.ts';
-import { openCaptureLimits } from './capture-limits.ts';
+import { openCaptureLimits, type CaptureInRedis } from './capture-limits.ts';
 import { bodyLimitsOf, wireLimitsOf } from './client-limits.ts';
 import { openSink } from './open-sink.ts';
+import type { ReloadTarget } from './reload/reloader.ts';
 import { topicsOf } from './topics.ts';
 
 export interface CaptureParts {
@@ -31,30 +33,19 @@ export interface OpenedCapture {
   isDraining(): boolean;
   /** Whether events would be taken now, even without Kafka. */
   isTaking(): boolean;
+  /** Takes other settings while it serves. */
+  readonly reload: ReloadTarget;
 }
 
 /** PostHog's capture endpoints. */
 export async function openCapture({ config, clock, random, closers, producer, redis }: CaptureParts): Promise<OpenedCapture> {
   const sink = await openSink({ config, clock, closers, producer });
   const topics = captureTopicsOf(config);
-  const capture = createCapture({
-    sink,
-    topics,
-    putmessage: {
-      topics: config.capture.putmessageTopics,
-      ack: config.capture.putmessageAck,
-      logMessages: config.capture.putmessageLogMessages,
-    },
-    clock,
-    random,
-    rules: rulesOf(config),
-    guards: guardsOf(config),
-    ...openCaptureLimits({ config, clock, closers, redis, topics }),
-    sdk: { recordings: config.capture.recordings },
-    files: await staticFiles(config.capture.staticDir),
-    limits: bodyLimitsOf(config),
-    sampleRatio: config.telemetry.otlpEndpoint === undefined ? 0 : config.telemetry.sampleRatio,
-  });
+  const inRedis = openCaptureLimits({ config, clock, closers, redis, topics });
+  let files = await staticFiles(config.capture.staticDir);
+  const optionsOf = (settings: Config, scripts: StaticFiles): CaptureOptions =>
+    captureOptions(settings, { sink, clock, random, topics, inRedis, redis, files: scripts });
+  const capture = createCapture(optionsOf(config, files));
   const certificate = await openCaptureCertificate({ config, clock, closers });
   const server = await listen({
     handle: capture.handle,
@@ -79,6 +70,45 @@ export async function openCapture({ config, clock, random, closers, producer, re
     url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${server.port}`,
     isDraining: () => draining,
     isTaking: () => sink.isTaking(),
+    reload: {
+      name: 'capture',
+      async prepare(next, running) {
+        const isSame = next.capture.staticDir === running.capture.staticDir;
+        const scripts = isSame ? files : await staticFiles(next.capture.staticDir);
+        const swap = capture.prepare(optionsOf(next, scripts));
+        return () => {
+          files = scripts;
+          swap();
+        };
+      },
+    },
+  };
+}
+
+/** What a chain is built from besides settings: opened once, and the same for all chains. */
+interface CaptureResources {
+  readonly sink: EventSink;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly topics: CaptureTopics;
+  readonly inRedis: CaptureInRedis;
+  readonly redis: StateStore | undefined;
+  readonly files: StaticFiles;
+}
+
+/** The options of capture that settings ask for. Has no effect: a reload makes them beside those in force. */
+function captureOptions(config: Config, { redis, inRedis, ...resources }: CaptureResources): CaptureOptions {
+  const { putmessageTopics, putmessageAck, putmessageLogMessages, dedupeMs, recordings } = config.capture;
+  return {
+    ...resources,
+    ...inRedis,
+    putmessage: { topics: putmessageTopics, ack: putmessageAck, logMessages: putmessageLogMessages },
+    rules: rulesOf(config),
+    dedupe: redis === undefined || dedupeMs === 0 ? undefined : { store: redis, ttlMs: dedupeMs },
+    guards: guardsOf(config),
+    sdk: { recordings },
+    limits: bodyLimitsOf(config),
+    sampleRatio: config.telemetry.otlpEndpoint === undefined ? 0 : config.telemetry.sampleRatio,
   };
 }
 

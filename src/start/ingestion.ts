@@ -5,7 +5,6 @@ import type { Closers } from './closers.ts';
 import { capabilitiesOf, type IntakeName } from '../config/modes.ts';
 import type { Config } from '../config/schema.ts';
 import { createOverflowLimiter } from '../domain/overflow.ts';
-import { parseDropList } from '../domain/token.ts';
 import { createInspectionHandler } from '../http/inspection.ts';
 import { listen } from '../http/listen.ts';
 import type { Checks } from '../http/server.ts';
@@ -23,6 +22,8 @@ import type { Clock, Random } from '../runtime/clock.ts';
 import { createSandbox } from '../sandbox/host.ts';
 import type { Accounts } from '../telemetry/account.ts';
 import { startPreflight } from './preflight.ts';
+import { liveDropList } from './reload/live-drop-list.ts';
+import type { ReloadTarget } from './reload/reloader.ts';
 import { intakeIdentity, topicsOf } from './topics.ts';
 import { treeSettings } from './tree-settings.ts';
 
@@ -48,6 +49,7 @@ export interface Ingestion {
   /** By service id of each intake (HT-1). */
   readonly health: Checks;
   readonly ready: Checks;
+  readonly reloads: readonly ReloadTarget[];
   /** Plants the tree. Resolves when all its intakes have subscribed. */
   start(): Promise<void>;
 }
@@ -84,6 +86,7 @@ export async function prepareIngestion(options: IngestionOptions): Promise<Inges
   });
   closers.push('the inspector', () => inspector.close(1_000));
 
+  const dropList = liveDropList(config);
   const { intakes, preflight } = capabilitiesOf(config.server.mode, config.server.pipeline);
   const deps: TroupeDeps = {
     clock,
@@ -98,10 +101,7 @@ export async function prepareIngestion(options: IngestionOptions): Promise<Inges
     stateStore: stores.stateStore,
     producer: log.producer,
     intakes: intakes.map((intake) => intakeSpec(config, log, intake)),
-    dropList: parseDropList({
-      byToken: config.ingestion.dropByToken.join(','),
-      byTokenDistinctId: config.ingestion.dropByTokenDistinctId.join(','),
-    }),
+    dropList: dropList.list,
     accounts: options.accounts,
     settings: treeSettings(config),
     onFatal: options.onFatal,
@@ -124,6 +124,7 @@ export async function prepareIngestion(options: IngestionOptions): Promise<Inges
       ...(clickhouse === undefined ? {} : { clickhouse: () => clickhouse.ping().then(() => true) }),
       postgres: () => teams.byId([]).then(() => true),
     },
+    reloads: [dropList.target],
     async start() {
       const planted = await startTroupe(deps);
       troupe = planted;

@@ -8,8 +8,11 @@ export interface ProcessEvents {
   exit(code: number): void;
 }
 
-/** SH-1: resolves at the first signal to stop. A second one ends the process at once: what is not committed comes again. */
-export function stopSignal(process: ProcessEvents): Promise<void> {
+/**
+ * SH-1: resolves at the first signal to stop. A second one ends the process at once: what is not committed comes again. A terminal that
+ * hangs up is such a signal, as in PostHog, unless `onHangUp` has another use for it.
+ */
+export function stopSignal(process: ProcessEvents, onHangUp?: () => void): Promise<void> {
   return new Promise((resolve) => {
     let signals = 0;
     const onSignal = (): void => {
@@ -20,7 +23,7 @@ export function stopSignal(process: ProcessEvents): Promise<void> {
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
-    process.on('SIGHUP', onSignal);
+    process.on('SIGHUP', onHangUp ?? onSignal);
   });
 }
 

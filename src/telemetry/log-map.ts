@@ -197,6 +197,11 @@ const MAPPING: Mapping = {
     fields: { server, error: message },
   }),
   'http-handshake-failed': (fact) => ({ level: 'debug', message: 'TLS handshake came to nothing.', fields: fact }),
+  'config-reloaded': ({ applied, ...fields }) =>
+    applied.length > 0
+      ? { level: 'info', message: 'Other settings are in force.', fields: { ...fields, applied }, repeatKey: String(fields.generation) }
+      : { level: 'info', message: 'The settings were read again; none that can be reloaded is another.', fields },
+  'config-refused': (fact) => ({ level: 'error', message: 'The settings were read again and refused; the old ones stay.', fields: fact }),
   'capture-request-answered': ({ client, ...fields }) =>
     // Refusals of clients are the clients' affair and counted; ours is what could not be accepted although it was right.
     fields.status >= 500

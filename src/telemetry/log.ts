@@ -21,6 +21,9 @@ export interface Log {
    * Debug lines are all written.
    */
   readonly write: (level: LogLevel, message: string, fields?: LogFields, repeatKey?: string) => void;
+  readonly level: () => LogLevel | 'silent';
+  /** From the next line on. */
+  readonly setLevel: (level: LogLevel | 'silent') => void;
   /** Writes the counts that are still held back. */
   readonly stop: () => void;
 }
@@ -73,6 +76,10 @@ export function createLog({ level, serviceName, clock, pretty, write }: LogOptio
         }
       }
       logger[severity](fields, message);
+    },
+    level: () => logger.level as LogLevel | 'silent',
+    setLevel(next) {
+      logger.level = next;
     },
     stop() {
       for (const key of [...held.keys()]) release(key);

@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import { createMakers, listenToFacts } from './makers.ts';
 import { captureMetrics } from './metrics/capture.ts';
+import { configMetrics } from './metrics/config.ts';
 import { guardMetrics } from './metrics/guards.ts';
 import { intakeMetrics } from './metrics/intake.ts';
 import { pluginMetrics } from './metrics/plugins.ts';
@@ -29,6 +30,7 @@ export function mapFactsToMetrics({ registry, groupId }: MetricMapOptions): () =
     captureMetrics(makers),
     spillMetrics(makers),
     guardMetrics(makers),
+    configMetrics(makers),
   ].map(listenToFacts);
   return () => {
     for (const end of ends) end();

@@ -38,17 +38,18 @@ it('I6: a request ends on the chain that it began with, and the next one meets t
   const begun = await beginning(url, bodyOf('begun'));
   await expect.poll(() => capture.inFlightCount()).toBe(1);
 
-  capture.use(optionsOf(kafka, { rules: { ...NO_RULES, dropped: ['t'] } }));
+  capture.prepare(optionsOf(kafka, { rules: { ...NO_RULES, dropped: ['t'] } }))();
   const dropped = await ask('/batch', { body: bodyOf('after') });
 
   expect([dropped.status, await begun.finish()]).toEqual([200, 200]);
   expect(kafka.produced.map(({ data }) => data['event'])).toEqual(['$exception', 'begun']);
 });
 
-it('I6: settings of which no chain can be built change nothing', async () => {
+it('I6: a chain that is only prepared, and settings of which none can be built, change nothing', async () => {
   const kafka = fakeProducer();
   const { capture, ask } = await serving(kafka);
-  expect(() => capture.use({ ...optionsOf(kafka), rules: undefined as never, dedupe: null as never })).toThrow();
+  capture.prepare(optionsOf(kafka, { rules: { ...NO_RULES, dropped: ['t'] } }));
+  expect(() => capture.prepare({ ...optionsOf(kafka), dedupe: null as never })).toThrow();
   expect((await ask('/batch', { body: bodyOf('a') })).status).toBe(200);
   expect(kafka.produced).toHaveLength(2);
 });
@@ -60,9 +61,13 @@ it('I4: bodies of requests of the old chain count in the new one', async () => {
   const begun = await beginning(url, bodyOf('x'.repeat(800)));
   await expect.poll(async () => (await ask('/batch', { body: bodyOf('y'.repeat(300)) })).status).toBe(503);
 
-  capture.use(optionsOf(kafka, { limits }));
+  capture.prepare(optionsOf(kafka, { limits }))();
 
   expect((await ask('/batch', { body: bodyOf('y'.repeat(300)) })).status).toBe(503);
+  capture.prepare(optionsOf(kafka, { limits: { inFlightBytes: 10_000 } })); // not put into force
+  expect((await ask('/batch', { body: bodyOf('y'.repeat(300)) })).status).toBe(503);
+  capture.prepare(optionsOf(kafka, { limits: { inFlightBytes: 10_000 } }))();
+  expect((await ask('/batch', { body: bodyOf('y'.repeat(300)) })).status).toBe(200);
   expect(await begun.finish()).toBe(200);
   expect((await ask('/batch', { body: bodyOf('y'.repeat(300)) })).status).toBe(200);
 });
@@ -78,9 +83,9 @@ it('7.2: token buckets outlive a reload that leaves their limits alone, and begi
     return kafka.produced.at(-1)?.topic;
   };
   expect([await topicOf(), await topicOf()]).toEqual(['main', 'overflow']);
-  capture.use(optionsOf(kafka, rulesWith(1)));
+  capture.prepare(optionsOf(kafka, rulesWith(1)))();
   expect(await topicOf()).toBe('overflow');
-  capture.use(optionsOf(kafka, rulesWith(2)));
+  capture.prepare(optionsOf(kafka, rulesWith(2)))();
   expect([await topicOf(), await topicOf(), await topicOf()]).toEqual(['main', 'main', 'overflow']);
 });
 
@@ -112,7 +117,7 @@ it('I6: fifty reloads under load of kept-alive connections fail no request, and 
     const before = answered.length;
     await expect.poll(() => answered.length, { interval: 1 }).toBeGreaterThan(before + 8);
     reloads++;
-    capture.use(optionsOf(kafka, { topics: topicsOf(String(reloads)) }));
+    capture.prepare(optionsOf(kafka, { topics: topicsOf(String(reloads)) }))();
   }
   await Promise.all(clients);
 

@@ -24,6 +24,17 @@ it.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('SH-1: %s asks for an orderly end, a se
   expect(process.exits).toEqual([1]);
 });
 
+it('row 38: SIGHUP reloads where somebody has that use for it, and stops nothing', async () => {
+  const process = new FakeProcess();
+  let hangUps = 0;
+  const asked = stopSignal(process, () => void hangUps++);
+  process.emit('SIGHUP');
+  process.emit('SIGHUP');
+  expect([hangUps, process.exits]).toEqual([2, []]);
+  process.emit('SIGTERM');
+  await asked;
+});
+
 it('SH-3: an exception that nobody caught ends the process in order, a rejection is told and nothing else', () => {
   const process = new FakeProcess();
   const broken: Error[] = [];

@@ -9,7 +9,7 @@ const page = read('docs/instrumentation.md');
 
 describe('docs/instrumentation.md', () => {
   it('has a row for each fact', () => {
-    const files = ['facts', 'capture-facts', 'guard-facts'].map((file) => read(`src/observe/${file}.ts`));
+    const files = ['facts', 'capture-facts', 'config-facts', 'guard-facts'].map((file) => read(`src/observe/${file}.ts`));
     const names = [...files.join('').matchAll(/^ {2}'([a-z-]+)':/gm)].map(([, name]) => name);
     expect(names.length).toBeGreaterThan(25);
     expect(names.filter((name) => !page.includes(`| \`${name}\` |`))).toEqual([]);

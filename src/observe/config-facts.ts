@@ -1,0 +1,20 @@
+/** What the settings of the running process state; facts.ts has the rest. Names of settings, never values. */
+export interface ConfigFacts {
+  /** At the start, and after each reload. `waiting`: settings that were changed since the start and need a restart. */
+  'config-in-force': { readonly generation: number; readonly waiting: number };
+  /** The settings were read again and are right. Without `applied` nothing that can be reloaded was another. */
+  'config-reloaded': {
+    readonly by: 'file' | 'signal' | 'admin';
+    readonly who: string;
+    readonly generation: number;
+    readonly applied: readonly string[];
+    readonly waiting: readonly string[];
+  };
+  /** They were read again and cannot be used: those of `generation` stay. One line for each problem. */
+  'config-refused': {
+    readonly by: 'file' | 'signal' | 'admin';
+    readonly who: string;
+    readonly generation: number;
+    readonly problems: readonly string[];
+  };
+}
