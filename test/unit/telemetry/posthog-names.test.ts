@@ -142,7 +142,7 @@ describe('metrics that are fed by batches', () => {
     state('router-records-sized', { topic: 't', counts: [1], bytes: 1 });
     const series = await scrape(metrics);
     const bucket = (le: string): number | undefined =>
-      series.get(`consumed_message_size_bytes_bucket{topic="t",groupId="ingestion",messageType="analytics",le="${le}"}`);
+      series.get(`consumed_message_size_bytes_bucket{le="${le}",topic="t",groupId="ingestion",messageType="analytics"}`);
     expect(['1', '2', '4', '8', '16', '16777216', '+Inf'].map(bucket)).toEqual([1, 1, 4, 4, 6, 6, 6]);
     expect(series.get('consumed_message_size_bytes_sum{topic="t",groupId="ingestion",messageType="analytics"}')).toBe(41);
   });
