@@ -6,18 +6,9 @@ import { createCapture, type Capture, type CaptureOptions } from '../../../src/c
 import type { OutgoingRecord, RecordProducer } from '../../../src/kafka/port.ts';
 import { observe, type Facts } from '../../../src/observe/facts.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
+import { TOPICS } from '../../kit/capture-topics.ts';
 
-export const TOPICS = {
-  main: 'main',
-  historical: 'historical',
-  clientWarnings: 'warnings',
-  exceptions: 'exceptions',
-  heatmaps: 'heatmaps',
-  overflow: 'overflow',
-  recordings: 'recordings',
-  recordingsOverflow: 'recordings-overflow',
-  deadLetter: 'dead-letters',
-};
+export { TOPICS };
 
 export interface Produced {
   readonly topic: string;
