@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,7 @@ const LIMIT_MS = 60_000;
 const POSTS = 1_000;
 const ROOT = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
+const SAMPLE = readFileSync(join(ROOT, 'deploy/examples/sample-event.json'), 'utf8');
 
 /** The collector of spec/capture.md 16.2 in its own tests (rows 16-18), on a real broker that makes no topics by itself. */
 describe.skipIf(!kafka.available)('/putmessage on Kafka', () => {
@@ -47,14 +49,8 @@ describe.skipIf(!kafka.available)('/putmessage on Kafka', () => {
     await rm(dir, { recursive: true, force: true });
   });
 
-  const bodyOf = (n: number): string =>
-    JSON.stringify({
-      uuid: `u-${n}`,
-      event_time: '2026-11-21 12:00:00',
-      page: 'home',
-      element: 'buy',
-      attrs: { title: 'Ü "x" \\ 😀\n', n },
-    });
+  /** Row 16: the sample event, each with a uuid of its own. */
+  const bodyOf = (n: number): string => SAMPLE.replace(/(?<="uuid":")[^"]*/, `u-${n}`);
 
   /** As `ab -n 1000 -c 50` does it. Resolves to the statuses that were no 200. */
   async function post(topic: string, from: number, count = POSTS): Promise<number[]> {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { messageOf } from '../../../src/capture/putmessage/message.ts';
@@ -10,14 +12,8 @@ import { manualClock } from '../../kit/clock.ts';
 import { listen, TOPICS, type Served } from './kit.ts';
 import { createErrorLines } from '../../../src/capture/putmessage/error-lines.ts';
 
-/** 16.2 row 16 */
-const SAMPLE = JSON.stringify({
-  uuid: '0192f1c0-5f5e-7d5e-8d0e-1f3f7a0c9b11',
-  event_time: '2026-11-21 12:00:00',
-  page: 'home',
-  element: 'buy',
-  attrs: { title: 'Ünïcode "quoted" \\ / 😀', user_id: 42 },
-});
+/** 16.2 row 16: the sample event, as `ab -p` and curl post it. */
+const SAMPLE = readFileSync(join(import.meta.dirname, '../../../deploy/examples/sample-event.json'), 'utf8');
 
 describe('the value of a message', () => {
   test.for([
