@@ -19,10 +19,11 @@ const chromium = await requireService('chromium', probeBrowser);
 
 /** The wire generations of spec/capture.md 13.2, each from the package as it was published. */
 const GENERATIONS = [
-  { name: '1.96', folder: 'posthog-js-1-96', catchesErrors: false },
-  { name: '1.240', folder: 'posthog-js-1-240', catchesErrors: true },
-  { name: '1.300', folder: 'posthog-js-1-300', catchesErrors: true },
-  { name: 'current', folder: 'posthog-js', catchesErrors: true },
+  { name: '1.96', folder: 'posthog-js-1-96', build: 'snippet', catchesErrors: false },
+  { name: '1.240', folder: 'posthog-js-1-240', build: 'snippet', catchesErrors: true },
+  { name: '1.300', folder: 'posthog-js-1-300', build: 'snippet', catchesErrors: true },
+  { name: 'current', folder: 'posthog-js', build: 'snippet', catchesErrors: true },
+  { name: 'current, as a module', folder: 'posthog-js', build: 'module', catchesErrors: true },
 ] as const;
 type Generation = (typeof GENERATIONS)[number];
 
@@ -75,8 +76,8 @@ describe.skipIf(!here.available || !chromium.available)('posthog-js in Chromium'
   const outcomes = new Map<string, Outcome>();
 
   /** One process has the scripts of one generation: one ingests, and each generation has a capture of its own. */
-  async function play({ name, folder }: Generation): Promise<void> {
-    const token = `phc_${name.replace('.', '_')}`;
+  async function play({ name, folder, build }: Generation): Promise<void> {
+    const token = `phc_${name.replaceAll(/\W+/g, '_')}`;
     const team = await seedTeam(surroundings.sql, { token });
     const capture = await startTroupe({
       env: {
@@ -88,7 +89,7 @@ describe.skipIf(!here.available || !chromium.available)('posthog-js in Chromium'
     });
     troupes.push(capture);
     const wire = await startWire(capture.urls.capture);
-    const pages = await servePages({ captureUrl: wire.url, token, settings: SETTINGS });
+    const pages = await servePages({ captureUrl: wire.url, token, build, settings: SETTINGS });
     const visited = await visit({ browser, pages, wire });
     let rows: readonly Row[] = [];
     let missing: readonly string[] = [];
