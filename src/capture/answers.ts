@@ -30,6 +30,7 @@ export type Reason =
   | 'multiple_tokens'
   | 'invalid_token'
   | 'invalid_signature'
+  | 'denied'
   | 'body_read_timeout'
   | 'oversize_event'
   | 'retryable_sink'
@@ -112,6 +113,10 @@ export function invalidToken(why: string): Answer {
 /** Of requests that are signed, or should be (row 31 of 16.1). */
 export function invalidSignature(why: string): Answer {
   return refusal(401, 'invalid_signature', `request signature is not valid: ${why}`);
+}
+/** An auth plugin's word. */
+export function denied(reason: string): Answer {
+  return refusal(401, 'denied', `request is not allowed: ${reason}`);
 }
 export function oversize(detail: string): Answer {
   return refusal(413, 'oversize_event', `maximum event size exceeded: ${detail}`);

@@ -31,7 +31,7 @@ export interface Drop {
 
 /** Labels of `capture_events_dropped_total`, and what v1 tells the client. */
 export type DropCause =
-  'token_dropper' | 'duplicate' | 'event_too_big' | 'event_restriction_drop' | `${QuotaResource}_over_quota` | V1DropCause;
+  'token_dropper' | 'duplicate' | 'event_too_big' | 'event_restriction_drop' | 'plugin' | `${QuotaResource}_over_quota` | V1DropCause;
 
 /** What v1 leaves out by itself, where v0 refuses the request. */
 export type V1DropCause =

@@ -18,6 +18,9 @@ import { requestId } from './layers/request-id.ts';
 import { traced } from './layers/traced.ts';
 import { DEFAULT_LIMITS, type CaptureLimits } from './limits.ts';
 import type { PayloadOptions } from './payload.ts';
+import { authPlugins } from './plugins/auth.ts';
+import { dataPlugins } from './plugins/data.ts';
+import { NO_PLUGINS, type OpenedPlugins } from './plugins/open.ts';
 import { createErrorLines } from './putmessage/error-lines.ts';
 import { putmessageHandler, type PutmessageSettings } from './putmessage/handler.ts';
 import { originForm, routeOf } from './routes.ts';
@@ -87,6 +90,8 @@ export interface CaptureOptions {
   readonly quotas?: Quotas;
   /** What is asked of who sends, and taken out of what is sent. @defaultValue nothing */
   readonly guards?: CaptureGuards;
+  /** The operator's own, of kind data and auth; those of kind storage are around the sink. @defaultValue none */
+  readonly plugins?: OpenedPlugins;
   /** What is laid down for events while capture runs (7.4). @defaultValue nothing */
   readonly restrictions?: Restrictions;
   /** Sessions whose recordings go aside (7.2). @defaultValue none */
@@ -223,12 +228,13 @@ function recorded(
     replayOverflow = NO_REPLAY_OVERFLOW,
     rules = NO_RULES,
     guards = NO_GUARDS,
+    plugins = NO_PLUGINS,
   }: CaptureOptions,
   limits: CaptureLimits,
 ): Take<RawEvent> {
   const stages = [restricted(restrictions, RESTRICTING_RECORDINGS), overflowRecordings(replayOverflow, rules.replayOverflowForced)];
   return pipe(
-    [accounted, quota(quotas, 'recordings'), clientAddress(guards.addresses)],
+    [accounted, authPlugins(plugins.auth), quota(quotas, 'recordings'), clientAddress(guards.addresses)],
     prepareRecording(random, pipe(stages, produceRecording({ sink, topics, ...limits }))),
   );
 }
@@ -255,6 +261,7 @@ function analytics(
     restrictions = NO_RESTRICTIONS,
     dedupe: remembered,
     guards = NO_GUARDS,
+    plugins = NO_PLUGINS,
     lasting,
   }: DispatchOptions,
   limits: CaptureLimits,
@@ -268,7 +275,7 @@ function analytics(
   ];
   const { historicalAfterMs } = rules;
   return pipe(
-    [accounted, quota(quotas, 'events'), clientAddress(guards.addresses)],
+    [accounted, authPlugins(plugins.auth), quota(quotas, 'events'), clientAddress(guards.addresses), dataPlugins(plugins.data)],
     prepare({ random, historicalAfterMs }, pipe(stages, produce({ sink, topics, ...limits }))),
   );
 }

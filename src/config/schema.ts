@@ -278,6 +278,19 @@ export const SCHEMA = {
       prose:
         'What is stored of the address of who sent an event or a recording, and of `$ip` in properties: all, its network (the last byte of IPv4 is 0, 48 bits of IPv6 stay), or nothing.',
     }),
+    pluginTimeoutMs: integer('TROUPE_CAPTURE_PLUGIN_TIMEOUT_MS', 'ms', 1_000, {
+      prose:
+        'How long a plugin of TROUPE_CAPTURE_PLUGINS may take for one request, unless its declaration says otherwise. Longer is a failure.',
+      raise: 'A plugin that hangs keeps requests waiting for longer.',
+      lower: 'A slow answer of something that a plugin asks is a failure.',
+      min: 1,
+    }),
+    pluginPauseMs: integer('TROUPE_CAPTURE_PLUGIN_PAUSE_MS', 'ms', 30_000, {
+      prose: 'How long a plugin is left alone that failed five times in a row; then it is tried again.',
+      raise: 'Events go without it for longer after an outage that it suffers from.',
+      lower: 'More requests wait for a plugin that is broken.',
+      min: 100,
+    }),
   },
 
   limits: {

@@ -39,4 +39,29 @@ export interface GuardFacts {
   };
   /** A server told to stop has no connection any more. `openCount`: at the beginning; `cutCount`: requests that got no answer in time. */
   'http-server-drained': { readonly name: string; readonly openCount: number; readonly cutCount: number; readonly durationMs: number };
+  /** What one request (of a storage plugin: one set of records) had of a plugin: calls by their end. `skipped`: it was suspended, out of time, or busy. */
+  'capture-plugin-called': {
+    readonly plugin: string;
+    readonly kind: 'data' | 'auth' | 'storage';
+    readonly done: number;
+    readonly failed: number;
+    readonly skipped: number;
+    readonly durationMs: number;
+  };
+  /** One call failed; `message` is the plugin's own. */
+  'capture-plugin-failed': {
+    readonly plugin: string;
+    readonly kind: 'data' | 'auth' | 'storage';
+    readonly why: 'error' | 'timeout';
+    readonly message: string;
+  };
+  /** It failed too often in a row, or again when it was tried: nobody calls it for `pauseMs`. */
+  'capture-plugin-suspended': {
+    readonly plugin: string;
+    readonly kind: 'data' | 'auth' | 'storage';
+    readonly failures: number;
+    readonly pauseMs: number;
+  };
+  /** A suspended one was tried, and is called again. */
+  'capture-plugin-resumed': { readonly plugin: string; readonly kind: 'data' | 'auth' | 'storage' };
 }

@@ -1,4 +1,6 @@
 import type { CaptureTopics } from '../capture/classify.ts';
+import type { OpenedPlugins } from '../capture/plugins/open.ts';
+import { storing } from '../capture/plugins/storage.ts';
 import type { CaptureRules } from '../capture/rules.ts';
 import { createCapture, type CaptureOptions } from '../capture/service.ts';
 import type { EventSink } from '../capture/sink.ts';
@@ -12,6 +14,7 @@ import type { Clock, Random } from '../runtime/clock.ts';
 import { openCaptureCertificate } from './capture-certificate.ts';
 import { guardsOf } from './capture-guards.ts';
 import { openCaptureLimits, type CaptureInRedis } from './capture-limits.ts';
+import { openCapturePlugins } from './capture-plugins.ts';
 import { bodyLimitsOf, wireLimitsOf } from './client-limits.ts';
 import { openSink } from './open-sink.ts';
 import type { ReloadTarget } from './reload/reloader.ts';
@@ -39,12 +42,15 @@ export interface OpenedCapture {
 
 /** PostHog's capture endpoints. */
 export async function openCapture({ config, clock, random, closers, producer, redis }: CaptureParts): Promise<OpenedCapture> {
-  const sink = await openSink({ config, clock, closers, producer });
+  const plugins = await openCapturePlugins({ config, clock, closers });
+  const inner = await openSink({ config, clock, closers, producer });
+  const sink = storing(inner, plugins.storage, clock);
+  closers.push('the mirrors of capture', () => sink.settled());
   const topics = captureTopicsOf(config);
   const inRedis = openCaptureLimits({ config, clock, closers, redis, topics });
   let files = await staticFiles(config.capture.staticDir);
   const optionsOf = (settings: Config, scripts: StaticFiles): CaptureOptions =>
-    captureOptions(settings, { sink, clock, random, topics, inRedis, redis, files: scripts });
+    captureOptions(settings, { sink, clock, random, topics, plugins, inRedis, redis, files: scripts });
   const capture = createCapture(optionsOf(config, files));
   const certificate = await openCaptureCertificate({ config, clock, closers });
   const server = await listen({
@@ -69,7 +75,7 @@ export async function openCapture({ config, clock, random, closers, producer, re
   return {
     url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${server.port}`,
     isDraining: () => draining,
-    isTaking: () => sink.isTaking(),
+    isTaking: () => inner.isTaking(),
     reload: {
       name: 'capture',
       async prepare(next, running) {
@@ -91,6 +97,7 @@ interface CaptureResources {
   readonly clock: Clock;
   readonly random: Random;
   readonly topics: CaptureTopics;
+  readonly plugins: OpenedPlugins;
   readonly inRedis: CaptureInRedis;
   readonly redis: StateStore | undefined;
   readonly files: StaticFiles;

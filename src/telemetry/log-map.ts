@@ -202,6 +202,24 @@ const MAPPING: Mapping = {
       ? { level: 'info', message: 'Other settings are in force.', fields: { ...fields, applied }, repeatKey: String(fields.generation) }
       : { level: 'info', message: 'The settings were read again; none that can be reloaded is another.', fields },
   'config-refused': (fact) => ({ level: 'error', message: 'The settings were read again and refused; the old ones stay.', fields: fact }),
+  'capture-plugin-failed': ({ plugin, why, message }) => ({
+    level: 'warn',
+    message: 'A plugin of capture failed.',
+    fields: { plugin, why, error: message },
+    repeatKey: `${plugin}-${why}`,
+  }),
+  'capture-plugin-suspended': (fact) => ({
+    level: 'error',
+    message: 'A plugin of capture fails again and again, and is left alone.',
+    fields: fact,
+    repeatKey: fact.plugin,
+  }),
+  'capture-plugin-resumed': (fact) => ({
+    level: 'info',
+    message: 'A plugin of capture works again.',
+    fields: fact,
+    repeatKey: fact.plugin,
+  }),
   'capture-request-answered': ({ client, ...fields }) =>
     // Refusals of clients are the clients' affair and counted; ours is what could not be accepted although it was right.
     fields.status >= 500
