@@ -18,6 +18,8 @@ import { prepareIngestion } from './start/ingestion.ts';
 import { openLog } from './start/open-log.ts';
 import { openOperations } from './start/operations.ts';
 import { systemClock, systemRandom } from './runtime/clock.ts';
+import { createLogLevel } from './start/admin/log-level.ts';
+import { openAdmin, openAudit } from './start/admin/open-admin.ts';
 import { openReloads } from './start/reload/open-reloads.ts';
 import type { Reloader, ReloadTarget } from './start/reload/reloader.ts';
 import { runSpillCommand } from './start/spill-command.ts';
@@ -36,7 +38,7 @@ const random = systemRandom;
 interface Running {
   /** Undefined in a process that only captures. */
   readonly stores: Stores | undefined;
-  readonly urls: { readonly capture: string; readonly inspector: string; readonly metrics: string };
+  readonly urls: { readonly capture: string; readonly inspector: string; readonly metrics: string; readonly admin: string | undefined };
   readonly outcomes: () => ReadonlyMap<string, number>;
   readonly reloader: Reloader;
   /** Rejects when the process cannot go on. */
@@ -162,14 +164,20 @@ async function start({ loaded, load, closers, quiet, prepare, lose }: StartOptio
     capture = await openCapture({ config, clock, random, closers, producer: log.producer, redis });
   }
 
-  const logLevel: ReloadTarget = { name: 'the log', prepare: (next) => () => telemetry.log.setLevel(levelOf(next)) };
-  const targets = [logLevel, ...(ingestion?.reloads ?? []), ...(capture === undefined ? [] : [capture.reload])];
-  const reloader = openReloads({ loaded, load, targets, clock, closers });
+  const audit = await openAudit({ config, clock, closers });
+  const logLevel = createLogLevel(telemetry.log, clock);
+  closers.push('the log level', logLevel.close);
+  const logTarget: ReloadTarget = { name: 'the log', prepare: (next) => () => logLevel.configure(levelOf(next)) };
+  const targets = [logTarget, ...(ingestion?.reloads ?? []), ...(capture === undefined ? [] : [capture.reload])];
+  const reloader = openReloads({ loaded, load, targets, audit, clock, closers });
+  const beganMs = clock.now();
+  const status = (): object => ({ version: version(), mode: config.server.mode, since: new Date(beganMs).toISOString() });
+  const admin = await openAdmin({ config, clock, closers, reloader, logLevel, audit, status });
 
   return {
     stores,
     reloader,
-    urls: { capture: capture?.url ?? 'off', inspector: ingestion?.inspectorUrl ?? 'off', metrics: `${metricsUrl}/metrics` },
+    urls: { capture: capture?.url ?? 'off', inspector: ingestion?.inspectorUrl ?? 'off', metrics: `${metricsUrl}/metrics`, admin },
     outcomes: () => new Map(accounts.read().outcomes.map(({ outcome, reason, count }) => [`${outcome} ${reason}`.trim(), count] as const)),
   };
 }
@@ -213,7 +221,7 @@ function migrate(command: Extract<Command, { type: 'migrate' }>): Promise<number
 }
 
 function bannerOf(urls: Running['urls']): string {
-  return `\nsend events to  ${urls.capture}\ninspector       ${urls.inspector}\nmetrics         ${urls.metrics}\n`;
+  return `\nsend events to  ${urls.capture}\ninspector       ${urls.inspector}\nmetrics         ${urls.metrics}${urls.admin === undefined ? '' : `\nadmin           ${urls.admin}`}\n`;
 }
 
 /** With a configuration file a hang-up means: read it again. Without one it is a signal to stop. */

@@ -34,4 +34,8 @@ export function withReloadable(running: Config, wanted: Config): Config {
   return sections as unknown as Config; // the sections and keys are those of SCHEMA, which Config is derived from
 }
 
+/** The value of a setting as it may be shown. */
+export const shownValue = (setting: Setting, config: Config, section: string, key: string): string =>
+  shown(setting, (config as Sections)[section]?.[key]);
+
 const shown = (setting: Setting, value: SettingValue): string => (value === undefined ? 'unset' : maskValue(setting, value));

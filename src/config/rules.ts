@@ -1,4 +1,5 @@
 import { GUARD_RULES } from './guard-rules.ts';
+import { parseAdminTokens } from './admin-tokens.ts';
 import { kafkaTlsProblem } from './kafka-tls.ts';
 import { capabilitiesOf, MODES, runsNothing } from './modes.ts';
 import type { Rule } from './rule.ts';
@@ -137,11 +138,12 @@ export const RULES: readonly Rule[] = [
   },
   {
     prose: 'no two servers of the process share a port',
-    check({ server, capture, geoip }) {
+    check({ server, admin, capture, geoip }) {
       const ports: readonly (readonly [string, number])[] = [
         ['HTTP_SERVER_PORT', server.httpPort],
         ['TROUPE_INSPECT_PORT', server.inspectPort],
         ['INTERNAL_MMDB_SERVER_PORT', geoip.port],
+        ...(admin.port === undefined ? [] : [['TROUPE_ADMIN_PORT', admin.port] as const]),
         ...(capture.enabled === true ? [['TROUPE_CAPTURE_PORT', capture.port] as const] : []),
       ];
       const shared = ports.filter(([, port], index) => port !== 0 && ports.some(([, other], at) => at !== index && other === port));
@@ -151,6 +153,19 @@ export const RULES: readonly Rule[] = [
         value: String(shared[0]?.[1]),
         allowed: 'different ports, or 0',
         todo: 'change one of them',
+      };
+    },
+  },
+  {
+    prose: 'TROUPE_ADMIN_PORT comes with TROUPE_ADMIN_TOKEN, whose tokens are long and whose names differ',
+    check({ admin: { port, tokens } }) {
+      if ((port === undefined || tokens.length > 0) && parseAdminTokens(tokens) !== undefined) return undefined;
+      const allowed = 'a token of 16 characters or more without blanks, or several as name:token,name:token';
+      return {
+        name: 'TROUPE_ADMIN_TOKEN',
+        value: undefined,
+        allowed,
+        todo: tokens.length === 0 ? 'set it' : 'make longer ones: openssl rand -hex 24',
       };
     },
   },

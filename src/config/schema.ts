@@ -86,6 +86,26 @@ export const SCHEMA = {
     }),
   },
 
+  admin: {
+    port: optionalInteger('TROUPE_ADMIN_PORT', 'port', {
+      prose:
+        'Port of the admin server: settings in force, reload, log level (docs/runbook.md). Needs TROUPE_ADMIN_TOKEN. 0 takes a free one; unset, there is none.',
+    }),
+    host: text('TROUPE_ADMIN_HOST', '127.0.0.1', {
+      prose: 'Address the admin server listens on. It speaks plain HTTP: keep it on the loopback.',
+    }),
+    tokens: list('TROUPE_ADMIN_TOKEN', {
+      reloadable: true,
+      secret: true,
+      prose:
+        'What `Authorization: Bearer` must say to the admin server: a token of 16 characters or more, or several as `name:token`, whose names stand in the audit log.',
+    }),
+    auditLog: optionalText('TROUPE_AUDIT_LOG', {
+      prose:
+        'File to which a line of JSON is added, and fsynced, for each reload, whatever caused it, and each action of the admin server. What cannot be written there is not done.',
+    }),
+  },
+
   capture: {
     enabled: optionalBoolean('TROUPE_CAPTURE_ENABLED', {
       prose: "Serve PostHog's capture endpoints in this process. Switch off where PostHog's own capture feeds Kafka.",
@@ -808,6 +828,7 @@ export type Config = {
 /** One line on each section, for people. */
 export const SECTION_PROSE: Readonly<Record<SectionName, string>> = {
   server: 'The process: what it runs, where it listens, what it writes down.',
+  admin: 'What people may change while the process runs, and what is written down of it.',
   capture: "The public HTTP face: PostHog's capture endpoints.",
   guards: 'What capture asks of who sends, and takes out of what is sent.',
   limits: 'What clients of capture may cost, each capture process by itself.',

@@ -1,4 +1,4 @@
-/** What the settings of the running process state; facts.ts has the rest. Names of settings, never values. */
+/** What the settings of the running process and the admin server state; facts.ts has the rest. Names of settings, never values. */
 export interface ConfigFacts {
   /** At the start, and after each reload. `waiting`: settings that were changed since the start and need a restart. */
   'config-in-force': { readonly generation: number; readonly waiting: number };
@@ -17,4 +17,8 @@ export interface ConfigFacts {
     readonly generation: number;
     readonly problems: readonly string[];
   };
+  /** Which log lines are written is another. `isConfigured`: as the settings say, again or still. */
+  'log-level-changed': { readonly level: string; readonly isConfigured: boolean };
+  /** `path` is `other` for what is none. `who`: name of the token, undefined for a stranger. */
+  'admin-request-answered': { readonly method: string; readonly path: string; readonly status: number; readonly who: string | undefined };
 }

@@ -201,6 +201,11 @@ const MAPPING: Mapping = {
     applied.length > 0
       ? { level: 'info', message: 'Other settings are in force.', fields: { ...fields, applied }, repeatKey: String(fields.generation) }
       : { level: 'info', message: 'The settings were read again; none that can be reloaded is another.', fields },
+  'log-level-changed': (fact) => ({ level: 'info', message: 'The log has another level.', fields: fact, repeatKey: fact.level }),
+  'admin-request-answered': ({ who, ...fields }) =>
+    fields.status === 401 || fields.status === 429
+      ? { level: 'warn', message: 'The admin server let somebody not in.', fields, repeatKey: String(fields.status) }
+      : { level: fields.method === 'GET' ? 'debug' : 'info', message: 'The admin server answered.', fields: { ...fields, who } },
   'config-refused': (fact) => ({ level: 'error', message: 'The settings were read again and refused; the old ones stay.', fields: fact }),
   'capture-plugin-failed': ({ plugin, why, message }) => ({
     level: 'warn',

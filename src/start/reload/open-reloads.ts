@@ -1,7 +1,8 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { AuditLog } from '../admin/audit-log.ts';
 import type { Closers } from '../closers.ts';
-import { createReloader, type Reloader, type ReloadTarget } from './reloader.ts';
+import { createReloader, lineOf, type ReloadCause, type Reloader, type ReloadReport, type ReloadTarget } from './reloader.ts';
 import { watchFile } from './watch-file.ts';
 
 export interface ReloadsParts {
@@ -9,13 +10,14 @@ export interface ReloadsParts {
   readonly loaded: LoadedConfig;
   readonly load: () => LoadedConfig;
   readonly targets: readonly ReloadTarget[];
+  readonly audit: AuditLog;
   readonly clock: Clock;
   readonly closers: Closers;
 }
 
 /** Reads the settings again when their file changes; of other causes the reloader is told by who hears them. */
-export function openReloads({ loaded, load, targets, clock, closers }: ReloadsParts): Reloader {
-  const reloader = createReloader({ running: loaded, load, targets });
+export function openReloads({ loaded, load, targets, audit, clock, closers }: ReloadsParts): Reloader {
+  const reloader = createReloader({ running: loaded, load, targets, audit: record(audit) });
   const path = loaded.config.server.configFile;
   const watch =
     path === undefined ? undefined : watchFile({ path, clock, onChange: () => void reloader.reload({ by: 'file', who: path }) });
@@ -25,3 +27,8 @@ export function openReloads({ loaded, load, targets, clock, closers }: ReloadsPa
   });
   return reloader;
 }
+
+const record =
+  (audit: AuditLog) =>
+  ({ by, who, address }: ReloadCause, { outcome, problems, ...detail }: ReloadReport): Promise<void> =>
+    audit.record({ by, who, address, action: 'reload', outcome, detail: { ...detail, problems: problems.map(lineOf) } });

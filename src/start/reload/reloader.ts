@@ -9,6 +9,7 @@ export interface ReloadCause {
   readonly by: 'file' | 'signal' | 'admin';
   /** For people: the file, the signal, the name of the token. */
   readonly who: string;
+  readonly address?: string | undefined;
 }
 
 /** A part of the process that takes other settings while it runs. */
