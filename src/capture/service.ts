@@ -9,7 +9,7 @@ import { chain, type Exchange, type Handler, type Layer } from './exchange.ts';
 import { NO_GUARDS, type CaptureGuards } from './guards/guards.ts';
 import { createSignatureCheck } from './guards/signature.ts';
 import { createLasting, type Lasting } from './lasting.ts';
-import { accessLog } from './layers/access-log.ts';
+import { accessLog, type AccessLog } from './layers/access-log.ts';
 import { concurrency } from './layers/concurrency.ts';
 import { cors } from './layers/cors.ts';
 import { methods } from './layers/methods.ts';
@@ -100,6 +100,8 @@ export interface CaptureOptions {
   readonly sdk?: SdkSettings;
   /** Scripts that posthog-js loads from here. @defaultValue none */
   readonly files?: StaticFiles;
+  /** Requests that get a line in the log. @defaultValue 'off' */
+  readonly accessLog?: AccessLog;
   /** Share of requests that are traced when they bring no sampled `traceparent`. */
   readonly sampleRatio: number;
 }
@@ -116,7 +118,14 @@ export function createCapture(options: CaptureOptions): Capture {
     const { clock, random } = settings;
     const { requestMs: waitMs, concurrentCount } = { ...DEFAULT_LIMITS, ...settings.limits };
     const queueing: readonly Layer[] = concurrentCount === 0 ? [] : [concurrency({ turnstile: lasting.turnstile, waitMs })];
-    const layers: readonly Layer[] = [requestId(random), accessLog(clock), recover, cors, methods, ...queueing];
+    const layers: readonly Layer[] = [
+      requestId(random),
+      accessLog(clock, settings.accessLog ?? 'off'),
+      recover,
+      cors,
+      methods,
+      ...queueing,
+    ];
     return chain(layers, dispatch({ ...settings, lasting, isDraining: () => draining }));
   }
 

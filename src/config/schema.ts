@@ -184,6 +184,12 @@ export const SCHEMA = {
       reloadable: true,
       prose: 'Tokens whose recordings go to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC, all of them.',
     }),
+    accessLog: choice('TROUPE_CAPTURE_ACCESS_LOG', ['off', 'errors', 'all'], 'off', {
+      reloadable: true,
+      prose:
+        'Requests that get a line in the log, at level `info`: none, those answered with 400 or more, all. A line has method, route, status, bytes both ways, time, address, `X-Forwarded-For`, user agent, referer and the name of the request; no URL and nothing of the body.',
+      raise: 'Towards `all`: a line of some 400 bytes for each request.',
+    }),
     recordings: boolean('TROUPE_CAPTURE_RECORDINGS', false, {
       reloadable: true,
       prose:

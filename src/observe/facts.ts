@@ -200,9 +200,13 @@ export interface Facts extends CaptureFacts, ConfigFacts, GuardFacts {
     readonly path: string;
     readonly status: number;
     readonly events: number;
+    /** Of its body, as sent; `sentBytes` of the answer's. */
     readonly bytes: number;
+    readonly sentBytes: number;
     readonly durationMs: number;
     readonly reason: string | undefined;
+    /** Whether the operator wants a line for it (TROUPE_CAPTURE_ACCESS_LOG). */
+    readonly isLogged: boolean;
     /** The answer carries it as `X-Request-Id`. */
     readonly requestId: string;
     /** What the client says about itself: for the access log, never a label. */

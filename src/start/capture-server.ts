@@ -114,6 +114,7 @@ function captureOptions(config: Config, { redis, inRedis, ...resources }: Captur
     dedupe: redis === undefined || dedupeMs === 0 ? undefined : { store: redis, ttlMs: dedupeMs },
     guards: guardsOf(config),
     sdk: { recordings },
+    accessLog: config.capture.accessLog,
     limits: bodyLimitsOf(config),
     sampleRatio: config.telemetry.otlpEndpoint === undefined ? 0 : config.telemetry.sampleRatio,
   };

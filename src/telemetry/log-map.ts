@@ -5,8 +5,8 @@ interface Line {
   readonly level: LogLevel;
   readonly message: string;
   readonly fields: LogFields;
-  /** Lines that differ in this are not repetitions of each other. Bounded: a kind, a table, a plugin; never an id of an event. */
-  readonly repeatKey?: string;
+  /** Lines that differ in this are not repetitions of each other. Bounded: a kind, a table, a plugin; never an id of an event. Null: no line is one. */
+  readonly repeatKey?: string | null;
 }
 type Mapping = { readonly [Name in FactName]?: (fact: Facts[Name]) => Line | undefined };
 
@@ -225,11 +225,14 @@ const MAPPING: Mapping = {
     fields: fact,
     repeatKey: fact.plugin,
   }),
-  'capture-request-answered': ({ client, ...fields }) =>
+  'capture-request-answered'({ client, isLogged, ...fields }) {
     // Refusals of clients are the clients' affair and counted; ours is what could not be accepted although it was right.
-    fields.status >= 500
-      ? { level: 'warn', message: 'Capture could not accept a request.', fields, repeatKey: String(fields.status) }
-      : { level: 'debug', message: 'Capture answered a request.', fields: { ...fields, ...client } },
+    const isOurs = fields.status >= 500;
+    const message = isOurs ? 'Capture could not accept a request.' : 'Capture answered a request.';
+    if (isLogged) return { level: isOurs ? 'warn' : 'info', message, fields: { ...fields, ...client }, repeatKey: null };
+    if (isOurs) return { level: 'warn', message, fields, repeatKey: String(fields.status) };
+    return { level: 'debug', message, fields: { ...fields, ...client } };
+  },
 };
 
 /** Writes a line for each fact that has one. Returns the function that stops it. */

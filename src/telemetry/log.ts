@@ -18,9 +18,9 @@ export interface Log {
   /**
    * Writes a line. `message` is constant and ends with a full stop; what varies is a field. Of lines with the same level, message and
    * `repeatKey`, one is written in {@link REPEAT_WINDOW_MS}; then one with `repeated`, the number of those that were left out.
-   * Debug lines are all written.
+   * Debug lines are all written, and those whose `repeatKey` is null: of an access log each one counts.
    */
-  readonly write: (level: LogLevel, message: string, fields?: LogFields, repeatKey?: string) => void;
+  readonly write: (level: LogLevel, message: string, fields?: LogFields, repeatKey?: string | null) => void;
   readonly level: () => LogLevel | 'silent';
   /** From the next line on. */
   readonly setLevel: (level: LogLevel | 'silent') => void;
@@ -62,7 +62,7 @@ export function createLog({ level, serviceName, clock, pretty, write }: LogOptio
   return {
     write(severity, message, fields = {}, repeatKey = '') {
       if (!logger.isLevelEnabled(severity)) return;
-      if (severity !== 'debug') {
+      if (severity !== 'debug' && repeatKey !== null) {
         const key = `${severity}\n${message}\n${repeatKey}`;
         const entry = held.get(key);
         if (entry !== undefined) {

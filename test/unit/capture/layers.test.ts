@@ -82,6 +82,22 @@ describe('the layers of capture', () => {
     ]);
   });
 
+  test.for([
+    ['off', []],
+    ['errors', ['/nope']],
+    ['all', ['/e', '/nope', '/']],
+  ] as const)('16.2 row 15: TROUPE_CAPTURE_ACCESS_LOG=%s has a line for %j, with the bytes both ways', async ([lines, logged]) => {
+    const served = await serving(fakeProducer(), { accessLog: lines });
+    const answered = facts('capture-request-answered');
+    await served.ask('/e/', { body: EVENT });
+    await served.ask('/nope', { body: EVENT });
+    await served.ask('/', { method: 'HEAD' });
+    const asked = ['/e', '/nope', '/'];
+    expect(answered.flatMap(({ isLogged }, at) => (isLogged ? asked[at] : []))).toEqual(logged);
+    expect(answered[0]).toMatchObject({ bytes: EVENT.length, sentBytes: '{"status":"Ok"}'.length });
+    expect(answered[2]?.sentBytes).toBe(0);
+  });
+
   test('a bug is a 500 of its request, with the stack in the log, and the next request is served', async () => {
     const log = facts('log-written');
     const answered = facts('capture-request-answered');

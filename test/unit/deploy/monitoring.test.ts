@@ -170,7 +170,19 @@ describe('row 6: deploy/prometheus/alerts.yaml', () => {
     const metrics = createMetrics({ processMetrics: false });
     const client = { address: undefined, forwardedFor: undefined, userAgent: undefined, referer: undefined };
     for (const path of paths) {
-      const answered = { method: 'POST', path, status: 200, events: 1, bytes: 1, durationMs: 1, reason: undefined, requestId: '', client };
+      const answered = {
+        method: 'POST',
+        path,
+        status: 200,
+        events: 1,
+        bytes: 1,
+        sentBytes: 15,
+        isLogged: false,
+        durationMs: 1,
+        reason: undefined,
+        requestId: '',
+        client,
+      };
       state('capture-request-answered', answered);
     }
     const labels = [...(await metrics.text()).matchAll(/^http_requests_total\{method="POST",path="([^"]*)"/gm)].map(([, path]) => path);

@@ -107,19 +107,52 @@ describe('the log', () => {
   it('is an access log of capture where debug lines are written', () => {
     const { json } = start({ level: 'debug' });
     const client = { address: '10.0.0.1', forwardedFor: '1.2.3.4', userAgent: 'ua', referer: 'https://shop.example/' };
-    const answered = { method: 'POST', path: '/e', status: 200, events: 1, bytes: 9, durationMs: 1, requestId: 'r1' };
-    state('capture-request-answered', { ...answered, reason: undefined, client });
-    state('capture-request-answered', { ...answered, reason: 'req_parsing', client, status: 400 });
+    const answered = { method: 'POST', path: '/e', status: 200, events: 1, bytes: 9, sentBytes: 15, durationMs: 1, requestId: 'r1' };
+    const isLogged = false;
+    state('capture-request-answered', { ...answered, reason: undefined, client, isLogged });
+    state('capture-request-answered', { ...answered, reason: 'req_parsing', client, isLogged, status: 400 });
     expect(json()).toMatchObject([
       { level: 'debug', ...answered, ...client },
       { status: 400, reason: 'req_parsing', address: '10.0.0.1' },
     ]);
   });
 
+  it('16.2 row 15: has a line for each request that the operator wants one for, whatever came before', () => {
+    const { json } = start();
+    const client = { address: '10.0.0.1', forwardedFor: '1.2.3.4', userAgent: 'ua', referer: 'https://shop.example/' };
+    const answered = { method: 'POST', path: '/putmessage', events: 1, bytes: 9, sentBytes: 0, durationMs: 1 };
+    for (const [requestId, status] of [
+      ['r1', 200],
+      ['r2', 200],
+      ['r3', 503],
+      ['r4', 503],
+    ] as const) {
+      state('capture-request-answered', { ...answered, status, requestId, client, reason: undefined, isLogged: true });
+    }
+    expect(json()).toMatchObject([
+      { level: 'info', ...answered, requestId: 'r1', status: 200, ...client },
+      { level: 'info', requestId: 'r2' },
+      { level: 'warn', requestId: 'r3', status: 503, ...client },
+      { level: 'warn', requestId: 'r4' },
+    ]);
+    expect(json().every((line) => !('isLogged' in line))).toBe(true);
+  });
+
   it('says nothing of requests that clients got wrong, and warns of those it had to refuse itself', () => {
     const { json } = start();
     const client = { address: '10.0.0.1', forwardedFor: undefined, userAgent: 'ua', referer: undefined };
-    const answered = { method: 'POST', path: '/e', events: 0, bytes: 1, durationMs: 1, reason: undefined, requestId: 'r1', client };
+    const answered = {
+      method: 'POST',
+      path: '/e',
+      events: 0,
+      bytes: 1,
+      sentBytes: 1,
+      durationMs: 1,
+      reason: undefined,
+      requestId: 'r1',
+      client,
+      isLogged: false,
+    };
     state('capture-request-answered', { ...answered, status: 400 });
     state('capture-request-answered', { ...answered, status: 503 });
     expect(json()).toMatchObject([{ level: 'warn', status: 503, requestId: 'r1' }]);

@@ -51,7 +51,18 @@ describe('metrics fed by facts', () => {
     const metrics = start();
     for (const path of ['/e/', '/e', '/wp-login.php', '/x1', '/x2']) {
       const client = { address: undefined, forwardedFor: undefined, userAgent: undefined, referer: undefined };
-      const answered = { method: 'POST', status: 200, events: 1, bytes: 10, durationMs: 3, reason: undefined, requestId: '', client };
+      const answered = {
+        method: 'POST',
+        status: 200,
+        events: 1,
+        bytes: 10,
+        sentBytes: 15,
+        isLogged: false,
+        durationMs: 3,
+        reason: undefined,
+        requestId: '',
+        client,
+      };
       state('capture-request-answered', { ...answered, path });
     }
     const series = await scrape(metrics);
