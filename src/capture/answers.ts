@@ -34,6 +34,7 @@ export type Reason =
   | 'body_read_timeout'
   | 'oversize_event'
   | 'retryable_sink'
+  | 'rate_limited'
   | 'topic_missing'
   | 'topic_not_allowed'
   | 'not_found'
@@ -87,6 +88,10 @@ export const NOT_AN_EVENT = refusal(
 export const NO_VARIANT = unparsable('data did not match any variant of untagged enum RawRequest');
 /** 503 and not 429: posthog-js throws the events of a 429 away. */
 export const TRY_AGAIN: Answer = { ...refusal(503, 'retryable_sink', 'transient error, please retry'), headers: { 'Retry-After': '1' } };
+/** Only for who asks for it (TROUPE_CAPTURE_RATE_OVER=refuse): posthog-js throws the events of a 429 away. */
+export function rateLimited(waitMs: number): Answer {
+  return { ...refusal(429, 'rate_limited', 'rate limited'), headers: { 'Retry-After': String(Math.max(1, Math.ceil(waitMs / 1_000))) } };
+}
 /** Nobody is there to read it; as proxies name it in their logs. */
 export const ABORTED = refusal(499, 'client_gone', '');
 

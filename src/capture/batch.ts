@@ -2,6 +2,7 @@ import { state } from '../observe/facts.ts';
 import type { Answer } from './answers.ts';
 import type { Exchange } from './exchange.ts';
 import type { QuotaResource } from './quotas.ts';
+import type { TokenSettings } from './tokens/settings.ts';
 
 /** The events of one request, all of one token, on their way to the sink. `E` grows as the stages learn more of them. */
 export interface Batch<E> {
@@ -18,6 +19,8 @@ export interface Batch<E> {
   readonly drops: Drop[];
   /** What becomes of an event that is larger than a record may be: it refuses the request, or it is left out. */
   readonly oversize: 'refuse' | 'drop';
+  /** What is laid down for its token (stages/admitted.ts). Undefined: nothing. */
+  readonly settings?: TokenSettings;
 }
 
 /** An event that was taken and will not be stored: spec/capture.md 7. Sending it again would help nobody. */
@@ -31,7 +34,16 @@ export interface Drop {
 
 /** Labels of `capture_events_dropped_total`, and what v1 tells the client. */
 export type DropCause =
-  'token_dropper' | 'duplicate' | 'event_too_big' | 'event_restriction_drop' | 'plugin' | `${QuotaResource}_over_quota` | V1DropCause;
+  | 'token_dropper'
+  | 'duplicate'
+  | 'event_too_big'
+  | 'event_restriction_drop'
+  | 'type_not_allowed'
+  | 'sampled_out'
+  | 'rate_limited'
+  | 'plugin'
+  | `${QuotaResource}_over_quota`
+  | V1DropCause;
 
 /** What v1 leaves out by itself, where v0 refuses the request. */
 export type V1DropCause =

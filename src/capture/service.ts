@@ -41,6 +41,9 @@ import { NO_RESTRICTIONS, type Restrictions } from './restrictions/watch.ts';
 import { RESTRICTING_EVENTS, RESTRICTING_RECORDINGS, restricted } from './stages/restricted.ts';
 import { NO_REPLAY_OVERFLOW, type ReplayOverflow } from './replay-overflow.ts';
 import { overflowRecordings } from './stages/replay-overflow.ts';
+import { admitted, ADMITS_ALL, type AdmissionSettings } from './stages/admitted.ts';
+import { COUNTING_EVENTS, COUNTING_RECORDINGS, spending, type SpendingSettings } from './stages/spending.ts';
+import { tailored, TAILORING_EVENTS, TAILORING_RECORDINGS } from './stages/tailored.ts';
 import { tokenDropper } from './stages/token-dropper.ts';
 import { prepare } from './stages/prepare.ts';
 import { produce } from './stages/produce.ts';
@@ -94,6 +97,10 @@ export interface CaptureOptions {
   readonly plugins?: OpenedPlugins;
   /** What is laid down for events while capture runs (7.4). @defaultValue nothing */
   readonly restrictions?: Restrictions;
+  /** Whose events are taken, and what is laid down for each token (16.1, rows 24, 29, 30). @defaultValue everybody's */
+  readonly tokens?: AdmissionSettings;
+  /** What tokens may spend (16.1, rows 14 and 23). @defaultValue without end */
+  readonly spending?: SpendingSettings;
   /** Sessions whose recordings go aside (7.2). @defaultValue none */
   readonly replayOverflow?: ReplayOverflow;
   /** What SDKs are told. @defaultValue nothing is recorded */
@@ -235,15 +242,22 @@ function recorded(
     quotas = NO_QUOTAS,
     restrictions = NO_RESTRICTIONS,
     replayOverflow = NO_REPLAY_OVERFLOW,
+    tokens = ADMITS_ALL,
+    spending: spendable,
     rules = NO_RULES,
     guards = NO_GUARDS,
     plugins = NO_PLUGINS,
   }: CaptureOptions,
   limits: CaptureLimits,
 ): Take<RawEvent> {
-  const stages = [restricted(restrictions, RESTRICTING_RECORDINGS), overflowRecordings(replayOverflow, rules.replayOverflowForced)];
+  const stages = [
+    ...(tokens.registry === undefined ? [] : [tailored(TAILORING_RECORDINGS)]),
+    restricted(restrictions, RESTRICTING_RECORDINGS),
+    overflowRecordings(replayOverflow, rules.replayOverflowForced),
+    spending(spendable, COUNTING_RECORDINGS, true),
+  ];
   return pipe(
-    [accounted, authPlugins(plugins.auth), quota(quotas, 'recordings'), clientAddress(guards.addresses)],
+    [accounted, admitted(tokens), authPlugins(plugins.auth), quota(quotas, 'recordings'), clientAddress(guards.addresses)],
     prepareRecording(random, pipe(stages, produceRecording({ sink, topics, ...limits }))),
   );
 }
@@ -269,6 +283,8 @@ function analytics(
     quotas = NO_QUOTAS,
     restrictions = NO_RESTRICTIONS,
     dedupe: remembered,
+    tokens = ADMITS_ALL,
+    spending: spendable,
     guards = NO_GUARDS,
     plugins = NO_PLUGINS,
     lasting,
@@ -277,14 +293,23 @@ function analytics(
 ): Take<RawEvent> {
   const stages = [
     tokenDropper(rules.dropped),
+    ...(tokens.registry === undefined ? [] : [tailored(TAILORING_EVENTS)]),
     restricted(restrictions, RESTRICTING_EVENTS),
     ...(remembered === undefined ? [] : [dedupe(remembered)]),
+    spending(spendable, COUNTING_EVENTS, rules.overflow.keepsKeys),
     overflow(rules.overflow, lasting.overflowLimiter),
     masking(guards.masking),
   ];
   const { historicalAfterMs } = rules;
   return pipe(
-    [accounted, authPlugins(plugins.auth), quota(quotas, 'events'), clientAddress(guards.addresses), dataPlugins(plugins.data)],
+    [
+      accounted,
+      admitted(tokens),
+      authPlugins(plugins.auth),
+      quota(quotas, 'events'),
+      clientAddress(guards.addresses),
+      dataPlugins(plugins.data),
+    ],
     prepare({ random, historicalAfterMs }, pipe(stages, produce({ sink, topics, ...limits }))),
   );
 }

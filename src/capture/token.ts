@@ -58,3 +58,8 @@ export function checkToken(raw: string): Attempt<string> {
   if (token.includes('\0')) return refuse(invalidToken('null_byte'));
   return done(token);
 }
+
+/** Enough of a token to tell it from others by, for people; not enough to send with. */
+export function maskedToken(token: string): string {
+  return token.length < 16 ? '***' : `${token.slice(0, 4)}***${token.slice(-4)}`;
+}

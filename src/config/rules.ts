@@ -19,10 +19,13 @@ export function isVerified({ server }: Config, system: TlsSystem): boolean {
 const HOST = /^([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/i;
 
 /** What capture keeps where all processes see it. */
-const CAPTURE_IN_REDIS: readonly (readonly [name: string, isOn: (capture: Config['capture']) => boolean])[] = [
-  ['TROUPE_CAPTURE_DEDUPE_MS', ({ dedupeMs }) => dedupeMs > 0],
-  ['EVENT_RESTRICTIONS_ENABLED', ({ restrictions }) => restrictions],
-  ['REPLAY_OVERFLOW_SESSIONS_ENABLED', ({ replayOverflow }) => replayOverflow],
+const CAPTURE_IN_REDIS: readonly (readonly [name: string, isOn: (config: Config) => boolean])[] = [
+  ['TROUPE_CAPTURE_DEDUPE_MS', ({ capture }) => capture.dedupeMs > 0],
+  ['EVENT_RESTRICTIONS_ENABLED', ({ tokens }) => tokens.restrictions],
+  ['REPLAY_OVERFLOW_SESSIONS_ENABLED', ({ tokens }) => tokens.replayOverflow],
+  ['TROUPE_CAPTURE_TOKEN_SETTINGS', ({ tokens }) => tokens.settings],
+  ['TROUPE_CAPTURE_ALLOWANCES', ({ tokens }) => tokens.allowances],
+  ['TROUPE_CAPTURE_RATE_PER_S', ({ tokens }) => tokens.ratePerS > 0],
 ];
 
 const ms = (value: number): string => `${value} ms`;
@@ -192,9 +195,9 @@ export const RULES: readonly Rule[] = [
   },
   {
     prose: `${CAPTURE_IN_REDIS.map(([name]) => name).join(', ')} come with REDIS_URL: what one process knows, the others would not`,
-    check({ capture, redis }) {
-      if (capture.enabled !== true || redis.url !== undefined) return undefined;
-      const needing = CAPTURE_IN_REDIS.find(([, isOn]) => isOn(capture));
+    check(config) {
+      if (config.capture.enabled !== true || config.redis.url !== undefined) return undefined;
+      const needing = CAPTURE_IN_REDIS.find(([, isOn]) => isOn(config));
       if (needing === undefined) return undefined;
       return { name: 'REDIS_URL', value: undefined, allowed: `a Redis, needed with ${needing[0]}`, todo: 'set it' };
     },
@@ -232,7 +235,7 @@ export const RULES: readonly Rule[] = [
   ...GUARD_RULES,
   {
     prose: 'TROUPE_PUTMESSAGE_TOPICS and TROUPE_CAPTURE_TOPICS are names of topics',
-    check({ capture: { putmessageTopics, openTopics } }) {
+    check({ capture: { putmessageTopics }, tokens: { openTopics } }) {
       const wrongIn = (names: readonly string[]): readonly string[] =>
         names.filter((name) => !/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/.test(name));
       const [name, wrong] =

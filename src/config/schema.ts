@@ -156,34 +156,6 @@ export const SCHEMA = {
       reloadable: true,
       prose: 'Age from which an event is historical, with ENABLE_HISTORICAL_REROUTING.',
     }),
-    restrictions: boolean('EVENT_RESTRICTIONS_ENABLED', false, {
-      prose:
-        "Do with events what PostHog's event restrictions in Redis say: leave them out, send them to the overflow, to the dead letters or to a topic of their own, or make no person of them. Needs REDIS_URL.",
-    }),
-    restrictionsRefreshS: integer('EVENT_RESTRICTIONS_REFRESH_INTERVAL_SECS', 's', 30, {
-      prose: 'How often the event restrictions are read.',
-      min: 1,
-      max: 86_400,
-    }),
-    restrictionsStaleS: integer('EVENT_RESTRICTIONS_FAIL_OPEN_AFTER_SECS', 's', 300, {
-      prose: 'For how long event restrictions apply that Redis no longer confirms.',
-      raise: 'An outage of Redis lets nothing through that was restricted, and what was lifted meanwhile stays restricted.',
-      lower: 'Restricted events come through sooner when Redis is away.',
-      min: 1,
-      max: 86_400,
-    }),
-    openTopics: list('TROUPE_CAPTURE_TOPICS', {
-      prose:
-        'Topics that event restrictions and settings of tokens may send events to, besides those that capture writes anyway. They are not made at the start.',
-    }),
-    replayOverflow: boolean('REPLAY_OVERFLOW_SESSIONS_ENABLED', false, {
-      prose:
-        "Send recordings of sessions that PostHog's recording consumers have found too many to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC. Needs REDIS_URL.",
-    }),
-    replayOverflowForced: list('REPLAY_OVERFLOW_FORCED_TOKENS', {
-      reloadable: true,
-      prose: 'Tokens whose recordings go to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC, all of them.',
-    }),
     accessLog: choice('TROUPE_CAPTURE_ACCESS_LOG', ['off', 'errors', 'all'], 'off', {
       reloadable: true,
       prose:
@@ -254,6 +226,86 @@ export const SCHEMA = {
       raise: 'What a dead pod left arrives later.',
       lower: 'A process that was only slow loses its folder; its events may arrive twice, with the same uuid.',
       min: 2_000,
+    }),
+  },
+
+  tokens: {
+    listed: list('TROUPE_CAPTURE_TOKENS', {
+      reloadable: true,
+      prose: 'Tokens that may send events. Unset: all, unless TROUPE_CAPTURE_UNKNOWN_TOKENS says otherwise.',
+    }),
+    unknown: optionalChoice('TROUPE_CAPTURE_UNKNOWN_TOKENS', ['accept', 'refuse'], {
+      reloadable: true,
+      prose:
+        'What becomes of a token that is neither in TROUPE_CAPTURE_TOKENS nor has settings of its own (TROUPE_CAPTURE_TOKEN_SETTINGS): `refuse` answers 401, and SDKs throw its events away.',
+      derived: 'refuse when TROUPE_CAPTURE_TOKENS is set',
+    }),
+    settings: boolean('TROUPE_CAPTURE_TOKEN_SETTINGS', false, {
+      prose:
+        'Follow the settings of a token in Redis, a hash `config:<token>`: whether and where it may send, which types of events, how many of them, to which topic (docs/capture.md). Needs REDIS_URL.',
+    }),
+    settingsRefreshMs: integer('TROUPE_CAPTURE_TOKEN_SETTINGS_REFRESH_MS', 'ms', 10_000, {
+      prose: 'For how long the settings of a token are not asked for again.',
+      raise: 'A change takes longer to hold.',
+      lower: 'More questions to Redis, one for each token that sends.',
+      min: 100,
+    }),
+    allowances: boolean('TROUPE_CAPTURE_ALLOWANCES', false, {
+      reloadable: true,
+      prose:
+        'Take from the counters `quota:<token>:<type>` in Redis what a token has left of a type of events; beyond it events are left out. A token without a counter has no limit. Needs REDIS_URL.',
+    }),
+    ratePerS: number('TROUPE_CAPTURE_RATE_PER_S', 'per s', 0, {
+      reloadable: true,
+      prose: 'Events of a type a second that a token may send for ever, counted in Redis for all processes. 0: no limit. Needs REDIS_URL.',
+      max: 1_000_000,
+    }),
+    rateBurstCount: integer('TROUPE_CAPTURE_RATE_BURST_COUNT', 'count', 1_000, {
+      reloadable: true,
+      prose: 'Events of a type that a token may send at once, with TROUPE_CAPTURE_RATE_PER_S.',
+      min: 1,
+      max: 1_000_000_000,
+    }),
+    rateOver: choice('TROUPE_CAPTURE_RATE_OVER', ['overflow', 'drop', 'refuse'], 'overflow', {
+      reloadable: true,
+      prose:
+        'What becomes of events beyond their rate: `overflow` sends those of the main topic and recordings to their overflow topic and leaves others alone; `drop` leaves them out; `refuse` answers 429, for senders that wait and try again: posthog-js throws the events away.',
+    }),
+    redisWaitMs: integer('TROUPE_CAPTURE_REDIS_WAIT_MS', 'ms', 20, {
+      prose:
+        'The longest that a request waits for Redis, each time it asks. Past it the request goes on as if nobody were limited, and for a second nobody asks.',
+      raise: 'A slow Redis holds up requests, and limits.',
+      lower: 'A slow Redis limits nobody.',
+      min: 1,
+      max: 1_000,
+    }),
+    restrictions: boolean('EVENT_RESTRICTIONS_ENABLED', false, {
+      prose:
+        "Do with events what PostHog's event restrictions in Redis say: leave them out, send them to the overflow, to the dead letters or to a topic of their own, or make no person of them. Needs REDIS_URL.",
+    }),
+    restrictionsRefreshS: integer('EVENT_RESTRICTIONS_REFRESH_INTERVAL_SECS', 's', 30, {
+      prose: 'How often the event restrictions are read.',
+      min: 1,
+      max: 86_400,
+    }),
+    restrictionsStaleS: integer('EVENT_RESTRICTIONS_FAIL_OPEN_AFTER_SECS', 's', 300, {
+      prose: 'For how long event restrictions apply that Redis no longer confirms.',
+      raise: 'An outage of Redis lets nothing through that was restricted, and what was lifted meanwhile stays restricted.',
+      lower: 'Restricted events come through sooner when Redis is away.',
+      min: 1,
+      max: 86_400,
+    }),
+    openTopics: list('TROUPE_CAPTURE_TOPICS', {
+      prose:
+        'Topics that event restrictions and settings of tokens may send events to, besides those that capture writes anyway. They are not made at the start.',
+    }),
+    replayOverflow: boolean('REPLAY_OVERFLOW_SESSIONS_ENABLED', false, {
+      prose:
+        "Send recordings of sessions that PostHog's recording consumers have found too many to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC. Needs REDIS_URL.",
+    }),
+    replayOverflowForced: list('REPLAY_OVERFLOW_FORCED_TOKENS', {
+      reloadable: true,
+      prose: 'Tokens whose recordings go to TROUPE_CAPTURE_RECORDINGS_OVERFLOW_TOPIC, all of them.',
     }),
   },
 
@@ -836,6 +888,7 @@ export const SECTION_PROSE: Readonly<Record<SectionName, string>> = {
   server: 'The process: what it runs, where it listens, what it writes down.',
   admin: 'What people may change while the process runs, and what is written down of it.',
   capture: "The public HTTP face: PostHog's capture endpoints.",
+  tokens: 'Which tokens may send what to capture, how much of it, and what becomes of the rest.',
   guards: 'What capture asks of who sends, and takes out of what is sent.',
   limits: 'What clients of capture may cost, each capture process by itself.',
   kafka: 'Where events come from.',

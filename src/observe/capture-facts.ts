@@ -42,6 +42,14 @@ export interface CaptureFacts {
   'capture-quotas-read': { readonly resource: string; readonly tokens: number };
   /** Redis has said which sessions send too many recordings. */
   'capture-replay-overflow-read': { readonly sessions: number };
+  /** What a token has left of a type of events, after a request has taken of it. `who` is not the token, but what people know it by. */
+  'capture-allowance-taken': { readonly resource: string; readonly who: string; readonly remaining: number };
+  /** The counter of a token is no whole number, and limits nothing. */
+  'capture-allowance-unreadable': { readonly resource: string; readonly who: string };
+  /** Events beyond the rate of their token, and what became of them. */
+  'capture-rate-exceeded': { readonly over: 'overflow' | 'drop' | 'refuse'; readonly count: number };
+  /** A field in the settings of a token cannot be read, and does not hold. */
+  'capture-token-settings-malformed': { readonly who: string; readonly field: string; readonly problem: string };
   /** Events of one request that a restriction was applied to (spec/capture.md 7.4). */
   'capture-restrictions-applied': { readonly type: string; readonly pipeline: string; readonly count: number };
   /** What became of the question for the restrictions of a type. */

@@ -13,7 +13,7 @@ import type { StateStore } from '../redis/port.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import { openCaptureCertificate } from './capture-certificate.ts';
 import { guardsOf } from './capture-guards.ts';
-import { openCaptureLimits, type CaptureInRedis } from './capture-limits.ts';
+import { captureLimitsOf, openCaptureInRedis, type CaptureInRedis } from './capture-limits.ts';
 import { openCapturePlugins } from './capture-plugins.ts';
 import { bodyLimitsOf, wireLimitsOf } from './client-limits.ts';
 import { openSink } from './open-sink.ts';
@@ -47,10 +47,10 @@ export async function openCapture({ config, clock, random, closers, producer, re
   const sink = storing(inner, plugins.storage, clock);
   closers.push('the mirrors of capture', () => sink.settled());
   const topics = captureTopicsOf(config);
-  const inRedis = openCaptureLimits({ config, clock, closers, redis, topics });
+  const inRedis = redis === undefined ? undefined : openCaptureInRedis({ config, clock, closers, redis, topics });
   let files = await staticFiles(config.capture.staticDir);
   const optionsOf = (settings: Config, scripts: StaticFiles): CaptureOptions =>
-    captureOptions(settings, { sink, clock, random, topics, plugins, inRedis, redis, files: scripts });
+    captureOptions(settings, { sink, clock, random, topics, plugins, inRedis, files: scripts });
   const capture = createCapture(optionsOf(config, files));
   const certificate = await openCaptureCertificate({ config, clock, closers });
   const server = await listen({
@@ -98,20 +98,19 @@ interface CaptureResources {
   readonly random: Random;
   readonly topics: CaptureTopics;
   readonly plugins: OpenedPlugins;
-  readonly inRedis: CaptureInRedis;
-  readonly redis: StateStore | undefined;
+  /** Undefined without Redis. */
+  readonly inRedis: CaptureInRedis | undefined;
   readonly files: StaticFiles;
 }
 
 /** The options of capture that settings ask for. Has no effect: a reload makes them beside those in force. */
-function captureOptions(config: Config, { redis, inRedis, ...resources }: CaptureResources): CaptureOptions {
-  const { putmessageTopics, putmessageAck, putmessageLogMessages, dedupeMs, recordings } = config.capture;
+function captureOptions(config: Config, { inRedis, ...resources }: CaptureResources): CaptureOptions {
+  const { putmessageTopics, putmessageAck, putmessageLogMessages, recordings } = config.capture;
   return {
     ...resources,
-    ...inRedis,
+    ...captureLimitsOf(config, inRedis),
     putmessage: { topics: putmessageTopics, ack: putmessageAck, logMessages: putmessageLogMessages },
     rules: rulesOf(config),
-    dedupe: redis === undefined || dedupeMs === 0 ? undefined : { store: redis, ttlMs: dedupeMs },
     guards: guardsOf(config),
     sdk: { recordings },
     accessLog: config.capture.accessLog,
@@ -137,7 +136,7 @@ function captureTopicsOf(config: Config): CaptureTopics {
 
 const DAY_MS = 86_400_000;
 
-function rulesOf({ capture, ingestion }: Config): CaptureRules {
+function rulesOf({ capture, tokens, ingestion }: Config): CaptureRules {
   return {
     dropped: ingestion.dropByTokenDistinctId,
     overflow: {
@@ -145,7 +144,7 @@ function rulesOf({ capture, ingestion }: Config): CaptureRules {
       keepsKeys: capture.overflowLocality,
       forced: capture.overflowForced,
     },
-    replayOverflowForced: capture.replayOverflowForced,
+    replayOverflowForced: tokens.replayOverflowForced,
     historicalAfterMs: capture.historicalRerouting ? capture.historicalDays * DAY_MS : undefined,
   };
 }

@@ -154,6 +154,18 @@ const MAPPING: Mapping = {
     fields: { type, index, problem },
     repeatKey: `${type}-${index}`,
   }),
+  'capture-allowance-unreadable': (fact) => ({
+    level: 'warn',
+    message: 'What a token has left is no whole number: it limits nothing.',
+    fields: fact,
+    repeatKey: `${fact.who}-${fact.resource}`,
+  }),
+  'capture-token-settings-malformed': (fact) => ({
+    level: 'warn',
+    message: 'A setting of a token cannot be read and does not hold.',
+    fields: fact,
+    repeatKey: `${fact.who}-${fact.field}`,
+  }),
   // The one message that is not constant: scripts look for these words (spec/capture.md 16.2, row 8).
   'putmessage-batch-failed': ({ topic, entries, isRetryable, json }) => ({
     level: 'error',

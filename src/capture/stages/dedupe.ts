@@ -14,7 +14,7 @@ export interface DedupeSettings {
  * Leaves out what is known to be stored: what SDKs send again although its first sending had arrived. An event is told by its
  * token and the uuid the client gave it, else by its distinct_id, name and timestamp; with neither it is always new.
  *
- * D1 An event is remembered after its batch was taken, never before: one that was lost on its way can come again.
+ * D1 An event is remembered after its batch was taken, never before, and not when it was left out on its way: what is not stored can come again.
  * D2 A store that is away hides nothing: every event passes. Nobody waits for the remembering.
  * D3 Two sendings at the same time may both pass. They have one uuid, and become one row in ClickHouse.
  */
@@ -43,10 +43,15 @@ export function dedupe({ store, ttlMs }: DedupeSettings): Stage<PreparedEvent> {
       seen.add(key);
       return undefined;
     });
+    const before = batch.drops.length;
     const verdict = await next(fresh);
     // D1
     if (verdict.type === 'taken') {
-      for (const key of seen) if (!stored.has(key)) store.set(key, '1', ttlMs).catch(tellAway);
+      const leftOut = new Set(batch.drops.slice(before).map(({ uuid }) => uuid));
+      for (const event of fresh.events) {
+        const key = keys.get(event);
+        if (key !== undefined && !leftOut.has(event.uuid)) store.set(key, '1', ttlMs).catch(tellAway);
+      }
     }
     return verdict;
   };

@@ -1,7 +1,6 @@
-import { own } from '../../domain/json.ts';
 import { state } from '../../observe/facts.ts';
 import { without, type DropCause, type Stage } from '../batch.ts';
-import { NO_QUOTAS, type QuotaResource, type Quotas } from '../quotas.ts';
+import { NO_QUOTAS, resourceOf, type Quotas } from '../quotas.ts';
 import type { RawEvent } from '../shapes.ts';
 
 /**
@@ -13,20 +12,11 @@ export function quota(quotas: Quotas, resource: 'events' | 'recordings'): Stage<
   return (next) => (batch) => {
     const { token } = batch;
     const within = without(batch, (event): DropCause | undefined => {
-      const limiting = (resource === 'events' ? scopeOf(event) : undefined) ?? resource;
+      const limiting = resource === 'events' ? resourceOf(event) : resource;
       return quotas.isLimited(limiting, token) ? `${limiting}_over_quota` : undefined;
     });
     if (within === batch) return next(batch);
     state('capture-quota-exceeded', { resource, count: batch.events.length - within.events.length });
     return within.events.length === 0 ? Promise.resolve({ type: 'over-quota', resource }) : next(within);
   };
-}
-
-const SURVEY_EVENTS = new Set(['survey sent', 'survey shown', 'survey dismissed']);
-
-/** The quota that an event has for itself; undefined when it has none. A product tour's survey is none of the surveys. */
-function scopeOf({ event, properties }: RawEvent): QuotaResource | undefined {
-  if (event === '$exception') return 'exceptions';
-  if (event.startsWith('$ai_')) return 'llm_events';
-  return SURVEY_EVENTS.has(event) && own(properties, '$product_tour_id') === undefined ? 'surveys' : undefined;
 }

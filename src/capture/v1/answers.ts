@@ -16,7 +16,7 @@ export function jsonError({ status, body, reason, headers }: Answer): Answer {
     body: JSON.stringify({ error: reason, error_description: body, error_uri: DOCUMENTATION }),
     contentType: 'application/json',
     reason,
-    headers: { ...headers, ...(status === 429 || status >= 500 ? { 'Retry-After': RETRY_AFTER_S } : {}) },
+    headers: { ...(status === 429 || status >= 500 ? { 'Retry-After': RETRY_AFTER_S } : {}), ...headers },
   };
 }
 

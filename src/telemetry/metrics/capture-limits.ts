@@ -1,4 +1,5 @@
 /** Who is limited at capture and why, by PostHog's names where it has them (spec/capture.md 10). */
+import type { Gauge } from 'prom-client';
 import type { FactListeners, Makers } from '../makers.ts';
 
 /** PostHog's words for the types of restrictions, in labels. */
@@ -37,6 +38,17 @@ export function captureLimitMetrics({ counter, gauge }: Makers): FactListeners {
     'restriction_type',
   );
   const pipelines = new Set<string>();
+  const remaining = boundedGauge(
+    gauge(
+      'capture_quota_remaining',
+      'What is left to a token, of those that sent last (TROUPE_CAPTURE_ALLOWANCES).',
+      'event_type',
+      'token',
+    ),
+  );
+  const unreadable = counter('troupe_capture_allowances_unreadable_total', 'Counters that are no whole number, when asked.', 'event_type');
+  const overRate = counter('troupe_capture_rate_exceeded_total', 'Events beyond the rate of their token.', 'over');
+  const tokenFaults = counter('troupe_capture_token_settings_malformed_total', 'Fields that do not hold, at each reading.');
 
   return {
     'capture-events-rerouted'({ to, reason, count }) {
@@ -49,6 +61,10 @@ export function captureLimitMetrics({ counter, gauge }: Makers): FactListeners {
     'capture-quota-exceeded': ({ resource, count }) => overQuota.inc({ resource }, count),
     'capture-quotas-read': ({ resource, tokens: count }) => limited.set({ cache_key: resource }, count),
     'capture-replay-overflow-read': ({ sessions }) => limited.set({ cache_key: '@posthog/capture-overflow/replay' }, sessions),
+    'capture-allowance-taken': ({ resource, who, remaining: count }) => remaining.set({ event_type: resource, token: who }, count),
+    'capture-allowance-unreadable': ({ resource }) => unreadable.inc({ event_type: resource }),
+    'capture-rate-exceeded': ({ over, count }) => overRate.inc({ over }, count),
+    'capture-token-settings-malformed': () => tokenFaults.inc(),
     'capture-restrictions-applied': ({ type, pipeline, count }) => applied.inc({ restriction_type: labelOf(type), pipeline }, count),
     'capture-restrictions-fetched': ({ type, result }) => fetched.inc({ restriction_type: labelOf(type), result }),
     'capture-restriction-malformed': ({ type }) => malformed.inc({ restriction_type: labelOf(type) }),
@@ -62,6 +78,28 @@ export function captureLimitMetrics({ counter, gauge }: Makers): FactListeners {
     // An entry of a type may be for any pipeline.
     'capture-restrictions-stale'() {
       for (const pipeline of pipelines) stale.set({ pipeline }, 1);
+    },
+  };
+}
+
+/** Series of tokens that are shown: those that were set last. */
+const MAX_TOKEN_SERIES = 100;
+
+/** A gauge whose labels are not a closed set: the series that was set longest ago makes room. */
+function boundedGauge<Label extends string>(gauge: Gauge<Label>): { set(labels: Record<Label, string>, value: number): void } {
+  const shown = new Map<string, Record<Label, string>>();
+  return {
+    set(labels, value) {
+      const name = JSON.stringify(labels);
+      shown.delete(name);
+      shown.set(name, labels);
+      gauge.set(labels, value);
+      if (shown.size <= MAX_TOKEN_SERIES) return;
+      for (const [oldest, its] of shown) {
+        shown.delete(oldest);
+        gauge.remove(its);
+        return;
+      }
     },
   };
 }

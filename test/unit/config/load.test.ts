@@ -479,14 +479,18 @@ describe('notices', () => {
     expect(problemsOf({ ...env, KAFKA_HOSTS: 'k:9092' })).toEqual([]);
   });
 
-  it.each([{ TROUPE_CAPTURE_DEDUPE_MS: '1000' }, { EVENT_RESTRICTIONS_ENABLED: 'true' }, { REPLAY_OVERFLOW_SESSIONS_ENABLED: 'true' }])(
-    '%j wants a Redis, in a process that captures',
-    (env) => {
-      expect(problemsOf(env)).toMatchObject([{ name: 'REDIS_URL', allowed: `a Redis, needed with ${Object.keys(env)[0]}` }]);
-      expect(problemsOf({ ...env, REDIS_URL: 'redis://r:6379' })).toEqual([]);
-      expect(problemsOf({ ...env, TROUPE_CAPTURE_ENABLED: 'false' })).toEqual([]);
-    },
-  );
+  it.each([
+    { TROUPE_CAPTURE_DEDUPE_MS: '1000' },
+    { EVENT_RESTRICTIONS_ENABLED: 'true' },
+    { REPLAY_OVERFLOW_SESSIONS_ENABLED: 'true' },
+    { TROUPE_CAPTURE_TOKEN_SETTINGS: 'true' },
+    { TROUPE_CAPTURE_ALLOWANCES: 'true' },
+    { TROUPE_CAPTURE_RATE_PER_S: '0.5' },
+  ])('%j wants a Redis, in a process that captures', (env) => {
+    expect(problemsOf(env)).toMatchObject([{ name: 'REDIS_URL', allowed: `a Redis, needed with ${Object.keys(env)[0]}` }]);
+    expect(problemsOf({ ...env, REDIS_URL: 'redis://r:6379' })).toEqual([]);
+    expect(problemsOf({ ...env, TROUPE_CAPTURE_ENABLED: 'false' })).toEqual([]);
+  });
 
   it('topics that would feed each other are refused', () => {
     expect(problemsOf({ KAFKA_CONSUMPTION_OVERFLOW_TOPIC: 'events_plugin_ingestion' })).toHaveLength(1);
