@@ -1,6 +1,6 @@
 import { state } from '../../observe/facts.ts';
 import { without, type DropCause, type Stage } from '../batch.ts';
-import { NO_QUOTAS, resourceOf, type Quotas } from '../quotas.ts';
+import { NO_QUOTAS, resourceOf, type QuotaResource, type Quotas } from '../quotas.ts';
 import type { RawEvent } from '../shapes.ts';
 
 /**
@@ -11,12 +11,15 @@ export function quota(quotas: Quotas, resource: 'events' | 'recordings'): Stage<
   if (quotas === NO_QUOTAS) return (next) => next;
   return (next) => (batch) => {
     const { token } = batch;
+    const exceeded = new Map<QuotaResource, number>();
     const within = without(batch, (event): DropCause | undefined => {
       const limiting = resource === 'events' ? resourceOf(event) : resource;
-      return quotas.isLimited(limiting, token) ? `${limiting}_over_quota` : undefined;
+      if (!quotas.isLimited(limiting, token)) return undefined;
+      exceeded.set(limiting, (exceeded.get(limiting) ?? 0) + 1);
+      return `${limiting}_over_quota`;
     });
     if (within === batch) return next(batch);
-    state('capture-quota-exceeded', { resource, count: batch.events.length - within.events.length });
+    for (const [limiting, count] of exceeded) state('capture-quota-exceeded', { resource: limiting, count });
     return within.events.length === 0 ? Promise.resolve({ type: 'over-quota', resource }) : next(within);
   };
 }

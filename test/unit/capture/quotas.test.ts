@@ -3,7 +3,7 @@ import { watchQuotas, type Quotas, type QuotaResource } from '../../../src/captu
 import { observe, type Facts } from '../../../src/observe/facts.ts';
 import { StateStoreError, type StateStore } from '../../../src/redis/port.ts';
 import { manualClock } from '../../kit/clock.ts';
-import { fakeProducer, serving, settled, v1Request, type Served } from './kit.ts';
+import { facts, fakeProducer, serving, settled, v1Request, type Served } from './kit.ts';
 
 /** spec/capture.md 7.3 and vectors 32 to 35. */
 describe('quotas, asked by a request', () => {
@@ -46,8 +46,10 @@ describe('quotas, asked by a request', () => {
     ['recordings', ['$exception', 'a', 'survey sent', '$ai_generation']],
   ])('33 34 limited for %s alone, the others are stored', async ([limited, stored]) => {
     const served = await limiting(limited);
+    const exceeded = facts('capture-quota-exceeded');
     expect(await served.ask('/batch', batch('$exception', 'a', 'survey sent', '$ai_generation'))).toMatchObject(OK);
     expect(names().sort()).toEqual([...stored].sort());
+    expect(exceeded).toEqual(stored.length === 4 ? [] : [{ resource: limited, count: 1 }]); // 10: by the quota that was exceeded
   });
 
   test('7.3: the survey of a product tour is an event like others', async () => {
