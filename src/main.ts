@@ -5,6 +5,8 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { assemble, openStores, type Stores } from './start/assemble.ts';
+import { NO_PLUGINS } from './capture/plugins/open.ts';
+import { openCapturePlugins } from './start/capture-plugins.ts';
 import { openCapture, type OpenedCapture } from './start/capture-server.ts';
 import { openSharedRedis } from './start/open-state-store.ts';
 import { helpText, parseCommand, type Command } from './cli.ts';
@@ -136,6 +138,8 @@ async function start({ loaded, load, closers, quiet, prepare, lose }: StartOptio
 
   const onLost = (what: string, detail: string): void => lose(new Error(`${what} has ended: ${detail}`));
   const outside = { config, clock, random, closers, onLost, migrate: false, say: print };
+  // The operator's own code first: when it cannot start, nothing was contacted and nothing was read.
+  const plugins = config.capture.enabled === true ? await openCapturePlugins({ config, clock, closers }) : NO_PLUGINS;
   const log = await openLog(outside);
   const stores = capabilitiesOf(config.server.mode).intakes.length > 0 ? await openStores(outside, log) : undefined;
   if (stores !== undefined) await prepare?.(stores);
@@ -161,7 +165,7 @@ async function start({ loaded, load, closers, quiet, prepare, lose }: StartOptio
   await ingestion?.start();
   if (config.capture.enabled === true) {
     const redis = await openSharedRedis(outside, stores);
-    capture = await openCapture({ config, clock, random, closers, producer: log.producer, redis });
+    capture = await openCapture({ config, clock, random, closers, producer: log.producer, redis, plugins });
   }
 
   const audit = await openAudit({ config, clock, closers });

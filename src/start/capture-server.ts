@@ -14,7 +14,6 @@ import type { Clock, Random } from '../runtime/clock.ts';
 import { openCaptureCertificate } from './capture-certificate.ts';
 import { guardsOf } from './capture-guards.ts';
 import { captureLimitsOf, openCaptureInRedis, type CaptureInRedis } from './capture-limits.ts';
-import { openCapturePlugins } from './capture-plugins.ts';
 import { bodyLimitsOf, wireLimitsOf } from './client-limits.ts';
 import { openSink } from './open-sink.ts';
 import type { ReloadTarget } from './reload/reloader.ts';
@@ -28,6 +27,7 @@ export interface CaptureParts {
   readonly producer: RecordProducer;
   /** Redis: where PostHog's billing says who is over quota, and stored events are remembered. Undefined without it. */
   readonly redis: StateStore | undefined;
+  readonly plugins: OpenedPlugins;
 }
 
 export interface OpenedCapture {
@@ -41,8 +41,7 @@ export interface OpenedCapture {
 }
 
 /** PostHog's capture endpoints. */
-export async function openCapture({ config, clock, random, closers, producer, redis }: CaptureParts): Promise<OpenedCapture> {
-  const plugins = await openCapturePlugins({ config, clock, closers });
+export async function openCapture({ config, clock, random, closers, producer, redis, plugins }: CaptureParts): Promise<OpenedCapture> {
   const inner = await openSink({ config, clock, closers, producer });
   const sink = storing(inner, plugins.storage, clock);
   closers.push('the mirrors of capture', () => sink.settled());

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { connect, getCACertificates, setDefaultCACertificates, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { PostHog } from 'posthog-node';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { NO_PLUGINS } from '../../src/capture/plugins/open.ts';
 import { ConfigError, loadConfig } from '../../src/config/load.ts';
 import { openCertificate } from '../../src/http/certificate.ts';
 import type { TlsIdentity } from '../../src/http/tls-identity.ts';
@@ -117,13 +118,27 @@ describe.skipIf(!openssl.available)('TLS of the capture server', () => {
 
   describe('the server', () => {
     /** A capture as the process has it, on settings. */
-    async function started(env: Readonly<Record<string, string>>) {
-      const producer = fakeProducer();
+    async function started(env: Readonly<Record<string, string>>, producer = fakeProducer()) {
       const closers = createClosers();
       onTestFinished(() => closers.closeAll());
-      const { config } = loadConfig({ TROUPE_CAPTURE_HOST: '127.0.0.1', TROUPE_CAPTURE_PORT: '0', TROUPE_SHUTDOWN_INTAKE_MS: '1', ...env });
-      const { url } = await openCapture({ config, clock: systemClock, random: systemRandom, closers, producer, redis: undefined });
-      return { producer, url, port: Number(new URL(url).port) };
+      const { config } = loadConfig({
+        TROUPE_CAPTURE_HOST: '127.0.0.1',
+        TROUPE_CAPTURE_PORT: '0',
+        TROUPE_SHUTDOWN_ANNOUNCE_MS: '0',
+        TROUPE_SHUTDOWN_LINGER_MS: '1',
+        TROUPE_SHUTDOWN_INTAKE_MS: '1',
+        ...env,
+      });
+      const { url } = await openCapture({
+        config,
+        clock: systemClock,
+        random: systemRandom,
+        closers,
+        producer,
+        redis: undefined,
+        plugins: NO_PLUGINS,
+      });
+      return { producer, closers, url, port: Number(new URL(url).port) };
     }
     const inFiles = (identity: Identity): Record<string, string> => ({
       TROUPE_CAPTURE_TLS_CERT: identity.certFile,
@@ -188,6 +203,32 @@ describe.skipIf(!openssl.available)('TLS of the capture server', () => {
       await client.shutdown();
       expect(url).toMatch(/^https:/);
       expect(producer.produced.map(({ key, data }) => [key, data['event']])).toEqual([['phc_tls:ann', 'encrypted']]);
+    });
+
+    test('a stop answers the request that is in work, and ends the handshakes of who connects then', async () => {
+      const { promise: held, resolve: acknowledge } = Promise.withResolvers<void>();
+      let sends = 0;
+      const producer = fakeProducer(() => (sends++, held));
+      const { port, closers } = await started({ ...inFiles(first), TROUPE_SHUTDOWN_INTAKE_MS: '5000' }, producer);
+      const answered = new Promise<number | undefined>((resolve, reject) => {
+        const options = { port, host: '127.0.0.1', path: '/e', method: 'POST', agent: new Agent({ keepAlive: true }), ca: authority.cert };
+        const asked = request(options, (response) => response.resume().on('end', () => resolve(response.statusCode)));
+        asked.on('error', reject).end(JSON.stringify({ api_key: 'phc_tls', event: 'late', distinct_id: 'ann' }));
+      });
+      await until(() => sends === 1, 'the event is with the producer', 5_000);
+      const stopped = closers.closeAll();
+      await until(
+        () =>
+          handshake(port).then(
+            () => false,
+            () => true,
+          ),
+        'nobody can connect any more',
+        5_000,
+      );
+      acknowledge();
+      expect(await answered).toBe(200);
+      await stopped;
     });
 
     test('TLS 1.2 and 1.3 are spoken, 1.1 is not', async () => {

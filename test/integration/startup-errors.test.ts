@@ -54,6 +54,11 @@ describe.skipIf(!here.available)(
         names: ['the zombie rule', 'TROUPE_CLICKHOUSE_INSERT_TIMEOUT_MS', 'raise KAFKA_CONSUMPTION_SESSION_TIMEOUT_MS'],
       },
       {
+        name: 'a plugin of capture that cannot begin',
+        env: () => ({ TROUPE_CAPTURE_PLUGINS: 'examples/capture-plugins/keep-in-file.ts' }),
+        names: ['The capture plugin examples/capture-plugins/keep-in-file.ts cannot be used', 'TROUPE_CAPTURE_PLUGINS'],
+      },
+      {
         name: 'a port that is taken',
         env: () => ({ HTTP_SERVER_PORT: String((occupied.address() as AddressInfo).port) }),
         names: ['the port is in use', 'HTTP_SERVER_PORT'],

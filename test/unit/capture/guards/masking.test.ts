@@ -27,6 +27,7 @@ describe('patterns of properties', () => {
     ['*_token', '{"auth_token":1,"_token":2,"token_":3,"a":{"B_Token":4}}', '{"token_":3,"a":{}}'],
     ['a*b*c', '{"abc":1,"a-b-c":2,"acb":3,"ab":4,"abcbc":5}', '{"acb":3,"ab":4}'],
     ['*', '{"a":1,"b":{"c":2}}', '{}'],
+    ['a*bc*cd', '{"abcd":1,"abccd":2,"a-bc-cd":3}', '{"abcd":1}'],
     ['aa*aa', '{"aaa":1,"aaaa":2,"aabaa":3}', '{"aaa":1}'],
     [
       'address.street',

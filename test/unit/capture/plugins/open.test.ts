@@ -131,10 +131,13 @@ describe('the examples, from a configuration file', () => {
       TROUPE_CONFIG_FILE: at('troupe.yaml'),
       TROUPE_CAPTURE_HOST: '127.0.0.1',
       TROUPE_CAPTURE_PORT: '0',
+      TROUPE_SHUTDOWN_ANNOUNCE_MS: '0',
       TROUPE_SHUTDOWN_INTAKE_MS: '1',
       TROUPE_SHUTDOWN_LINGER_MS: '1',
     });
-    const { url } = await openCapture({ config, clock: systemClock, random: systemRandom, closers, producer, redis: undefined });
+    const clock = systemClock;
+    const plugins = await openCapturePlugins({ config, clock, closers });
+    const { url } = await openCapture({ config, clock, random: systemRandom, closers, producer, redis: undefined, plugins });
     const send = async (token: string, ...events: readonly object[]): Promise<Response> =>
       fetch(`${url}/batch`, { method: 'POST', body: JSON.stringify({ api_key: token, batch: events }) });
     return { producer, send, close };
