@@ -21,7 +21,17 @@ export type Route =
 
 /** What SDKs ask besides sending events. */
 export type SdkRouteType = (typeof SDK_ROUTE_TYPES)[number];
-const SDK_ROUTE_TYPES = ['flags', 'decide', 'flag-definitions', 'surveys', 'remote-config', 'remote-config-script'] as const;
+const SDK_ROUTE_TYPES = [
+  'flags',
+  'decide',
+  'flag-definitions',
+  'surveys',
+  'early-access-features',
+  'web-experiments',
+  'product-tours',
+  'remote-config',
+  'remote-config-script',
+] as const;
 
 export function isSdkRoute(route: Route): route is Extract<Route, { readonly type: SdkRouteType }> {
   return SDK_ROUTE_TYPES.some((type) => type === route.type);
@@ -46,6 +56,9 @@ const ROUTES: readonly Route[] = [
   { type: 'decide', path: '/decide', methods: BOTH },
   { type: 'flag-definitions', path: '/flags/definitions', methods: GET },
   { type: 'surveys', path: '/api/surveys', methods: GET },
+  { type: 'early-access-features', path: '/api/early_access_features', methods: GET },
+  { type: 'web-experiments', path: '/api/web_experiments', methods: GET },
+  { type: 'product-tours', path: '/api/product_tours', methods: GET },
   { type: 'root', path: '/', methods: GET },
   { type: 'readiness', path: '/_readiness', methods: GET },
   { type: 'liveness', path: '/_liveness', methods: GET },

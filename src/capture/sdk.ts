@@ -17,7 +17,7 @@ export interface SdkQuestion {
 }
 
 /**
- * What SDKs ask besides sending events (spec/capture.md 14): feature flags, remote configuration, surveys. Troupe has
+ * What SDKs ask besides sending events (spec/capture.md 14): feature flags, remote configuration, surveys and their like. Troupe has
  * none of these; the answers are empty sets in the shapes that SDKs accept, so that they neither fail nor ask again.
  */
 export function sdkAnswer(type: SdkRouteType, { query, token, requestId }: SdkQuestion, settings: SdkSettings): Answer {
@@ -35,6 +35,12 @@ export function sdkAnswer(type: SdkRouteType, { query, token, requestId }: SdkQu
       return json('{"flags":[],"group_type_mapping":{},"cohorts":{}}');
     case 'surveys':
       return json('{"surveys":[]}');
+    case 'early-access-features':
+      return json('{"earlyAccessFeatures":[]}');
+    case 'web-experiments':
+      return json('{"experiments":[]}');
+    case 'product-tours':
+      return json('{"product_tours":[]}');
     case 'remote-config':
       return json(JSON.stringify(config));
     case 'remote-config-script': {

@@ -34,6 +34,7 @@ const SETTINGS = {
   capture_dead_clicks: true,
   capture_performance: { web_vitals: true, network_timing: true },
   capture_exceptions: true,
+  disable_web_experiments: false,
 };
 
 /** No rows: recordings are PostHog's to store, heatmaps go to a table of their own. */
@@ -225,6 +226,9 @@ describe.skipIf(!here.available || !chromium.available)('posthog-js in Chromium'
         [outcome().team],
       );
       expect(groups).toMatchObject([{ group_key: 'acme', group_properties: { seats: 5 } }]);
+      const shown = 'SELECT group_key, group_properties FROM groups FINAL WHERE team_id = {team:Int64}';
+      const rows = await surroundings.rows.query<{ group_key: string; group_properties: string }>(shown, { team: outcome().team });
+      expect(rows.map((row) => `${row.group_key} ${row.group_properties}`)).toEqual(['acme {"seats":5}']);
       expect(rowOf('painted').properties).toMatchObject({ $groups: { company: 'acme' }, $group_0: 'acme' });
       expect(rowOf('bought').properties).not.toHaveProperty('$group_0');
     });
@@ -241,11 +245,11 @@ describe.skipIf(!here.available || !chromium.available)('posthog-js in Chromium'
       expect(sessions.size).toBe(1);
     });
 
-    test('14: flags and surveys are empty sets that it takes for an answer', () => {
+    test('14: flags, surveys and features in early access are empty sets that it takes for an answer', () => {
       const { told, exchanges } = outcome();
-      expect(told).toEqual({ flags: [], surveys: [] });
+      expect(told).toEqual({ flags: [], surveys: [], early: [] });
       const asked = exchanges.map(({ url }) => url.split('?')[0]);
-      expect(asked).toContain('/api/surveys/');
+      expect(asked).toEqual(expect.arrayContaining(['/api/surveys/', '/api/early_access_features/']));
       expect(asked.some((path) => path === '/flags/' || path === '/decide/')).toBe(true);
     });
 

@@ -12,8 +12,8 @@ export interface Visit {
   readonly complaints: readonly string[];
   /** Messages of errors that nobody caught in the page. */
   readonly errors: readonly string[];
-  /** What posthog-js told the page of feature flags and surveys. */
-  readonly told: { readonly flags: readonly string[]; readonly surveys: readonly unknown[] };
+  /** What posthog-js told the page of feature flags, surveys and features in early access. */
+  readonly told: { readonly flags: readonly string[]; readonly surveys: readonly unknown[]; readonly early: readonly unknown[] };
 }
 
 const LIMIT_MS = 30_000;
@@ -33,9 +33,10 @@ const EVERYTHING = `(async () => {
   else posthog.capture('$exception', { $exception_type: 'Error', $exception_message: 'caught here' });
   setTimeout(() => { throw new Error('planted'); });
   const surveys = new Promise((resolve) => posthog.getSurveys(resolve, true));
+  const early = new Promise((resolve) => posthog.getEarlyAccessFeatures(resolve, true));
   const flags = new Promise((resolve) => posthog.onFeatureFlags((names) => resolve(names)));
   posthog.reloadFeatureFlags();
-  return { surveys: await surveys, flags: await flags };
+  return { surveys: await surveys, early: await early, flags: await flags };
 })()`;
 
 /**

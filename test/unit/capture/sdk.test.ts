@@ -61,9 +61,12 @@ describe('what SDKs ask', () => {
     expect(await get('/flags/?v=2')).toMatchObject({ flags: {} });
   });
 
-  test('definitions and surveys: none', async () => {
+  test('definitions, surveys, early access features, experiments and product tours: none, each under the name that posthog-js reads', async () => {
     expect(await get('/flags/definitions?token=phc_x&send_cohorts')).toEqual({ flags: [], group_type_mapping: {}, cohorts: {} });
     expect(await get('/api/surveys/?token=phc_x')).toEqual({ surveys: [] });
+    expect(await get('/api/early_access_features/?token=phc_x&stage=beta')).toEqual({ earlyAccessFeatures: [] });
+    expect(await get('/api/web_experiments/?token=phc_x')).toEqual({ experiments: [] });
+    expect(await get('/api/product_tours/?token=phc_x')).toEqual({ product_tours: [] });
   });
 
   test('the configuration, as JSON and as a script that hands it over', async () => {
