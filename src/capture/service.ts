@@ -257,7 +257,7 @@ function recorded(
     spending(spendable, COUNTING_RECORDINGS, true),
   ];
   return pipe(
-    [accounted, admitted(tokens), authPlugins(plugins.auth), quota(quotas, 'recordings'), clientAddress(guards.addresses)],
+    [accounted, authPlugins(plugins.auth), admitted(tokens), quota(quotas, 'recordings'), clientAddress(guards.addresses)],
     prepareRecording(random, pipe(stages, produceRecording({ sink, topics, ...limits }))),
   );
 }
@@ -304,8 +304,8 @@ function analytics(
   return pipe(
     [
       accounted,
-      admitted(tokens),
       authPlugins(plugins.auth),
+      admitted(tokens),
       quota(quotas, 'events'),
       clientAddress(guards.addresses),
       dataPlugins(plugins.data),

@@ -11,8 +11,8 @@ const MAX_REASON_CHARACTERS = 200;
 
 /**
  * Asks the plugins of kind auth, one after the other, whether this token may send: all must allow, and each may give the token another name, which the
- * next one sees. A plugin that fails lets nobody in (503), unless it has `onError: pass`. For events and recordings; before quotas, which are the
- * new name's.
+ * next one sees. A plugin that fails lets nobody in (503), unless it has `onError: pass`. For events and recordings; before
+ * allow-lists, settings and quotas of tokens, which are those of the new name.
  */
 export function authPlugins(plugins: readonly Opened<AuthPlugin>[]): Stage<RawEvent> {
   if (plugins.length === 0) return (next) => next;

@@ -191,6 +191,18 @@ describe('plugins of kind auth', () => {
     expect(JSON.stringify(stored)).not.toContain('phc_x');
   });
 
+  test('what is laid down for tokens is that of the new name', async () => {
+    const producer = fakeProducer();
+    const plugins = await opened([
+      { plugin: { kind: 'auth', process: ({ token }) => ({ allow: true, ...(token === 'phc_x' ? { token: 'phc_new' } : {}) }) } },
+    ]);
+    const { ask } = await serving(producer, { plugins, tokens: { listed: ['phc_new'], refusesUnknown: true, registry: undefined } });
+    expect((await ask('/batch', batch({}))).status).toBe(200);
+    expect((await ask('/s', { body: SNAPSHOT })).status).toBe(200);
+    expect((await ask('/e', { body: JSON.stringify({ token: 'phc_other', event: 'a', distinct_id: 'u1' }) })).status).toBe(401);
+    expect(producer.produced.map(({ headers: { token } }) => token)).toEqual(['phc_new', 'phc_new']);
+  });
+
   test('it sees the headers and cannot change them', async () => {
     const failed = facts('capture-plugin-failed');
     const seen: unknown[] = [];
