@@ -128,6 +128,7 @@ async function start({ loaded, load, closers, quiet, prepare, lose }: StartOptio
     otlpEndpoint: config.telemetry.otlpEndpoint,
     log: {
       level: levelOf(config),
+      format: config.server.logFormat,
       pretty: process.stderr.isTTY,
       write: (line) => void process.stderr.write(line),
     },

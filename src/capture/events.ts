@@ -60,6 +60,7 @@ function v0Handler(options: EventsOptions, reading: Reading): Handler {
     if (events.length === 0) return success;
     const token = reading.token(parsed.value, tokenBeside(exchange));
     if (!token.ok) return token.answer;
+    account.token = token.value;
     account.eventCount = events.length;
     const verdict = await options.take({
       exchange,

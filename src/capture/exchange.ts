@@ -22,6 +22,10 @@ export interface Account {
   requestId: string;
   /** Of a sampled request: the span that its records continue. */
   trace: TraceContext | undefined;
+  /** Whose events they are; in log lines masked. */
+  token: string | undefined;
+  /** Of a request with one event: its uuid. */
+  eventId: string | undefined;
   /** Events that could be read. */
   eventCount: number;
   /** Body as sent. */

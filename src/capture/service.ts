@@ -171,7 +171,7 @@ function beginExchange(request: IncomingMessage, response: ServerResponse, clock
     query: at < 0 ? undefined : new URLSearchParams(url.slice(at + 1)),
     receivedMs: clock.now(),
     begunMs: clock.monotonic(),
-    account: { requestId: '', trace: undefined, eventCount: 0, bytes: 0 },
+    account: { requestId: '', trace: undefined, token: undefined, eventId: undefined, eventCount: 0, bytes: 0 },
   };
 }
 

@@ -75,6 +75,10 @@ export const SCHEMA = {
       raise: 'Towards `error`: less to read, and less to find a cause with.',
       lower: 'Towards `debug`: a line for each batch.',
     }),
+    logFormat: choice('TROUPE_LOG_FORMAT', ['troupe', 'document'], 'troupe', {
+      prose:
+        'Names in log lines: `troupe` (`level`, `time`, `service`, the fields, `message`), or `document`, those of the capture document (`level`, `timestamp`, `caller`, `msg`, `fields` with `event_id` and `token`). Tokens are masked in both.',
+    }),
     ordinal: optionalInteger('TROUPE_ORDINAL', 'count', {
       prose:
         'Number of this process in its StatefulSet, from 0. Partitions stay with their number over a restart, and warm actors with them.',

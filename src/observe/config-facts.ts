@@ -18,7 +18,7 @@ export interface ConfigFacts {
     readonly problems: readonly string[];
   };
   /** Which log lines are written is another. `isConfigured`: as the settings say, again or still. */
-  'log-level-changed': { readonly level: string; readonly isConfigured: boolean };
+  'log-level-changed': { readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'; readonly isConfigured: boolean };
   /** `path` is `other` for what is none. `who`: name of the token, undefined for a stranger. */
   'admin-request-answered': { readonly method: string; readonly path: string; readonly status: number; readonly who: string | undefined };
 }

@@ -209,6 +209,10 @@ export interface Facts extends CaptureFacts, ConfigFacts, GuardFacts {
     readonly isLogged: boolean;
     /** The answer carries it as `X-Request-Id`. */
     readonly requestId: string;
+    /** Where it could be read: whose events they are. Never a label; masked in log lines. */
+    readonly token?: string | undefined;
+    /** Of a request with one event: its uuid. */
+    readonly eventId?: string | undefined;
     /** What the client says about itself: for the access log, never a label. */
     readonly client: {
       readonly address: string | undefined;

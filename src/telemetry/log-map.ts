@@ -213,7 +213,9 @@ const MAPPING: Mapping = {
     applied.length > 0
       ? { level: 'info', message: 'Other settings are in force.', fields: { ...fields, applied }, repeatKey: String(fields.generation) }
       : { level: 'info', message: 'The settings were read again; none that can be reloaded is another.', fields },
-  'log-level-changed': (fact) => ({ level: 'info', message: 'The log has another level.', fields: fact, repeatKey: fact.level }),
+  // At the new level, so that the line is seen; a silent log says nothing.
+  'log-level-changed': ({ level: to, isConfigured }) =>
+    to === 'silent' ? undefined : { level: to, message: 'The log has another level.', fields: { to, isConfigured }, repeatKey: null },
   'admin-request-answered': ({ who, ...fields }) =>
     fields.status === 401 || fields.status === 429
       ? { level: 'warn', message: 'The admin server let somebody not in.', fields, repeatKey: String(fields.status) }
@@ -260,6 +262,6 @@ function listen<Name extends FactName>(name: Name, log: Log): () => void {
   if (toLine === undefined) return () => undefined;
   return observe(name, (fact) => {
     const line = toLine(fact);
-    if (line !== undefined) log.write(line.level, line.message, line.fields, line.repeatKey);
+    if (line !== undefined) log.write(line.level, line.message, line.fields, line.repeatKey, name);
   });
 }

@@ -1,14 +1,24 @@
 import pino from 'pino';
 import type { Clock } from '../runtime/clock.ts';
+import { withoutTokens, type LogFields } from './mask-tokens.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type LogFields = Readonly<Record<string, unknown>>;
+export type { LogFields };
+
+/** What the names in a line of JSON are. */
+export const LOG_FORMATS = ['troupe', 'document'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
 
 export interface LogOptions {
   readonly level: LogLevel | 'silent';
   readonly serviceName: string;
   readonly clock: Clock;
-  /** One line for people instead of JSON: for a terminal. */
+  /**
+   * `troupe`: level, time, service, the fields, message. `document`: level, timestamp, caller, msg, fields, as the capture document has it
+   * (spec/capture.md 16.1, row 28). @defaultValue 'troupe'
+   */
+  readonly format?: LogFormat;
+  /** One line for people instead of JSON: for a terminal. Not of the document's format, which is for machines. */
   readonly pretty: boolean;
   /** Where lines go, each with its line end. */
   readonly write: (line: string) => void;
@@ -18,9 +28,10 @@ export interface Log {
   /**
    * Writes a line. `message` is constant and ends with a full stop; what varies is a field. Of lines with the same level, message and
    * `repeatKey`, one is written in {@link REPEAT_WINDOW_MS}; then one with `repeated`, the number of those that were left out.
+   * `caller` is the name of the fact that the line is about. Tokens are masked in all fields.
    * Debug lines are all written, and those whose `repeatKey` is null: of an access log each one counts.
    */
-  readonly write: (level: LogLevel, message: string, fields?: LogFields, repeatKey?: string | null) => void;
+  readonly write: (level: LogLevel, message: string, fields?: LogFields, repeatKey?: string | null, caller?: string) => void;
   readonly level: () => LogLevel | 'silent';
   /** From the next line on. */
   readonly setLevel: (level: LogLevel | 'silent') => void;
@@ -37,30 +48,35 @@ interface Held {
   last: LogFields;
   readonly level: LogLevel;
   readonly message: string;
+  readonly caller: string;
 }
 
-export function createLog({ level, serviceName, clock, pretty, write }: LogOptions): Log {
+export function createLog({ level, serviceName, clock, pretty, write, format = 'troupe' }: LogOptions): Log {
   const logger = pino(
     {
       level,
-      base: { service: serviceName },
-      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
+      base: format === 'troupe' ? { service: serviceName } : null,
+      timestamp: () => `,"${format === 'troupe' ? 'time' : 'timestamp'}":"${new Date(clock.now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
-      messageKey: 'message',
+      messageKey: format === 'troupe' ? 'message' : 'msg',
     },
-    { write: pretty ? (line: string) => write(prettyLine(line)) : write },
+    { write: pretty && format === 'troupe' ? (line: string) => write(prettyLine(line)) : write },
   );
+  const put = (severity: LogLevel, message: string, fields: LogFields, caller: string): void => {
+    const safe = withoutTokens(fields);
+    logger[severity](format === 'troupe' ? safe : { caller, fields: documentFields(safe) }, message);
+  };
   const held = new Map<string, Held>();
 
   function release(key: string): void {
     const entry = held.get(key);
     held.delete(key);
     if (entry === undefined || entry.repeated === 0) return;
-    logger[entry.level]({ ...entry.last, repeated: entry.repeated }, entry.message);
+    put(entry.level, entry.message, { ...entry.last, repeated: entry.repeated }, entry.caller);
   }
 
   return {
-    write(severity, message, fields = {}, repeatKey = '') {
+    write(severity, message, fields = {}, repeatKey = '', caller = 'log-written') {
       if (!logger.isLevelEnabled(severity)) return;
       if (severity !== 'debug' && repeatKey !== null) {
         const key = `${severity}\n${message}\n${repeatKey}`;
@@ -71,11 +87,11 @@ export function createLog({ level, serviceName, clock, pretty, write }: LogOptio
           return;
         }
         if (held.size < REPEAT_KEYS_LIMIT) {
-          held.set(key, { repeated: 0, last: fields, level: severity, message });
+          held.set(key, { repeated: 0, last: fields, level: severity, message, caller });
           clock.after(REPEAT_WINDOW_MS, () => release(key));
         }
       }
-      logger[severity](fields, message);
+      put(severity, message, fields, caller);
     },
     level: () => logger.level as LogLevel | 'silent',
     setLevel(next) {
@@ -85,6 +101,11 @@ export function createLog({ level, serviceName, clock, pretty, write }: LogOptio
       for (const key of [...held.keys()]) release(key);
     },
   };
+}
+
+/** The document's name for the uuid of an event; the others keep theirs. */
+function documentFields({ uuid, eventId = uuid, ...fields }: LogFields): LogFields {
+  return eventId === undefined ? fields : { event_id: eventId, ...fields };
 }
 
 const HIDDEN = new Set(['level', 'time', 'message', 'service']);

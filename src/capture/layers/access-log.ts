@@ -22,6 +22,8 @@ export function accessLog(clock: Clock, lines: AccessLog): Layer {
       reason: answer.reason,
       isLogged: lines === 'all' || (lines === 'errors' && answer.status >= 400),
       requestId: account.requestId,
+      token: account.token,
+      eventId: account.eventId,
       client: {
         address: request.socket.remoteAddress,
         forwardedFor: first(request.headers['x-forwarded-for']),

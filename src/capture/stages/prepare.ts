@@ -45,6 +45,7 @@ export function prepare(options: PrepareOptions, next: Take<PreparedEvent>): Tak
       if (prepared.value.historical && !batch.historicalMigration) old++;
       events.push(prepared.value);
     }
+    if (events.length === 1) batch.exchange.account.eventId = events[0]?.uuid;
     if (old > 0) state('capture-events-rerouted', { to: 'historical', reason: 'timestamp', count: old });
     return next({ ...batch, events });
   };

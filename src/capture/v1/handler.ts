@@ -31,6 +31,7 @@ export function v1Handler(options: V1Options): Handler {
     const parsed = parseV1(text.value, headers.value);
     if (!parsed.ok) return jsonError(parsed.answer);
     const { events, drops, historicalMigration } = parsed.value;
+    exchange.account.token = headers.value.token;
     exchange.account.eventCount = events.length + drops.length;
     for (const { cause } of drops) state('capture-events-dropped', { cause, count: 1 });
     const batch = batchOf(exchange, headers.value, events, [...drops]);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { EventSink } from '../../../src/capture/sink.ts';
 import { createCapture } from '../../../src/capture/service.ts';
 import { systemClock, systemRandom } from '../../../src/runtime/clock.ts';
-import { TOPICS, endingWithTest, facts, fakeProducer, listen, serving } from './kit.ts';
+import { v1Request, TOPICS, endingWithTest, facts, fakeProducer, listen, serving } from './kit.ts';
 
 const EVENT = JSON.stringify({ api_key: 'phc_x', event: 'a', distinct_id: 'u1' });
 
@@ -66,6 +66,23 @@ describe('the layers of capture', () => {
     for (const name of names) expect(name).toMatch(/^[0-9a-f]{16}-\d+$/);
     expect(new Set(names).size).toBe(2);
     expect(answered.map(({ requestId }) => requestId)).toEqual(['lb-7:42', ...names]);
+  });
+
+  test('row 28: the access log knows the token, and of a single event its uuid', async () => {
+    const served = await serving(fakeProducer());
+    const answered = facts('capture-request-answered');
+    const [uuid, other] = ['0198a1b2-0000-7000-8000-000000000001', '0198a1b2-0000-7000-8000-000000000002'];
+    const event = (id: string) => ({ event: 'a', uuid: id, token: 't0', distinct_id: 'u1' });
+    await served.ask('/e', { body: JSON.stringify(event(uuid)) });
+    await served.ask('/e', { body: JSON.stringify([event(uuid), event(other)]) });
+    await served.ask('/i/v1/analytics/events', v1Request('t1', uuid));
+    await served.ask('/');
+    expect(answered.map(({ token, eventId }) => [token, eventId])).toEqual([
+      ['t0', uuid],
+      ['t0', undefined],
+      ['t1', uuid],
+      [undefined, undefined],
+    ]);
   });
 
   test('the access log says who asked', async () => {

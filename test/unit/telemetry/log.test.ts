@@ -159,3 +159,86 @@ describe('the log', () => {
     expect(JSON.stringify(json())).not.toContain('10.0.0.1');
   });
 });
+
+describe('row 28: the format of the capture document', () => {
+  it('has exactly its names: level, timestamp, caller, msg, fields with event_id and token', () => {
+    const { lines } = start({ format: 'document', level: 'debug', pretty: true });
+    const client = { address: undefined, forwardedFor: undefined, userAgent: undefined, referer: undefined };
+    const request = {
+      method: 'POST',
+      path: '/e',
+      status: 200,
+      events: 1,
+      bytes: 9,
+      sentBytes: 9,
+      durationMs: 1,
+      reason: undefined,
+      requestId: 'r',
+    };
+    state('capture-request-answered', { ...request, client, isLogged: true, token: 'phc_abcdefghijkl', eventId: 'u-1' });
+    const line = JSON.parse(lines[0] ?? '') as Record<string, unknown>;
+    expect(Object.keys(line).sort()).toEqual(['caller', 'fields', 'level', 'msg', 'timestamp']);
+    expect(line).toMatchObject({
+      level: 'info',
+      timestamp: '2026-11-21T12:00:01.250Z',
+      caller: 'capture-request-answered',
+      msg: 'Capture answered a request.',
+      fields: { event_id: 'u-1', token: 'phc_abcd…', path: '/e' },
+    });
+  });
+
+  it('calls the uuid of an event event_id, also in a line that was held back', () => {
+    const { json, advance } = start({ format: 'document' });
+    for (const uuid of ['a', 'b']) state('log-written', { level: 'warn', message: 'Odd.', fields: { uuid } });
+    advance(REPEAT_WINDOW_MS);
+    expect(json()).toMatchObject([
+      { caller: 'log-written', msg: 'Odd.', fields: { event_id: 'a' } },
+      { caller: 'log-written', fields: { event_id: 'b', repeated: 1 } },
+    ]);
+  });
+});
+
+describe('row 28: tokens are masked in log lines', () => {
+  const fieldsOf = (fields: Record<string, unknown>): unknown => {
+    const { json } = start();
+    state('log-written', { level: 'info', message: 'A line.', fields });
+    const { level: _level, time: _time, service: _service, message: _message, ...rest } = json()[0] ?? {};
+    return rest;
+  };
+  it.each<[string, Record<string, unknown>, Record<string, unknown>]>([
+    ['a token', { token: 'phc_abcdefghijkl' }, { token: 'phc_abcd…' }],
+    ['a token of another shape', { token: 'my-own-token' }, { token: 'my-o…' }],
+    ['a short one', { token: 'ab' }, { token: 'a…' }],
+    ['one in a text', { error: 'no team for phc_abcdefghijkl: gone' }, { error: 'no team for phc_abcd…: gone' }],
+    ['a key of a person', { error: 'phx_abcdefghijkl' }, { error: 'phx_abcd…' }],
+    ['several, in a list', { list: ['phc_abcdefghij:u1', 'b'] }, { list: ['phc_abcd…:u1', 'b'] }],
+    ['deeper', { a: { token: 'phc_abcdefghij', n: 1 } }, { a: { token: 'phc_abcd…', n: 1 } }],
+    ['nothing', { phase: 'alpha', n: 1, none: null, id: 'u-1' }, { phase: 'alpha', n: 1, none: null, id: 'u-1' }],
+  ])('%s', (_, fields, shown) => {
+    expect(fieldsOf(fields)).toEqual(shown);
+  });
+
+  it('the fields of the fact itself stay as they are: others listen too', () => {
+    const { json } = start();
+    const fields = { token: 'phc_abcdefghij' };
+    state('log-written', { level: 'info', message: 'A line.', fields });
+    expect([fields.token, json()[0]?.['token']]).toEqual(['phc_abcdefghij', 'phc_abcd…']);
+  });
+});
+
+describe('row 27: the level', () => {
+  it('is another from the next line on, and the line about it is seen', () => {
+    const { log, json } = start({ level: 'warn' });
+    state('log-written', { level: 'info', message: 'Unseen.' });
+    log.setLevel('debug');
+    state('log-level-changed', { level: 'debug', isConfigured: false });
+    state('log-written', { level: 'debug', message: 'Seen.' });
+    expect(json().map(({ level, message }) => [level, message])).toEqual([
+      ['debug', 'The log has another level.'],
+      ['debug', 'Seen.'],
+    ]);
+    log.setLevel('silent');
+    state('log-level-changed', { level: 'silent', isConfigured: true });
+    expect([json().length, log.level()]).toEqual([2, 'silent']);
+  });
+});
