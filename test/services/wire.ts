@@ -11,20 +11,26 @@ export interface Exchange {
   /** When its last byte came, and when the last of the answer went; `performance.now()`. */
   readonly cameMs: number;
   readonly answeredMs: number;
+  /** As the server answered it. */
   readonly status: number;
+  /** The client never saw the answer. */
+  readonly isLost: boolean;
 }
 
-/** An HTTP server in front of another: it changes nothing and keeps an account of everything. */
+/** An HTTP server in front of another: it changes nothing and keeps an account of everything. It can be made to lose answers. */
 export interface Wire {
   readonly url: string;
   /** In the order of their answers. */
   readonly exchanges: readonly Exchange[];
+  /** Whether from now on the connection breaks after the server has done what a POST asked for, and before the client hears of it. */
+  loseAnswers(loses: boolean): void;
   stop(): Promise<void>;
 }
 
 export async function startWire(target: string): Promise<Wire> {
   const { hostname, port: targetPort } = new URL(target);
   const exchanges: Exchange[] = [];
+  let isLosing = false;
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
@@ -32,12 +38,19 @@ export async function startWire(target: string): Promise<Wire> {
     const body = Buffer.concat(chunks);
     const { method = 'GET', url = '/', headers } = request;
     const cameMs = performance.now();
-    const note = (status: number): void =>
-      void exchanges.push({ method, url, headers, body, cameMs, answeredMs: performance.now(), status });
     const onward = ask({ hostname, port: targetPort, method, path: url, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      const { statusCode: status = 502 } = answer;
+      const isLost = isLosing && method === 'POST';
+      answer.on('end', () => {
+        exchanges.push({ method, url, headers, body, cameMs, answeredMs: performance.now(), status, isLost });
+        if (isLost) response.destroy();
+      });
+      if (isLost) {
+        answer.resume();
+        return;
+      }
+      response.writeHead(status, answer.headers);
       answer.pipe(response);
-      answer.on('end', () => note(answer.statusCode ?? 502));
     });
     onward.on('error', () => response.destroy()); // the browser shall see what the server did: a connection that breaks
     onward.end(body);
@@ -52,6 +65,7 @@ export async function startWire(target: string): Promise<Wire> {
   return {
     url: `http://127.0.0.1:${port}`,
     exchanges,
+    loseAnswers: (loses) => void (isLosing = loses),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
