@@ -1,6 +1,6 @@
 /**
- * Holds docs/compatibility.md to its promise: every rule of PostHog's ingestion has an answer, and every answer that says
- * "kept" or "better" names a test that exists: `node scripts/check-compatibility.ts`. `npm run check` and
+ * Holds docs/compatibility.md and docs/capture-rules.md to their promise: every rule of PostHog's ingestion and of its capture has an answer, and
+ * every answer that says "kept" or "better" names a test that exists: `node scripts/check-compatibility.ts`. `npm run check` and
  * test/unit/compatibility.test.ts do the same.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -67,7 +67,57 @@ export const RULE_IDS: readonly string[] = [
   ...EDGES,
 ];
 
-export const ANSWERS = ['kept', 'better', 'not applicable'] as const;
+/** Sections of spec/capture.md with several rules, each a letter; here the last. */
+const CAPTURE_LETTERED: Readonly<Record<string, string>> = {
+  '1.1': 'h',
+  '1.2': 'd',
+  '2.7': 'c',
+  '2.9': 'c',
+  '3': 'h',
+  '4.1': 'e',
+  '4.2': 'e',
+  '4.3': 'b',
+  '4.4': 'g',
+  '5.1': 'e',
+  '6.1': 'd',
+  '6.3': 'd',
+  '6.4': 'b',
+  '6.5': 'e',
+  '6.6': 'f',
+  '6.7': 'f',
+  '7': 'a',
+  '7.2': 'e',
+  '7.3': 'd',
+  '7.4': 'd',
+  '8': 'g',
+  '9': 'd',
+  '10': 'f',
+  '12': 'g',
+  '14': 'd',
+};
+/** Its rules that are one, its vectors, its sharp edges. */
+const CAPTURE_SINGLE = ['2.1', '2.2', '2.3', '2.4', '2.5', '2.6', '2.8', '2.10', '5.2', '5.3', '5.4', '6.2', '7.1', '13.1', '13.2'];
+const lettersTo = (last: string): string[] => range('a'.charCodeAt(0), last.charCodeAt(0)).map((code) => String.fromCharCode(code));
+
+export const CAPTURE_RULE_IDS: readonly string[] = [
+  ...Object.entries(CAPTURE_LETTERED).flatMap(([section, last]) => lettersTo(last).map((letter) => section + letter)),
+  ...CAPTURE_SINGLE,
+  ...range(1, 50).map((number) => `11.${number}`),
+  ...range(1, 25).map((number) => `15.${number}`),
+];
+
+export interface Promised {
+  readonly path: string;
+  readonly ids: readonly string[];
+  readonly answers: readonly string[];
+}
+
+/** Answers that say that something is not as PostHog has it: they need a reason, and no test. */
+const WITHOUT_TEST: readonly string[] = ['not applicable', 'not built'];
+
+export const COMPATIBILITY: Promised = { path: 'docs/compatibility.md', ids: RULE_IDS, answers: ['kept', 'better', 'not applicable'] };
+export const CAPTURE_RULES: Promised = { path: 'docs/capture-rules.md', ids: CAPTURE_RULE_IDS, answers: ['kept', 'better', 'not built'] };
+export const PROMISES: readonly Promised[] = [COMPATIBILITY, CAPTURE_RULES];
 
 interface Row {
   readonly id: string;
@@ -94,9 +144,13 @@ export function rowsOf(markdown: string): Row[] {
  * What is wrong with the document; nothing when it keeps its promise.
  * @param read text of a file of the project, undefined when there is none
  */
-export function problemsOf(markdown: string, read: (path: string) => string | undefined): string[] {
+export function problemsOf(
+  markdown: string,
+  read: (path: string) => string | undefined,
+  { ids, answers }: Promised = COMPATIBILITY,
+): string[] {
   const rows = rowsOf(markdown);
-  const known = new Set(RULE_IDS);
+  const known = new Set(ids);
   const seen = new Set<string>();
   const problems: string[] = [];
   for (const row of rows) {
@@ -104,11 +158,11 @@ export function problemsOf(markdown: string, read: (path: string) => string | un
     if (seen.has(row.id)) problems.push(`${row.id}: answered twice`);
     seen.add(row.id);
     if (row.rule === '') problems.push(`${row.id}: does not say what the rule is`);
-    if (!(ANSWERS as readonly string[]).includes(row.answer)) problems.push(`${row.id}: the answer is '${row.answer}'`);
+    if (!answers.includes(row.answer)) problems.push(`${row.id}: the answer is '${row.answer}'`);
     if (row.answer !== 'kept' && row.how === '') problems.push(`${row.id}: '${row.answer}' without a reason`);
     problems.push(...testProblems(row, read));
   }
-  for (const id of RULE_IDS) if (!seen.has(id)) problems.push(`${id}: no answer`);
+  for (const id of ids) if (!seen.has(id)) problems.push(`${id}: no answer`);
   return problems;
 }
 
@@ -117,7 +171,7 @@ const REFERENCE = /`(test\/[^`]+)` "([^"]+)"/g;
 
 function testProblems({ id, answer, shownBy }: Row, read: (path: string) => string | undefined): string[] {
   const references = [...shownBy.matchAll(REFERENCE)];
-  if (references.length === 0) return answer === 'not applicable' ? [] : [`${id}: '${answer}' without a test`];
+  if (references.length === 0) return WITHOUT_TEST.includes(answer) ? [] : [`${id}: '${answer}' without a test`];
   return references.flatMap(([, path = '', words = '']) => {
     const text = read(path);
     if (text === undefined) return [`${id}: there is no ${path}`];
@@ -129,16 +183,19 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, index) => from + index);
 }
 
-/** The problems of the document as it stands in the project. */
-export function problemsOfProject(): string[] {
+/** The problems of a document as it stands in the project. */
+export function problemsOfProject(promised: Promised): string[] {
   const root = join(import.meta.dirname, '..');
   const read = (path: string): string | undefined => (existsSync(join(root, path)) ? readFileSync(join(root, path), 'utf8') : undefined);
-  return problemsOf(read('docs/compatibility.md') ?? '', read);
+  return problemsOf(read(promised.path) ?? '', read, promised);
 }
 
 if (import.meta.main) {
-  const problems = problemsOfProject();
-  for (const problem of problems) console.error(`docs/compatibility.md: ${problem}`);
-  if (problems.length > 0) process.exitCode = 1;
-  else console.log(`docs/compatibility.md: ${RULE_IDS.length} rules, each with an answer`);
+  for (const promised of PROMISES) {
+    const { path, ids } = promised;
+    const problems = problemsOfProject(promised);
+    for (const problem of problems) console.error(`${path}: ${problem}`);
+    if (problems.length > 0) process.exitCode = 1;
+    else console.log(`${path}: ${ids.length} rules, each with an answer`);
+  }
 }

@@ -10,6 +10,11 @@ export function spillMetrics({ counter, gauge, histogram }: Makers): FactListene
   const diverted = gauge('troupe_spill_diverted', '1 while records of the topic go through the spill.', 'topic');
   const failedEntries = counter('troupe_putmessage_failed_total', 'Messages of /putmessage that went to the spill.', 'topic', 'retryable');
   const refusedLate = counter('troupe_putmessage_lost_total', 'Messages answered before Kafka that were too large for it.', 'topic');
+  // PostHog's names for a second sink (spec/capture.md 10); here that is the spill.
+  const health = gauge('capture_primary_sink_health', '0 while records of any topic go through the spill, else 1.');
+  const failovers = counter('capture_fallback_sink_failovers_total', 'Times that records of a topic began to go through the spill.');
+  const divertedTopics = new Set<string>();
+  health.set(1);
   const adopted = counter('troupe_spill_adopted_total', 'Folders of dead lives that this process took over.');
   const kept = counter('troupe_spill_segment_kept_total', 'Segments that a person has to look at.', 'reason');
 
@@ -17,8 +22,17 @@ export function spillMetrics({ counter, gauge, histogram }: Makers): FactListene
     'putmessage-batch-failed': ({ topic, entries, isRetryable }) =>
       failedEntries.inc({ topic, retryable: String(isRetryable) }, entries / 2),
     'putmessage-refused-late': ({ topic }) => refusedLate.inc({ topic }),
-    'spill-diverted': ({ topic }) => diverted.set({ topic }, 1),
-    'spill-returned': ({ topic }) => diverted.set({ topic }, 0),
+    'spill-diverted'({ topic }) {
+      diverted.set({ topic }, 1);
+      divertedTopics.add(topic);
+      health.set(0);
+      failovers.inc();
+    },
+    'spill-returned'({ topic }) {
+      diverted.set({ topic }, 0);
+      divertedTopics.delete(topic);
+      health.set(divertedTopics.size === 0 ? 1 : 0);
+    },
     'spill-written'({ topic, records, durationMs }) {
       written.inc({ topic }, records);
       writeSeconds.observe(durationMs / 1_000);

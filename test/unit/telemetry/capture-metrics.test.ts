@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NO_RULES } from '../../../src/capture/rules.ts';
 import { watchRestrictions } from '../../../src/capture/restrictions/watch.ts';
 import { ProduceError } from '../../../src/kafka/port.ts';
+import { state } from '../../../src/observe/facts.ts';
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
 import { manualClock } from '../../kit/clock.ts';
 import { fakeProducer, serving, settled } from '../capture/kit.ts';
@@ -75,6 +76,20 @@ describe('metrics of capture', () => {
       capture_events_ingested_total: 0,
     });
     expect(Object.keys(all).filter((name) => name.startsWith('capture_events_dropped_total{'))).toEqual([]);
+  });
+
+  it('10: the health of the primary sink, which is Kafka: no topic goes through the spill', async () => {
+    const seen = async (): Promise<unknown[]> => {
+      const { capture_primary_sink_health: health, capture_fallback_sink_failovers_total: failovers } = await series();
+      return [health, failovers];
+    };
+    expect(await seen()).toEqual([1, 0]);
+    for (const topic of ['main', 'exceptions']) state('spill-diverted', { topic, code: 'late', message: 'no answer' });
+    expect(await seen()).toEqual([0, 2]);
+    state('spill-returned', { topic: 'main' });
+    expect(await seen()).toEqual([0, 2]);
+    state('spill-returned', { topic: 'exceptions' });
+    expect(await seen()).toEqual([1, 2]);
   });
 
   it('rules: overflow, drops, age', async () => {
