@@ -16,8 +16,8 @@ export interface Lasting {
   readonly turnstile: Turnstile;
   /** Of `/putmessage`: the bytes of messages that were answered before they are durable. */
   readonly unacknowledged: Budget;
-  /** Other limits, which hold for both chains. */
-  readonly limit: (limits: LastingLimits) => void;
+  /** The chain that was built last is in force from now on, and these limits for it and for the ones before it. */
+  readonly enforce: (limits: LastingLimits) => void;
   /** The token buckets of these rates. Those that are in force stay as they are; other rates begin with full buckets. */
   readonly overflowLimiter: (rates: OverflowRates) => OverflowLimiter;
 }
@@ -29,30 +29,38 @@ export interface OverflowRates {
   readonly burstCount: number;
 }
 
+interface Buckets {
+  readonly rates: OverflowRates;
+  readonly limiter: OverflowLimiter;
+}
+
 /** Bytes of messages that may be answered before they are durable; beyond it their answer waits. */
 const UNACKNOWLEDGED_BYTES = 32 << 20;
 
 export function createLasting(clock: Clock, limits: Partial<CaptureLimits> = {}): Lasting {
-  const { inFlightBytes, inflateCount, concurrentCount } = { ...DEFAULT_LIMITS, ...limits };
+  const { inFlightBytes, inflateCount } = { ...DEFAULT_LIMITS, ...limits };
   const bodies = createBudget(inFlightBytes);
   const turnstile = createTurnstile(clock);
-  turnstile.limit(concurrentCount);
-  let buckets: { readonly rates: OverflowRates; readonly limiter: OverflowLimiter } | undefined;
+  let buckets: Buckets | undefined;
+  /** Of a chain that is built and not in force, and may never be. */
+  let prepared: Buckets | undefined;
   return {
     bodies,
     inflate: createInflate(inflateCount),
     turnstile,
     unacknowledged: createBudget(UNACKNOWLEDGED_BYTES),
-    limit(next) {
+    enforce(next) {
+      buckets = prepared ?? buckets;
+      prepared = undefined;
       bodies.limit(next.inFlightBytes);
       turnstile.limit(next.concurrentCount);
     },
     overflowLimiter(rates) {
       const { perSecond, burstCount } = rates;
-      if (buckets?.rates.perSecond !== perSecond || buckets.rates.burstCount !== burstCount) {
-        buckets = { rates, limiter: createOverflowLimiter({ capacityCount: burstCount, replenishPerSecond: perSecond }) };
-      }
-      return buckets.limiter;
+      prepared = undefined;
+      if (buckets?.rates.perSecond === perSecond && buckets.rates.burstCount === burstCount) return buckets.limiter;
+      prepared = { rates, limiter: createOverflowLimiter({ capacityCount: burstCount, replenishPerSecond: perSecond }) };
+      return prepared.limiter;
     },
   };
 }

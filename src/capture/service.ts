@@ -120,6 +120,7 @@ export function createCapture(options: CaptureOptions): Capture {
   const sockets = countSockets();
   const lasting = createLasting(options.clock, options.limits);
   let handler = build(options);
+  lasting.enforce({ ...DEFAULT_LIMITS, ...options.limits });
 
   function build(settings: CaptureOptions): Handler {
     const { clock, random } = settings;
@@ -150,7 +151,7 @@ export function createCapture(options: CaptureOptions): Capture {
     prepare(settings) {
       const next = build(settings);
       return () => {
-        lasting.limit({ ...DEFAULT_LIMITS, ...settings.limits });
+        lasting.enforce({ ...DEFAULT_LIMITS, ...settings.limits });
         handler = next;
       };
     },

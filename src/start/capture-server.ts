@@ -91,7 +91,7 @@ export async function openCapture({ config, clock, random, closers, producer, re
 }
 
 /** What a chain is built from besides settings: opened once, and the same for all chains. */
-interface CaptureResources {
+export interface CaptureResources {
   readonly sink: EventSink;
   readonly clock: Clock;
   readonly random: Random;
@@ -103,7 +103,7 @@ interface CaptureResources {
 }
 
 /** The options of capture that settings ask for. Has no effect: a reload makes them beside those in force. */
-function captureOptions(config: Config, { inRedis, ...resources }: CaptureResources): CaptureOptions {
+export function captureOptions(config: Config, { inRedis, ...resources }: CaptureResources): CaptureOptions {
   const { putmessageTopics, putmessageAck, putmessageLogMessages, recordings } = config.capture;
   return {
     ...resources,

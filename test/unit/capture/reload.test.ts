@@ -85,6 +85,9 @@ it('7.2: token buckets outlive a reload that leaves their limits alone, and begi
   expect([await topicOf(), await topicOf()]).toEqual(['main', 'overflow']);
   capture.prepare(optionsOf(kafka, rulesWith(1)))();
   expect(await topicOf()).toBe('overflow');
+  capture.prepare(optionsOf(kafka, rulesWith(2))); // and not put into force
+  capture.prepare(optionsOf(kafka, rulesWith(1)))();
+  expect(await topicOf()).toBe('overflow');
   capture.prepare(optionsOf(kafka, rulesWith(2)))();
   expect([await topicOf(), await topicOf(), await topicOf()]).toEqual(['main', 'main', 'overflow']);
 });
