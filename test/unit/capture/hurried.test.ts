@@ -1,6 +1,8 @@
+import { stat } from 'node:fs';
 import { expect, test } from 'vitest';
 import { createHurried } from '../../../src/capture/hurried.ts';
 import { StateStoreError } from '../../../src/redis/port.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
 import { manualClock } from '../../kit/clock.ts';
 import { facts, settled } from './kit.ts';
 
@@ -12,7 +14,7 @@ test('H1: an answer in time is the answer, and leaves no timer behind', async ()
   expect(clock.pendingCount).toBe(0);
 });
 
-test('H1 H2: who waits in vain goes on after limitMs; for restMs nobody is asked, then somebody is', async () => {
+test('H1 H3: who waits in vain goes on after limitMs; for restMs nobody is asked, then somebody is', async () => {
   const away = facts('state-store-unavailable');
   const clock = manualClock();
   const hurried = createHurried({ clock, limitMs: 20, restMs: 1_000 });
@@ -36,7 +38,7 @@ test('H1 H2: who waits in vain goes on after limitMs; for restMs nobody is asked
   expect(away).toHaveLength(1);
 });
 
-test('H1 H2: a refusal is no answer either', async () => {
+test('H1 H3: a refusal is no answer either', async () => {
   const away = facts('state-store-unavailable');
   const clock = manualClock();
   const hurried = createHurried({ clock, limitMs: 20 });
@@ -46,7 +48,19 @@ test('H1 H2: a refusal is no answer either', async () => {
   expect(clock.pendingCount).toBe(0);
 });
 
-test('H2: an answer that was on its way when it began to rest is still heard', async () => {
+test('H1: what comes after its time, an answer or a refusal, is neither heard nor told', async () => {
+  const away = facts('state-store-unavailable');
+  const clock = manualClock();
+  let refuse: (error: Error) => void = () => undefined;
+  const asked = createHurried({ clock, limitMs: 20 }).ask('x', () => new Promise((_, reject) => (refuse = reject)));
+  clock.advance(20);
+  expect(await asked).toBeUndefined();
+  refuse(new StateStoreError('gone'));
+  await settled();
+  expect(away.map(({ message }) => message)).toEqual(['no answer within 20 ms']);
+});
+
+test('H3: an answer that was on its way when it began to rest is still heard', async () => {
   const clock = manualClock();
   const hurried = createHurried({ clock, limitMs: 20 });
   let answer: (value: string) => void = () => undefined;
@@ -54,4 +68,13 @@ test('H2: an answer that was on its way when it began to rest is still heard', a
   await hurried.ask('x', () => Promise.reject(new StateStoreError('gone')));
   answer('late, and in time');
   expect(await slow).toBe('late, and in time');
+});
+
+test('H2: an answer that came while this process stood still is heard, though its time is over', async () => {
+  const hurried = createHurried({ clock: systemClock, limitMs: 5 });
+  const question = (): Promise<string> => new Promise((resolve) => stat('/', () => resolve('here'))); // its end is news for the event loop, as a reply is
+  const asked = hurried.ask('x', question);
+  const until = performance.now() + 60;
+  while (performance.now() < until);
+  expect(await asked).toBe('here');
 });
