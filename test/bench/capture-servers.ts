@@ -55,7 +55,7 @@ export interface ServersOptions {
   readonly wanted: ReadonlySet<TargetName>;
   /** How long the loops by hand merge: as Troupe's producer does by default. */
   readonly lingerMs: number;
-  /** Where the CPU profiles of the Troupes go, each under its name. */
+  /** Where the CPU profiles of the Troupes and the loops go, each under its name. */
   readonly profileDir: string | undefined;
 }
 
@@ -74,6 +74,9 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   const isWanted = (...names: readonly TargetName[]): boolean => names.some((name) => wanted.has(name));
   const add = (target: Target): void => void (wanted.has(target.name) && targets.push(target));
 
+  const profiling = (name: TargetName): readonly string[] =>
+    profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-name=${name}.cpuprofile`, `--cpu-prof-dir=${profileDir}`];
+
   async function makeTopics(...topics: readonly string[]): Promise<void> {
     await admin.ensureTopics(topics.map((topic) => ({ topic, partitions: PARTITIONS })));
   }
@@ -84,10 +87,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     const messages = `${prefix}messages`;
     await makeTopics(topic, messages);
     const started = await startTroupe({
-      execArgv: [
-        ...serviceFlags,
-        ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-name=${name}.cpuprofile`, `--cpu-prof-dir=${profileDir}`]),
-      ],
+      execArgv: [...serviceFlags, ...profiling(name)],
       env: {
         PLUGIN_SERVER_MODE: 'capture',
         KAFKA_HOSTS: brokers.join(','),
@@ -115,7 +115,7 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     await makeTopics(name);
     const child = fork(join(import.meta.dirname, 'capture-loop.ts'), {
       stdio: 'inherit',
-      execArgv: [...serviceFlags, '--disable-warning=TimeoutNegativeWarning'], // kafkajs: a timer for the past
+      execArgv: [...serviceFlags, ...profiling(name), '--disable-warning=TimeoutNegativeWarning'], // kafkajs: a timer for the past
       env: { ...process.env, TZ: 'UTC', CLIENT: client, TOPIC: name, KAFKA_HOSTS: brokers.join(','), LINGER_MS: String(lingerMs) },
     });
     ends.push(() => end(child));

@@ -36,7 +36,7 @@ const { values: flags } = parseArgs({
     targets: { type: 'string' },
   },
 });
-/** Where the Troupes leave their CPU profiles; read them with profile.ts. */
+/** Where the Troupes and the loops leave their CPU profiles; read them with profile.ts. */
 const profileDir = flags.profile ? mkdtempSync(join(tmpdir(), 'troupe-bench-profile-')) : undefined;
 const CONNECTIONS = 64;
 const ROUNDS = isQuick ? 1 : 3;
