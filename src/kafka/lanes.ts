@@ -1,3 +1,4 @@
+import { createRoster, type Place } from '../domain/roster.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { ProduceError, type OutgoingRecord } from './port.ts';
 
@@ -69,7 +70,8 @@ interface Job {
   taken: number;
   /** Records not acknowledged so far. */
   left: number;
-  ended: boolean;
+  /** Among those that have not ended. */
+  place: Place<Job> | undefined;
 }
 
 interface Lane {
@@ -92,10 +94,9 @@ export function createLanes(options: LanesOptions): Lanes {
   const { clock, maxBatchBytes, maxBatchCount, lingerMs, sendTimeoutMs } = options;
   const lanes = new Map<string, Lane>();
   let queuedBytes = 0;
-  let jobsLeft = 0;
   const whenDrained: (() => void)[] = [];
-  /** All jobs in the order of their deadlines, which is the order they came in. */
-  let byDeadline: Job[] = [];
+  /** Jobs that have not ended in the order of their deadlines, which is the order they came in. */
+  const jobs = createRoster<Job>();
   let deadlineTimer: Timer | undefined;
   /** Lanes that wait for the next beat. */
   let lingering: Lane[] = [];
@@ -112,19 +113,16 @@ export function createLanes(options: LanesOptions): Lanes {
 
   /** Ends a job once. Its records that still wait leave the lane unsent. */
   function endJob(job: Job, error?: ProduceError): void {
-    if (job.ended) return;
-    job.ended = true;
+    if (job.place === undefined || !jobs.leave(job.place)) return;
     for (; job.taken < job.records.length; job.taken++) {
       const record = job.records[job.taken];
       if (record !== undefined) unqueue(job.lane, sizeOf(record));
     }
     if (error === undefined) job.resolve();
     else job.reject(error);
-    jobsLeft--;
-    if (jobsLeft > 0) return;
+    if (jobs.size > 0) return;
     deadlineTimer?.cancel();
     deadlineTimer = undefined;
-    byDeadline = [];
     for (const resolve of whenDrained.splice(0)) resolve();
   }
 
@@ -138,20 +136,16 @@ export function createLanes(options: LanesOptions): Lanes {
   function expire(): void {
     deadlineTimer = undefined;
     const now = clock.monotonic();
-    let at = 0;
-    for (; at < byDeadline.length; at++) {
-      const job = byDeadline[at];
-      if (job === undefined || (!job.ended && job.deadlineAt > now)) break;
+    for (let job = jobs.oldest(); job !== undefined && job.deadlineAt <= now; job = jobs.oldest()) {
       const fate = job.taken === 0 ? 'they were not sent' : 'some may still be written';
       const where = `${job.lane.topic}/${job.lane.partition}`;
       endJob(job, new ProduceError('unavailable', `Kafka did not acknowledge records for ${where} within ${sendTimeoutMs} ms; ${fate}.`));
     }
-    byDeadline = byDeadline.slice(at);
     armDeadline();
   }
 
   function armDeadline(): void {
-    const first = byDeadline[0];
+    const first = jobs.oldest();
     if (first === undefined || deadlineTimer !== undefined) return;
     deadlineTimer = clock.after(Math.max(0, first.deadlineAt - clock.monotonic()), expire);
   }
@@ -248,9 +242,8 @@ export function createLanes(options: LanesOptions): Lanes {
       const lane = laneOf(topic, partition);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const deadlineAt = clock.monotonic() + sendTimeoutMs;
-      const job: Job = { records, deadlineAt, resolve, reject, lane, taken: 0, left: records.length, ended: false };
-      jobsLeft++;
-      byDeadline.push(job);
+      const job: Job = { records, deadlineAt, resolve, reject, lane, taken: 0, left: records.length, place: undefined };
+      job.place = jobs.add(job);
       armDeadline();
       lane.waiting.push(job);
       for (const record of records) {
@@ -266,6 +259,6 @@ export function createLanes(options: LanesOptions): Lanes {
 
     queuedBytes: () => queuedBytes,
 
-    drained: () => (jobsLeft === 0 ? Promise.resolve() : new Promise((resolve) => void whenDrained.push(resolve))),
+    drained: () => (jobs.size === 0 ? Promise.resolve() : new Promise((resolve) => void whenDrained.push(resolve))),
   };
 }

@@ -1,3 +1,4 @@
+import { createRoster } from '../../domain/roster.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../kafka/port.ts';
 import { state as stateFact } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
@@ -62,7 +63,7 @@ const LONGEST_PAUSE_MS = 5_000;
 export function createTopicLane({ topic, producer, writer, replay, clock, kafkaMs }: TopicLaneOptions): TopicLane {
   let state: 'direct' | 'diverted' | 'closing' = 'direct';
   /** Given to Kafka and not answered, oldest first. */
-  const onTheWay = new Set<Entry>();
+  const onTheWay = createRoster<Entry>();
   let waiting: Entry[] = [];
   let patience: Timer | undefined;
   let closing: Timer | undefined;
@@ -73,16 +74,16 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
   let stopped = false;
 
   function sendDirect(entry: Entry): void {
-    onTheWay.add(entry);
+    const place = onTheWay.add(entry);
     armPatience();
     producer.send(topic, entry.records).then(
       () => {
-        if (onTheWay.delete(entry)) entry.end({ type: 'acknowledged' });
+        if (onTheWay.leave(place)) entry.end({ type: 'acknowledged' });
       },
       (error: unknown) => {
-        if (!onTheWay.has(entry)) return; // it is in the spill
+        if (!place.isIn) return; // it is in the spill
         if (error instanceof ProduceError && error.code === 'too-large') {
-          onTheWay.delete(entry);
+          onTheWay.leave(place);
           entry.end({ type: 'too-large', detail: error.message });
         } else {
           divert(error instanceof ProduceError ? error.code : 'unknown', error instanceof Error ? error.message : String(error));
@@ -93,11 +94,11 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
 
   /** One timer for all: the oldest is the first whose time is up. */
   function armPatience(): void {
-    const [oldest] = onTheWay;
+    const oldest = onTheWay.oldest();
     if (patience !== undefined || oldest === undefined) return;
     patience = clock.after(Math.max(0, oldest.sinceMs + kafkaMs - clock.monotonic()), () => {
       patience = undefined;
-      const [first] = onTheWay;
+      const first = onTheWay.oldest();
       if (first !== undefined && clock.monotonic() - first.sinceMs >= kafkaMs) divert('late', `no acknowledgement within ${kafkaMs} ms`);
       else armPatience();
     });
@@ -109,9 +110,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
     state = 'diverted';
     why = { code, error };
     stateFact('spill-diverted', { topic, code, message: error });
-    const entries = [...onTheWay];
-    onTheWay.clear();
-    for (const entry of entries) spill(entry, why);
+    for (const entry of onTheWay.clear()) spill(entry, why);
     void goHome();
   }
 
@@ -232,7 +231,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
       endClosing();
       wake?.();
       if (onTheWay.size > 0) {
-        await Promise.race([Promise.all([...onTheWay].map(({ ended }) => ended)), sleep(graceMs)]);
+        await Promise.race([Promise.all(onTheWay.list().map(({ ended }) => ended)), sleep(graceMs)]);
         if (onTheWay.size > 0) divert('late', 'the process ends');
       }
       await Promise.all(spilling);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createLanes, sizeOf, type Lanes, type LanesOptions } from '../../../src/kafka/lanes.ts';
 import { ProduceError, type OutgoingRecord } from '../../../src/kafka/port.ts';
+import { collectGarbage } from '../../kit/collect-garbage.ts';
 import { createManualClock, randomOf, settle, type ManualClock } from './manual-clock.ts';
 
 const record = (value: string): OutgoingRecord => ({ key: null, value: Buffer.from(value) });
@@ -44,6 +45,22 @@ function lanesOf(options: Partial<LanesOptions> = {}): { lanes: Lanes; requests:
 const outcomeOf = (push: Promise<void>): Promise<string> => push.then(() => 'done', (error: ProduceError) => error.code); // prettier-ignore
 
 describe('lanes', () => {
+  it('lets go of what is acknowledged, although something else is always under way', async () => {
+    const { lanes, requests } = lanesOf();
+    void lanes.push('t', 1, [record('never acknowledged')]);
+    const done = await (async () => {
+      const sent = record('acknowledged');
+      const push = lanes.push('t', 0, [sent]);
+      await settle();
+      await requests.find(({ partition }) => partition === 0)?.acknowledge();
+      await push;
+      return new WeakRef(sent);
+    })();
+    await new Promise((resolve) => setImmediate(resolve)); // a WeakRef holds its target until the end of the turn
+    collectGarbage();
+    expect(done.deref()).toBeUndefined();
+  });
+
   it('L1, L2: one request is in flight per lane; what comes meanwhile is merged into the next, in order', async () => {
     const { lanes, requests } = lanesOf();
     const first = lanes.push('t', 0, [record('a')]);
