@@ -1,4 +1,5 @@
-import type { LoadedConfig } from '../../config/load.ts';
+import { changesBetween } from '../../config/compare.ts';
+import { ConfigError, type LoadedConfig } from '../../config/load.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { AuditLog } from '../admin/audit-log.ts';
 import type { Closers } from '../closers.ts';
@@ -19,13 +20,25 @@ export interface ReloadsParts {
 export function openReloads({ loaded, load, targets, audit, clock, closers }: ReloadsParts): Reloader {
   const reloader = createReloader({ running: loaded, load, targets, audit: record(audit) });
   const path = loaded.config.server.configFile;
-  const watch =
-    path === undefined ? undefined : watchFile({ path, clock, onChange: () => void reloader.reload({ by: 'file', who: path }) });
+  const onChange = (): void => void reloader.reload({ by: 'file', who: path ?? '' });
+  const watch = path === undefined ? undefined : watchFile({ path, clock, onChange });
+  // What was written while the process started: it had read the file, and nobody watched yet.
+  if (path !== undefined && isOther(loaded, load)) onChange();
   closers.push('the reloads', () => {
     watch?.close();
     return reloader.close();
   });
   return reloader;
+}
+
+/** Whether the settings are others by now, or wrong. */
+function isOther({ config }: LoadedConfig, load: () => LoadedConfig): boolean {
+  try {
+    return changesBetween(config, load().config).length > 0;
+  } catch (error) {
+    if (error instanceof ConfigError) return true; // the reload says what is wrong
+    throw error;
+  }
 }
 
 const record =
