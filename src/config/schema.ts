@@ -571,6 +571,11 @@ export const SCHEMA = {
       min: 16 * KiB,
       max: 64 * MiB,
     }),
+    compression: choice('KAFKA_COMPRESSION_CODEC', ['none', 'gzip', 'snappy', 'lz4', 'zstd'], 'none', {
+      prose:
+        "Codec of what capture and ingestion produce, but for the output topics (TROUPE_OUTPUT_COMPRESSION). PostHog's capture has the same name and default.",
+      raise: 'Towards `zstd`: fewer bytes to and in Kafka; more CPU, most of it for requests of few records.',
+    }),
     producerQueueBytes: integer('TROUPE_KAFKA_PRODUCER_QUEUE_BYTES', 'bytes', 64 * MiB, {
       prose: 'Bytes that may wait for acknowledgement; beyond it events of capture go to the spill.',
       raise: 'More is kept in memory before the disk is used.',

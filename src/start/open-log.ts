@@ -52,7 +52,7 @@ async function openKafka({ config, clock, closers, say }: LogDeps): Promise<Log>
   const admin = createKafkaAdmin({ connection, clock, topicCreationTimeoutMs: kafka.topicCreationTimeoutMs });
   closers.push('the Kafka admin client', () => admin.close());
   await meetKafka({ config, clock, closers, say }, connection, admin);
-  const producer = kafkaProducer({ config, clock }, connection, { lingerMs: kafka.producerLingerMs });
+  const producer = kafkaProducer({ config, clock }, connection, { lingerMs: kafka.producerLingerMs, compression: kafka.compression });
   closers.push('the Kafka producer', () => closeInTime(producer, { clock, limitMs: config.shutdown.closeMs }));
   say(`log         Kafka at ${at}`);
   const { ordinal, replicas } = config.server;

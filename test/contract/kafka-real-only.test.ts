@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import kafkajs from 'kafkajs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
 import { createKafkaAdmin } from '../../src/kafka/admin.ts';
 import type { KafkaConnection } from '../../src/kafka/connection.ts';
 import type { KafkaConsumerOptions } from '../../src/kafka/consumer-options.ts';
@@ -15,6 +16,8 @@ import type { RecordConsumer, TopicAdmin } from '../../src/kafka/port.ts';
 import { createKafkajsProducer } from '../../src/kafka/producer-kafkajs.ts';
 import { createKafkaProducer } from '../../src/kafka/producer.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
+import { createClosers } from '../../src/start/closers.ts';
+import { openLog } from '../../src/start/open-log.ts';
 import { requireService } from '../services/availability.ts';
 import { probeKafka, startKafka, type KafkaCluster } from '../services/kafka.ts';
 import { createGate, createWitness, owned, until, type Witness } from './kafka-log-kit.ts';
@@ -119,6 +122,20 @@ describe.skipIf(!kafka.available)('real Kafka beyond the port', () => {
     await until(() => witness.records.length === 4, 'four records');
     expect(values(witness).map((value) => value?.length)).toEqual([4_000, 6_000, 3_000, 4_000]);
   });
+
+  it.each(['none', 'zstd', 'snappy'])(
+    '16.1 row 17: what capture produces is compressed as KAFKA_COMPRESSION_CODEC=%s says',
+    async (codec) => {
+      const topic = await makeTopic({ 'max.message.bytes': '5000' }); // of a batch as it is sent
+      const closers = createClosers();
+      const env = { PLUGIN_SERVER_MODE: 'capture', KAFKA_HOSTS: cluster.brokers().join(','), KAFKA_COMPRESSION_CODEC: codec };
+      const { producer } = await openLog({ ...loadConfig(env), clock: systemClock, closers, say: () => undefined });
+      const sent = producer.send(topic, [{ key: null, value: Buffer.alloc(50_000, 'distinct_id ') }]);
+      if (codec === 'none') await expect(sent).rejects.toMatchObject({ code: 'too-large' });
+      else await sent;
+      await closers.closeAll();
+    },
+  );
 
   it('halves a request that the topic refuses for its size, and fails only the record that is too large', async () => {
     for (const create of [createKafkaProducer, createKafkajsProducer]) {
