@@ -368,7 +368,7 @@ export const SCHEMA = {
       min: 1,
     }),
     pluginPauseMs: integer('TROUPE_CAPTURE_PLUGIN_PAUSE_MS', 'ms', 30_000, {
-      prose: 'How long a plugin is left alone that failed five times in a row; then it is tried again.',
+      prose: 'How long a plugin is left alone that failed in five requests in a row; then it is tried again.',
       raise: 'Events go without it for longer after an outage that it suffers from.',
       lower: 'More requests wait for a plugin that is broken.',
       min: 100,

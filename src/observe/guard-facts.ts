@@ -55,7 +55,7 @@ export interface GuardFacts {
     readonly why: 'error' | 'timeout';
     readonly message: string;
   };
-  /** It failed too often in a row, or again when it was tried: nobody calls it for `pauseMs`. */
+  /** It failed in too many requests in a row, or again when it was tried: nobody calls it for `pauseMs`. */
   'capture-plugin-suspended': {
     readonly plugin: string;
     readonly kind: 'data' | 'auth' | 'storage';

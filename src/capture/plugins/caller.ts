@@ -29,8 +29,10 @@ export interface PluginCaller {
   begin(withinMs?: number): Session;
 }
 
-/** So many failures in a row, and a plugin is left alone. */
+/** So many sessions with a failure in a row, and a plugin is left alone. */
 const FAILURES_COUNT = 5;
+/** Of what a plugin says, in facts and so in the log: an author may put an event into it. */
+const MAX_MESSAGE_CHARACTERS = 500;
 
 /**
  * Role: calls one plugin within its time, and leaves it alone for a while when it fails again and again.
@@ -42,7 +44,9 @@ const FAILURES_COUNT = 5;
  * G1 A call ends within its time, whatever promise the plugin gave. (One that computes without end stops the process: docs/adr/0024.)
  * G2 A failure stays with its call: it is an outcome, stated by name, never a rejection.
  * G3 A suspended plugin is not called; after the pause it is by one at a time, until that went well.
- * G4 What comes after the time of a call is nobody's any more.
+ * G4 A session counts as one failure, however many of its calls failed: one request with bad events is no outage of a plugin. A call that
+ *    went well begins the count anew.
+ * G5 What comes after the time of a call is nobody's any more.
  */
 export function createCaller({ plugin, kind, timeoutMs, pauseMs, clock }: CallerOptions): PluginCaller {
   let failuresInARow = 0;
@@ -58,9 +62,9 @@ export function createCaller({ plugin, kind, timeoutMs, pauseMs, clock }: Caller
     state('capture-plugin-resumed', { plugin, kind });
   }
 
-  function failed(why: 'error' | 'timeout', message: string, isTrial: boolean): { readonly type: 'failed' } {
-    state('capture-plugin-failed', { plugin, kind, why, message });
-    failuresInARow++;
+  function failed(why: 'error' | 'timeout', message: string, { isTrial, isFirst }: Weight): { readonly type: 'failed' } {
+    state('capture-plugin-failed', { plugin, kind, why, message: message.slice(0, MAX_MESSAGE_CHARACTERS) });
+    if (isFirst) failuresInARow++; // G4
     // Others that were at work when it was suspended change nothing.
     if (isTrial || (suspendedUntilMs === undefined && failuresInARow >= FAILURES_COUNT)) {
       suspendedUntilMs = clock.monotonic() + pauseMs;
@@ -77,22 +81,23 @@ export function createCaller({ plugin, kind, timeoutMs, pauseMs, clock }: Caller
       const controller = new AbortController();
       const { promise: expiry, resolve: expire } = Promise.withResolvers<typeof EXPIRED>();
       let isExpired = false;
+      let hasFailed = false;
       const limit = clock.after(limitMs, () => {
         isExpired = true;
         controller.abort();
         expire(EXPIRED);
       });
 
-      async function attempt<T>(work: () => unknown, read: (given: unknown) => T, isTrial: boolean): Promise<Called<T>> {
+      async function attempt<T>(work: () => unknown, read: (given: unknown) => T, weight: Weight): Promise<Called<T>> {
         try {
           const given = work();
-          const value = isThenable(given) ? await Promise.race([given, expiry]) : given; // G1, G4
-          if (value === EXPIRED) return failed('timeout', `no answer within ${limitMs} ms`, isTrial);
+          const value = isThenable(given) ? await Promise.race([given, expiry]) : given; // G1, G5
+          if (value === EXPIRED) return failed('timeout', `no answer within ${limitMs} ms`, weight);
           const result = read(value);
           well();
           return { type: 'done', value: result };
         } catch (error) {
-          return failed('error', error instanceof Error ? error.message : String(error), isTrial); // G2
+          return failed('error', error instanceof Error ? error.message : String(error), weight); // G2
         }
       }
 
@@ -106,7 +111,8 @@ export function createCaller({ plugin, kind, timeoutMs, pauseMs, clock }: Caller
           }
           const isTrial = suspendedUntilMs !== undefined;
           if (isTrial) isTrying = true; // G3
-          const called = await attempt(work, read, isTrial);
+          const called = await attempt(work, read, { isTrial, isFirst: !hasFailed });
+          hasFailed ||= called.type === 'failed';
           if (isTrial) isTrying = false;
           counts[called.type]++;
           return called;
@@ -118,6 +124,13 @@ export function createCaller({ plugin, kind, timeoutMs, pauseMs, clock }: Caller
       };
     },
   };
+}
+
+/** What a failure counts for. */
+interface Weight {
+  /** Of a plugin that was suspended: it is suspended again. */
+  readonly isTrial: boolean;
+  readonly isFirst: boolean;
 }
 
 const EXPIRED = Symbol('the time of a call is over');

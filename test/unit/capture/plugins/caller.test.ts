@@ -82,7 +82,7 @@ describe('a call of a plugin', () => {
     expect(failed).toMatchObject([{ message: 'no answer within 10 ms' }]);
   });
 
-  test('G4: a rejection that comes after its time is nobody’s', async () => {
+  test('G5: a rejection that comes after its time is nobody’s', async () => {
     const { clock, caller, failed } = called();
     const session = caller.begin();
     const { promise, reject } = Promise.withResolvers();
@@ -113,6 +113,24 @@ describe('a call of a plugin', () => {
       await once(() => 1);
     }
     expect(suspended).toEqual([]);
+  });
+
+  test('G4: a request whose events all make it fail counts as one failure; five such, and it is left alone', async () => {
+    const { caller, fail, failed, suspended } = called();
+    for (let sessions = 1; sessions <= 5; sessions++) {
+      expect(suspended).toEqual([]);
+      const session = caller.begin();
+      for (let calls = 0; calls < 10; calls++) await session.run(fail, same);
+      session.end();
+    }
+    expect(suspended).toMatchObject([{ failures: 5 }]);
+    expect(failed.length).toBe(41); // the last nine calls were not made
+  });
+
+  test('what a plugin says is cut short in facts', async () => {
+    const { once, failed } = called();
+    await once(() => Promise.reject(new Error('x'.repeat(10_000))));
+    expect(failed[0]?.message).toHaveLength(500);
   });
 
   test('G3: after the pause it is tried by one call at a time; well, and it is called again', async () => {
