@@ -105,7 +105,7 @@ export function createReloader({ running, load, targets, audit = () => Promise.r
     try {
       await audit(cause, report);
     } catch (error) {
-      return refuse(cause, [problemOf('the audit log', 'a file that takes lines', error)]);
+      return tellRefused(cause, [auditProblem(error)]);
     }
     for (const swap of swaps) swap(); // R1
     [current, generation, waiting] = [next, report.generation, left];
@@ -115,15 +115,17 @@ export function createReloader({ running, load, targets, audit = () => Promise.r
   }
 
   /** R2 */
-  async function refuse(cause: ReloadCause, problems: readonly Problem[]): Promise<ReloadReport> {
-    const report: ReloadReport = { outcome: 'refused', generation, applied: [], waiting, problems };
+  function tellRefused(cause: ReloadCause, problems: readonly Problem[]): ReloadReport {
     state('config-refused', { by: cause.by, who: cause.who, generation, problems: problems.map(lineOf) });
+    return { outcome: 'refused', generation, applied: [], waiting, problems };
+  }
+  async function refuse(cause: ReloadCause, problems: readonly Problem[]): Promise<ReloadReport> {
     try {
-      await audit(cause, report);
+      await audit(cause, { outcome: 'refused', generation, applied: [], waiting, problems });
+      return tellRefused(cause, problems);
     } catch (error) {
-      return { ...report, problems: [...problems, problemOf('the audit log', 'a file that takes lines', error)] };
+      return tellRefused(cause, [...problems, auditProblem(error)]);
     }
-    return report;
   }
 
   state('config-in-force', { generation, waiting: 0 });
@@ -172,6 +174,8 @@ const problemOf = (name: string, allowed: string, error: unknown): Problem => ({
   allowed,
   todo: error instanceof Error ? error.message : String(error),
 });
+
+const auditProblem = (error: unknown): Problem => problemOf('the audit log', 'a file that takes lines', error);
 
 /** A problem in one line. */
 export const lineOf = ({ name, value, place, allowed, todo }: Problem): string =>

@@ -6,6 +6,9 @@ import type { CaptureOptions } from '../../../src/capture/service.ts';
 import { systemClock, systemRandom } from '../../../src/runtime/clock.ts';
 import { facts, fakeProducer, serving, TOPICS } from './kit.ts';
 
+/** The machine may be busy. */
+const PATIENT = { timeout: 10_000, interval: 2 };
+
 type Producer = ReturnType<typeof fakeProducer>;
 
 function optionsOf(kafka: Producer, changed: Partial<CaptureOptions> = {}): CaptureOptions {
@@ -36,7 +39,7 @@ it('I6: a request ends on the chain that it began with, and the next one meets t
   const kafka = fakeProducer();
   const { capture, url, ask } = await serving(kafka);
   const begun = await beginning(url, bodyOf('begun'));
-  await expect.poll(() => capture.inFlightCount()).toBe(1);
+  await expect.poll(() => capture.inFlightCount(), PATIENT).toBe(1);
 
   capture.prepare(optionsOf(kafka, { rules: { ...NO_RULES, dropped: ['t'] } }))();
   const dropped = await ask('/batch', { body: bodyOf('after') });
@@ -59,7 +62,7 @@ it('I4: bodies of requests of the old chain count in the new one', async () => {
   const limits = { inFlightBytes: 1_000 };
   const { capture, url, ask } = await serving(kafka, { limits });
   const begun = await beginning(url, bodyOf('x'.repeat(800)));
-  await expect.poll(async () => (await ask('/batch', { body: bodyOf('y'.repeat(300)) })).status).toBe(503);
+  await expect.poll(async () => (await ask('/batch', { body: bodyOf('y'.repeat(300)) })).status, PATIENT).toBe(503);
 
   capture.prepare(optionsOf(kafka, { limits }))();
 
@@ -118,7 +121,7 @@ it('I6: fifty reloads under load of kept-alive connections fail no request, and 
   const clients = Array.from({ length: 16 }, client);
   while (reloads < 50) {
     const before = answered.length;
-    await expect.poll(() => answered.length, { interval: 1 }).toBeGreaterThan(before + 8);
+    await expect.poll(() => answered.length, PATIENT).toBeGreaterThan(before + 8);
     reloads++;
     capture.prepare(optionsOf(kafka, { topics: topicsOf(String(reloads)) }))();
   }

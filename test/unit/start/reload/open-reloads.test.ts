@@ -8,6 +8,9 @@ import { NO_AUDIT_LOG } from '../../../../src/start/admin/audit-log.ts';
 import { createClosers } from '../../../../src/start/closers.ts';
 import { openReloads } from '../../../../src/start/reload/open-reloads.ts';
 
+/** The machine may be busy. */
+const PATIENT = { timeout: 10_000, interval: 2 };
+
 async function fileWith(text: string) {
   const dir = await mkdtemp(join(tmpdir(), 'troupe-reloads-'));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
@@ -24,7 +27,7 @@ it('what is written while the process starts is taken as soon as it has', async 
   const loaded = load();
   await writeFile(path, 'server: { logLevel: warn }');
   const reloader = open(loaded);
-  await expect.poll(() => reloader.current().config.server.logLevel).toBe('warn');
+  await expect.poll(() => reloader.current().config.server.logLevel, PATIENT).toBe('warn');
   await closers.closeAll();
 });
 
@@ -42,7 +45,7 @@ it('a change of the file is taken, and none after the closing', async () => {
   const { path, load, open, closers } = await fileWith('server: { logLevel: info }');
   const reloader = open(load());
   await writeFile(path, 'server: { logLevel: warn }');
-  await expect.poll(() => reloader.generation(), { timeout: 5_000 }).toBe(2);
+  await expect.poll(() => reloader.generation(), PATIENT).toBe(2);
   await closers.closeAll();
   await writeFile(path, 'server: { logLevel: error }');
   expect((await reloader.reload({ by: 'signal', who: 'SIGHUP' })).outcome).toBe('refused');
