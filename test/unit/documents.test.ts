@@ -38,6 +38,23 @@ describe('the documents', () => {
     expect(listed).toEqual(decided.map((file) => [file.slice(0, 4), file]));
   });
 
+  it.each([
+    ['## The capture service that was asked for', 38],
+    ['### The collector it stands in for, row by row', 20],
+  ])('docs/capture.md, %s: each of the %i rows of spec/capture.md 16 has its answer, once', (heading, count) => {
+    const section =
+      read('docs/capture.md')
+        .split(`${heading}\n`)[1]
+        ?.split(/\n##+ /)[0] ?? '';
+    const numbers = [...section.matchAll(/^\| ([\d ,-]+) \|/gm)].flatMap(([, cell = '']) =>
+      cell.split(/[ ,]+/).flatMap((one) => {
+        const [from = 0, to = from] = one.split('-').map(Number);
+        return Array.from({ length: to - from + 1 }, (_, at) => from + at);
+      }),
+    );
+    expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, at) => at + 1));
+  });
+
   it('the glossary has each word once', () => {
     const words = [...read('docs/glossary.md').matchAll(/^\| (\*\*.*?) \|/gm)].flatMap(([, cell = '']) =>
       [...cell.matchAll(/\*\*([^*]+)\*\*(?: \(([^)]+)\))?/g)].map(([, word, of]) => `${String(word)}${of === undefined ? '' : ` (${of})`}`),

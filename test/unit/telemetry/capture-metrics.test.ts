@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NO_RULES } from '../../../src/capture/rules.ts';
@@ -7,6 +9,57 @@ import { state } from '../../../src/observe/facts.ts';
 import { createMetrics, type Metrics } from '../../../src/telemetry/metrics.ts';
 import { manualClock } from '../../kit/clock.ts';
 import { fakeProducer, serving, settled } from '../capture/kit.ts';
+
+/** spec/capture.md 10: the names, with their labels where it says which. */
+const POSTHOG: Readonly<Record<string, readonly string[] | undefined>> = {
+  http_requests_total: ['method', 'path', 'status'],
+  http_requests_duration_seconds: ['method', 'path', 'status'],
+  capture_active_connections: [],
+  capture_body_read_timeout_total: ['path'],
+  capture_rejected_body_drain_total: ['path', 'outcome', 'reason'],
+  capture_raw_payload_size: [],
+  capture_full_payload_size: ['oversize'],
+  capture_gzip_decompression_ratio: [],
+  capture_lz64_decompression_ratio: [],
+  capture_payload_size_exceeded: ['kind'],
+  capture_events_received_total: [],
+  capture_events_ingested_total: [],
+  capture_events_dropped_total: ['cause'],
+  capture_events_rerouted_overflow: ['reason'],
+  capture_events_rerouted_historical: ['reason'],
+  capture_events_rerouted_dlq: [],
+  capture_events_rerouted_custom_topic: [],
+  capture_distinct_id_has_whitespace_total: [],
+  capture_client_clock_skew_seconds: [],
+  capture_quota_limit_exceeded: ['resource'],
+  capture_billing_limits_loaded_tokens: ['cache_key'],
+  partition_limits_key_count: [],
+  capture_event_restrictions_applied: undefined,
+  capture_event_restrictions_loaded_count: undefined,
+  capture_event_restrictions_tokens_count: undefined,
+  capture_event_restrictions_stale: undefined,
+  capture_event_restrictions_last_refresh_timestamp: undefined,
+  capture_event_restrictions_redis_fetch: undefined,
+  capture_kafka_produce_errors_total: [],
+  capture_kafka_produce_bytes_total: ['topic'],
+  capture_kafka_produce_ack_duration_ms: ['outcome', 'topic'],
+  capture_event_batch_size: [],
+  capture_error_by_stage_and_type: ['error', 'stage'],
+  capture_primary_sink_health: [],
+  capture_fallback_sink_failovers_total: [],
+};
+/** Of things that are not here. A star stands for what begins so. */
+const LEFT = [
+  'capture_heatmap_redirects_created',
+  'capture_events_rate_limited_token_distinctid',
+  'capture_kafka_batch_prep_duration_seconds',
+  'capture_kafka_batch_enqueue_duration_seconds',
+  'capture_kafka_any_brokers_down',
+  'capture_kafka_callback_queue_depth',
+  'capture_kafka_producer_queue_*',
+  'capture_kafka_broker_*',
+  'capture_kafka_produce_rtt_latency_us',
+];
 
 /** spec/capture.md 10, from a served request to the series of a scrape. */
 describe('metrics of capture', () => {
@@ -76,6 +129,19 @@ describe('metrics of capture', () => {
       capture_events_ingested_total: 0,
     });
     expect(Object.keys(all).filter((name) => name.startsWith('capture_events_dropped_total{'))).toEqual([]);
+  });
+
+  it('10: has every name of PostHog, but those that docs/capture.md says it has not, with why', () => {
+    const has = new Map(metrics.catalogue().map(({ name, labels }) => [name, labels]));
+    for (const [name, labels] of Object.entries(POSTHOG)) {
+      expect(has.has(name), name).toBe(true);
+      if (labels !== undefined) expect([...(has.get(name) ?? [])].sort(), name).toEqual([...labels].sort());
+    }
+    const text = readFileSync(join(import.meta.dirname, '../../../docs/capture.md'), 'utf8');
+    for (const name of LEFT) {
+      expect(text).toContain(`\`${name}\``);
+      expect([...has.keys()].filter((one) => one.startsWith(name.replace('*', '')))).toEqual([]);
+    }
   });
 
   it('10: the health of the primary sink, which is Kafka: no topic goes through the spill', async () => {
