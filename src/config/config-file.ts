@@ -1,10 +1,10 @@
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair, type YAMLSeq } from 'yaml';
 import { readDeclarations } from './config-file-plugins.ts';
 import { closestKey, isNothing, keyOf, plain, resolved, type Reading } from './config-file-reading.ts';
 import { maskValue } from './mask.ts';
 import { allowedOf } from './parse-setting.ts';
 import type { Problem } from './problem.ts';
-import { ALL_SETTINGS, CONFIG_FILE, SECTION_PROSE, type SectionName } from './schema.ts';
+import { ALL_SETTINGS, CONFIG_FILE, SCHEMA, SECTION_PROSE, type SectionName } from './schema.ts';
 import type { GivenValue, Setting } from './setting.ts';
 
 /** A value of the file, as a variable of the environment would have it, or in parts where it is a list. */
@@ -62,12 +62,13 @@ export function readConfigFile(path: string, readFile: (path: string) => string)
 const MAX_ALIASES = 100;
 
 const SECTIONS = Object.keys(SECTION_PROSE) as SectionName[];
+
 function readSection({ key, value }: Pair<Node, Node | null>, reading: Reading, entries: Map<string, FileEntry>): void {
   const name = keyOf(key);
   const section = SECTIONS.find((one) => plain(one) === plain(name));
   if (section === undefined) return void reading.problems.push(unknownSection(name, reading.placeOf(key)));
   const node = resolved(value, reading);
-  if (section === 'plugins' && isSeq(node)) return takePlugins(node, reading, entries);
+  if (section === 'plugins' && isSeq(node)) return takePlugins(node, reading.placeOf(key), reading, entries);
   if (isMap(node)) {
     for (const pair of node.items) readEntry(section, pair as Pair<Node, Node | null>, reading, entries);
   } else if (!isNothing(node)) {
@@ -89,13 +90,11 @@ function readEntry(section: SectionName, { key, value }: Pair<Node, Node | null>
   if (row === undefined) return void problems.push(unknownKey(section, name, place));
   if (row.entry === CONFIG_FILE)
     return void problems.push({ name: CONFIG_FILE, value: undefined, place, allowed: 'no setting of the file itself', todo: 'remove it' });
-  if (entries.has(row.entry)) {
-    const first = entries.get(row.entry)?.place;
-    return void problems.push({ name: row.entry, value: undefined, place, allowed: 'one value', todo: `remove it here or at ${first}` });
-  }
+  const first = entries.get(row.entry);
+  if (first !== undefined) return void problems.push(givenTwice(row.entry, place, first));
   const node = resolved(value, reading);
   if (isNothing(node)) return;
-  if (row.setting.kind === 'plugins' && isSeq(node)) return takePlugins(node, reading, entries);
+  if (row.setting.kind === 'plugins' && isSeq(node)) return takePlugins(node, place, reading, entries);
   const given = valueOf(node, row.setting, reading);
   if (given !== undefined) entries.set(row.entry, { value: given, place });
   else {
@@ -116,11 +115,21 @@ function valueOf(node: Node | null, setting: Setting, reading: Reading): GivenVa
   return parts.every((part) => part !== undefined) ? parts : undefined;
 }
 
-function takePlugins(node: Node, reading: Reading, entries: Map<string, FileEntry>): void {
-  const row = ALL_SETTINGS.find(({ setting }) => setting.kind === 'plugins');
-  if (row !== undefined && isSeq(node))
-    entries.set(row.setting.name, { value: readDeclarations(node, reading), place: reading.placeOf(node) });
+/** Capture's plugins, which are a setting of capture and may stand as section `plugins` as well. */
+function takePlugins(list: YAMLSeq, place: string, reading: Reading, entries: Map<string, FileEntry>): void {
+  const { name } = SCHEMA.capture.plugins;
+  const first = entries.get(name);
+  if (first === undefined) entries.set(name, { value: readDeclarations(list, reading), place });
+  else reading.problems.push(givenTwice(name, place, first));
 }
+
+const givenTwice = (name: string, place: string, first: FileEntry): Problem => ({
+  name,
+  value: undefined,
+  place,
+  allowed: 'one value',
+  todo: `remove it here or at ${first.place}`,
+});
 
 /** The setting of a key, and the name of its entry. `server` also knows those of capture; a secret may be in a file of its own. */
 function rowOf(section: SectionName, key: string): { readonly setting: Setting; readonly entry: string } | undefined {
@@ -134,7 +143,7 @@ function rowOf(section: SectionName, key: string): { readonly setting: Setting; 
 }
 
 /** The settings of a section of the file. */
-export function rowsOf(section: SectionName): typeof ALL_SETTINGS {
+function rowsOf(section: SectionName): typeof ALL_SETTINGS {
   const own = ALL_SETTINGS.filter((row) => row.section === section);
   return section === 'server' ? [...own, ...ALL_SETTINGS.filter((row) => row.section === 'capture')] : own;
 }

@@ -15,19 +15,24 @@ const FALSE_WORDS = ['n', 'no', 'f', 'false', 'off', '0'];
 const NUMBER = /^[+-]?(\d+(_\d{3})*\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
- * Reads what is given for one setting; without anything, the default. A list may come in parts, which are taken as they are. Every form that PostHog writes is read as PostHog reads it. What
+ * Reads what is given for one setting; without anything, the default. A list may come in parts, which may hold commas. Every form that PostHog writes is read as PostHog reads it. What
  * PostHog would guess at is refused, `30s` (30 to it) and `ture` (false to it): a value that was not understood is worse than a
  * process that did not start.
  */
 export function parseSetting(setting: Setting, raw: GivenValue | undefined): ParsedSetting {
   if (raw === undefined) return { type: 'value', value: setting.default };
-  const value = typeof raw === 'string' ? valueOf(setting, raw.trim()) : raw;
+  const value = typeof raw === 'string' ? valueOf(setting, raw.trim()) : withoutBlanks(raw);
   if (value !== undefined) return { type: 'value', value };
   return {
     type: 'problem',
     problem: { name: setting.name, value: maskValue(setting, raw), isUnreadable: true, allowed: allowedOf(setting), todo: todoOf(setting) },
   };
 }
+
+/** Parts of a list as a text of it would have them: blanks around them, and empty ones, are nothing. */
+const withoutBlanks = (parts: Exclude<GivenValue, string>): SettingValue =>
+  isTexts(parts) ? parts.map((part) => part.trim()).filter((part) => part !== '') : parts;
+const isTexts = (parts: Exclude<GivenValue, string>): parts is readonly string[] => parts.every((part) => typeof part === 'string');
 
 /** The value, or undefined when the text is none. */
 function valueOf(setting: Setting, text: string): SettingValue {

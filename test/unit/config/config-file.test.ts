@@ -122,6 +122,11 @@ postgres: { url: postgres://db/x }
     expect([config.clickhouse.password, origins.get('CLICKHOUSE_PASSWORD')]).toEqual(['in /run/ch', 'file /run/ch']);
   });
 
+  it('blanks around the parts of a list, and empty parts, are nothing, as in a variable', () => {
+    expect(load(`capture: { overflowForced: [' a ', '', "b,c"] }`).config.capture.overflowForced).toEqual(['a', 'b,c']);
+    expect(load('capture: { overflowForced: " a ,,b" }').config.capture.overflowForced).toEqual(['a', 'b']);
+  });
+
   it('values that are nothing are left to their default', () => {
     expect(load('server: { port: , logLevel: "" }\nkafka:\n').config.capture.port).toBe(8010);
   });
@@ -149,6 +154,7 @@ describe('row 37: what is wrong in a configuration file is told with its line', 
     ['a list in a list', 'kafka: { hosts: [[a]] }', { name: 'KAFKA_HOSTS', value: 'a list' }],
     ['a section that is none', 'kafka: 7', { name: 'kafka', place: 't.yaml:1' }],
     ['one setting twice', 'server: { port: 1 }\ncapture: { port: 1 }', { name: 'TROUPE_CAPTURE_PORT', place: 't.yaml:2' }],
+    ['plugins twice', 'plugins: [a]\ncapture: { plugins: [b] }', { name: 'TROUPE_CAPTURE_PLUGINS', place: 't.yaml:2' }],
     ['its own name', 'server: { configFile: x }', { name: 'TROUPE_CONFIG_FILE', place: 't.yaml:1' }],
     ['no YAML', 'server:\n  port: [1', { name: 'TROUPE_CONFIG_FILE', place: 't.yaml:2' }],
     ['a key twice', 'server: { port: 1 }\nserver: { port: 2 }', { name: 'TROUPE_CONFIG_FILE', place: 't.yaml:2' }],
