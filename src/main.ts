@@ -2,7 +2,9 @@
  * COMPOSITION ROOT. Read this first: settings → telemetry → outside systems → the tree → HTTP → run until told to stop.
  * Everything that has an effect at start is made here, in this order, and closed in the reverse order.
  */
+import cluster from 'node:cluster';
 import { readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { assemble, openStores, type Stores } from './start/assemble.ts';
 import { NO_PLUGINS } from './capture/plugins/open.ts';
@@ -10,22 +12,24 @@ import { openCapturePlugins } from './start/capture-plugins.ts';
 import { openCapture, type OpenedCapture } from './start/capture-server.ts';
 import { openSharedRedis } from './start/open-state-store.ts';
 import { helpText, parseCommand, type Command } from './cli.ts';
-import { createClosers, type Closers } from './start/closers.ts';
+import { hangUp, openControl } from './start/control.ts';
+import { withClosers, type Closers } from './start/closers.ts';
 import { describeConfig } from './config/describe.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
 import { capabilitiesOf } from './config/modes.ts';
 import type { Config } from './config/schema.ts';
 import { demoConfig, openShop, runDemoRound, seedDemo, type DemoTeam } from './start/demo-run.ts';
+import { explain } from './start/explain.ts';
 import { prepareIngestion } from './start/ingestion.ts';
 import { openLog } from './start/open-log.ts';
 import { openOperations } from './start/operations.ts';
 import { systemClock, systemRandom } from './runtime/clock.ts';
-import { createLogLevel } from './start/admin/log-level.ts';
-import { openAdmin, openAudit } from './start/admin/open-admin.ts';
-import { openReloads } from './start/reload/open-reloads.ts';
-import type { Reloader, ReloadTarget } from './start/reload/reloader.ts';
+import type { Reloader } from './start/reload/reloader.ts';
 import { runSpillCommand } from './start/spill-command.ts';
 import { stopSignal, watchFailures } from './start/signals.ts';
+import { clusterFork } from './start/workers/cluster.ts';
+import { openPrimary } from './start/workers/primary.ts';
+import { configOfWorker, reportForDuty, workerCount, type Post } from './start/workers/worker.ts';
 import { createAccounts } from './telemetry/account.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
 import { topicsOf } from './start/topics.ts';
@@ -35,6 +39,7 @@ process.env['TZ'] = 'UTC';
 
 const clock = systemClock;
 const random = systemRandom;
+const began = new Date(clock.now()).toISOString();
 
 /** Everything that runs. */
 interface Running {
@@ -62,11 +67,7 @@ async function run(command: Command): Promise<number> {
     case 'migrate':
       return migrate(command);
     case 'run':
-      return serve(command, async ({ lost, urls, reloader }) => {
-        print(bannerOf(urls));
-        await Promise.race([stopSignal(process, hangUp(reloader)), lost]);
-        return 0;
-      });
+      return cluster.isWorker ? runWorker(command) : runServer(command);
     case 'demo':
       return demo(command);
     case 'spill':
@@ -77,18 +78,52 @@ async function run(command: Command): Promise<number> {
   }
 }
 
+type RunCommand = Extract<Command, { type: 'run' }>;
+
+/** One process that does everything it is asked, or a primary whose workers capture (docs/adr/0025). */
+async function runServer(command: RunCommand): Promise<number> {
+  const load = (): LoadedConfig => loadConfig(process.env, { overrides: command.overrides });
+  const count = workerCount(load().config, availableParallelism());
+  const untilStopped = async ({ urls, reloader, lost }: Pick<Running, 'urls' | 'reloader' | 'lost'>) => {
+    print(bannerOf(urls));
+    await Promise.race([stopSignal(process, hangUp(reloader)), lost]);
+    return 0;
+  };
+  if (count === 1) return serve(command, untilStopped);
+  const loaded = load();
+  return withClosers(async (closers) => {
+    const { promise: lost, reject: lose } = Promise.withResolvers<never>();
+    watchFailures(process, lose);
+    for (const notice of loaded.notices) print(notice);
+    print(`workers     ${count}`);
+    const fork = clusterFork({ env: process.env, instance: loaded.config.capture.spillInstance ?? '' });
+    const log = { pretty: process.stderr.isTTY, write: (line: string) => void process.stderr.write(line) };
+    const status = (): object => ({ ...identity(), mode: loaded.config.server.mode, workers: count });
+    const opening = openPrimary({ loaded, load, count, fork, clock, closers, status, lose, log });
+    return untilStopped({ ...(await Promise.race([opening, lost])), lost });
+  });
+}
+
+async function runWorker(command: RunCommand): Promise<number> {
+  const post = await reportForDuty(process);
+  const adapt = (config: Config): Config => configOfWorker(config, post.slot);
+  return serve(command, ({ lost }) => Promise.race([post.stopped.then(() => 0), lost]), { adapt, post });
+}
+
 interface ServeOptions {
   /** Runs when the outside systems are there and nothing is read yet. */
   readonly prepare?: (stores: Stores) => Promise<void>;
   /** What a command makes of the operator's settings. */
   readonly adapt?: (config: Config) => Config;
+  /** Of a worker: its primary speaks for it to probes, Prometheus and operators. */
+  readonly post?: Post;
 }
 
 /** Starts everything, runs `body`, ends everything in order (HT-5: also what was open when a start failed). */
 async function serve(
   command: Extract<Command, { type: 'run' | 'demo' }>,
   body: (running: Running) => Promise<number>,
-  { prepare, adapt = (config) => config }: ServeOptions = {},
+  { prepare, adapt = (config) => config, post }: ServeOptions = {},
 ): Promise<number> {
   const load = (): LoadedConfig => {
     const read = loadConfig(process.env, { overrides: command.overrides });
@@ -97,10 +132,10 @@ async function serve(
   const loaded = load();
   const { config, notices } = loaded;
   return withClosers(async (closers) => {
-    for (const notice of notices) print(notice);
+    if (post === undefined) for (const notice of notices) print(notice);
     if (config.server.configFile !== undefined) print(`settings    from ${config.server.configFile}`);
     const { promise: lost, reject: lose } = Promise.withResolvers<never>();
-    const starting = start({ loaded, load, closers, quiet: command.type === 'demo', prepare, lose });
+    const starting = start({ loaded, load, closers, quiet: command.type === 'demo', prepare, post, lose });
     const running = await Promise.race([starting, lost]);
     return body({ ...running, lost, closers });
   });
@@ -114,11 +149,12 @@ interface StartOptions {
   /** Log lines below `warn` are left out, unless asked for. */
   readonly quiet: boolean;
   readonly prepare: ((stores: Stores) => Promise<void>) | undefined;
+  readonly post: Post | undefined;
   /** The process cannot go on. */
   readonly lose: (error: Error) => void;
 }
 
-async function start({ loaded, load, closers, quiet, prepare, lose }: StartOptions): Promise<Omit<Running, 'lost' | 'closers'>> {
+async function start({ loaded, load, closers, quiet, prepare, post, lose }: StartOptions): Promise<Omit<Running, 'lost' | 'closers'>> {
   const { config } = loaded;
   const levelOf = ({ server: { logLevel } }: Config) => (quiet && logLevel === 'info' ? 'warn' : logLevel);
   const accounts = createAccounts();
@@ -129,6 +165,7 @@ async function start({ loaded, load, closers, quiet, prepare, lose }: StartOptio
     log: {
       level: levelOf(config),
       format: config.server.logFormat,
+      worker: post?.slot,
       pretty: process.stderr.isTTY,
       write: (line) => void process.stderr.write(line),
     },
@@ -155,29 +192,21 @@ async function start({ loaded, load, closers, quiet, prepare, lose }: StartOptio
     if (capture === undefined || capture.isDraining()) return false;
     return capture.isTaking() || (await log.admin.describeTopics([topicsOf(config).main])).size === 1;
   };
-  const metricsUrl = await openOperations({
-    config,
-    clock,
-    closers,
-    metrics: () => telemetry.metrics.text(),
-    health: ingestion?.health ?? {},
-    ready: { ...ingestion?.ready, ...(config.capture.enabled === true ? { capture: canCapture } : {}) },
-  });
+  const metrics = (): Promise<string> => telemetry.metrics.text();
+  const ready = { ...ingestion?.ready, ...(config.capture.enabled === true ? { capture: canCapture } : {}) };
+  const operations = { config, clock, closers, metrics, health: ingestion?.health ?? {}, ready };
+  const metricsUrl = post === undefined ? await openOperations(operations) : '';
   await ingestion?.start();
   if (config.capture.enabled === true) {
     const redis = await openSharedRedis(outside, stores);
     capture = await openCapture({ config, clock, random, closers, producer: log.producer, redis, plugins });
   }
 
-  const audit = await openAudit({ config, clock, closers });
-  const logLevel = createLogLevel(telemetry.log, clock);
-  closers.push('the log level', logLevel.close);
-  const logTarget: ReloadTarget = { name: 'the log', prepare: (next) => () => logLevel.configure(levelOf(next)) };
-  const targets = [logTarget, ...(ingestion?.reloads ?? []), ...(capture === undefined ? [] : [capture.reload])];
-  const reloader = openReloads({ loaded, load, targets, audit, clock, closers });
-  const beganMs = clock.now();
-  const status = (): object => ({ version: version(), mode: config.server.mode, since: new Date(beganMs).toISOString() });
-  const admin = await openAdmin({ config, clock, closers, reloader, logLevel, audit, status });
+  const targets = [...(ingestion?.reloads ?? []), ...(capture === undefined ? [] : [capture.reload])];
+  const status = (): object => ({ ...identity(), mode: config.server.mode });
+  const control = { loaded, load, clock, closers, status, isWorker: post !== undefined };
+  const { reloader, admin } = await openControl({ ...control, targets, log: telemetry.log, levelOf });
+  post?.serve({ url: capture?.url ?? '', isReady: canCapture, metrics, log: telemetry.log, reloader });
 
   return {
     stores,
@@ -229,20 +258,9 @@ function bannerOf(urls: Running['urls']): string {
   return `\nsend events to  ${urls.capture}\ninspector       ${urls.inspector}\nmetrics         ${urls.metrics}${urls.admin === undefined ? '' : `\nadmin           ${urls.admin}`}\n`;
 }
 
-/** With a configuration file a hang-up means: read it again. Without one it is a signal to stop. */
-function hangUp(reloader: Reloader): (() => void) | undefined {
-  if (reloader.current().config.server.configFile === undefined) return undefined;
-  return () => void reloader.reload({ by: 'signal', who: 'SIGHUP' });
-}
+/** What the admin server says of the process. */
+const identity = (): object => ({ version: version(), since: began });
 
-async function withClosers(body: (closers: Closers) => Promise<number>): Promise<number> {
-  const closers = createClosers();
-  try {
-    return await body(closers);
-  } finally {
-    await closers.closeAll();
-  }
-}
 function version(): string {
   const { version: text } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
   return text;
@@ -274,21 +292,4 @@ if (major !== 24) {
   }
   // Timers of libraries may linger; everything of ours is closed.
   process.exit();
-}
-
-/** The message for a person, with what led to it; the stack only where the error is not one of ours that says what to do. */
-function explain(error: Error): string {
-  const cause =
-    error.cause instanceof Error && !error.message.includes(error.cause.message.trim()) ? `\n  because: ${error.cause.message}` : '';
-  const ours = [
-    'ConfigError',
-    'ContactError',
-    'PostgresError',
-    'ClickHouseError',
-    'ProduceError',
-    'StateStoreError',
-    'Error',
-    'AggregateError',
-  ].includes(error.name);
-  return ours ? `${error.message}${cause}` : (error.stack ?? error.message);
 }

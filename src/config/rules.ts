@@ -3,6 +3,7 @@ import { parseAdminTokens } from './admin-tokens.ts';
 import { kafkaTlsProblem } from './kafka-tls.ts';
 import { capabilitiesOf, MODES, runsNothing } from './modes.ts';
 import type { Rule } from './rule.ts';
+import { WORKERS_RULE } from './worker-rule.ts';
 import type { Config } from './schema.ts';
 import { topicsOf } from './topic-names.ts';
 
@@ -111,6 +112,7 @@ export const RULES: readonly Rule[] = [
       unit: 'ms',
     }),
   ),
+  WORKERS_RULE,
   ordered('a body of the largest size fits into the bytes of all requests', ({ capture, limits }) => ({
     smaller: [['TROUPE_CAPTURE_BODY_BYTES', capture.bodyBytes]],
     greater: ['TROUPE_CAPTURE_IN_FLIGHT_BYTES', limits.inFlightBytes],

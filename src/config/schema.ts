@@ -117,6 +117,11 @@ export const SCHEMA = {
     }),
     host: text('TROUPE_CAPTURE_HOST', '0.0.0.0', { prose: 'Address the capture server listens on.' }),
     port: integer('TROUPE_CAPTURE_PORT', 'port', 8010, { prose: 'Port of the capture server. 0 takes a free one.' }),
+    workers: text('TROUPE_CAPTURE_WORKERS', '1', {
+      prose:
+        'Processes that capture behind one port, in mode `capture` with KAFKA_HOSTS: a number, or `auto` for one per core. One more supervises them, starts those that die again, and answers probes and Prometheus for all. Limits and rates count in each worker by itself.',
+      raise: 'More requests per second; each has its own producer, memory and limits.',
+    }),
     bodyBytes: integer('TROUPE_CAPTURE_BODY_BYTES', 'bytes', 20 * MiB, {
       reloadable: true,
       prose: 'Largest request body, before and after decompression; above it the answer is 413.',

@@ -37,6 +37,16 @@ export interface GuardFacts {
       | 'pipelined'
       | 'tunnel';
   };
+  /** A worker serves, or has ended; how many serve now. `isAsked`: it was told to. */
+  'worker-started': { readonly slot: number; readonly pid: number; readonly upCount: number };
+  'worker-ended': {
+    readonly slot: number;
+    readonly pid: number;
+    readonly code: number | null;
+    readonly signal: string | null;
+    readonly isAsked: boolean;
+    readonly upCount: number;
+  };
   /** A server told to stop has no connection any more. `openCount`: at the beginning; `cutCount`: requests that got no answer in time. */
   'http-server-drained': { readonly name: string; readonly openCount: number; readonly cutCount: number; readonly durationMs: number };
   /** What one request (of a storage plugin: one set of records) had of a plugin: calls by their end. `skipped`: it was suspended, out of time, or busy. */

@@ -25,3 +25,13 @@ export function createClosers(): Closers {
     },
   };
 }
+
+/** Runs `body`, then gives back what it has acquired, also when it fails. */
+export async function withClosers(body: (closers: Closers) => Promise<number>): Promise<number> {
+  const closers = createClosers();
+  try {
+    return await body(closers);
+  } finally {
+    await closers.closeAll();
+  }
+}

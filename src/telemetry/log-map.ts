@@ -78,6 +78,13 @@ const MAPPING: Mapping = {
   'clickhouse-gap-filled': (fact) => ({ level: 'info', message: 'Fate of an unconfirmed block established.', fields: fact }),
   'plugin-batch-invoked': (fact) => ({ level: 'debug', message: 'Plugin called.', fields: fact }),
   'plugin-quarantined': (fact) => ({ level: 'warn', message: 'Plugin quarantined.', fields: fact, repeatKey: String(fact.pluginConfigId) }),
+  'worker-started': (fact) => ({ level: 'info', message: 'A worker serves.', fields: fact, repeatKey: String(fact.slot) }),
+  'worker-ended': (fact) => ({
+    level: fact.isAsked ? 'info' : 'error',
+    message: fact.isAsked ? 'A worker has ended.' : 'A worker died.',
+    fields: fact,
+    repeatKey: String(fact.slot),
+  }),
   'http-server-drained': (fact) => ({
     level: fact.cutCount > 0 ? 'warn' : 'info',
     message: fact.cutCount > 0 ? 'Requests were cut off by the stop.' : 'No connection is open any more.',

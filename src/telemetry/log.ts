@@ -12,6 +12,8 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 export interface LogOptions {
   readonly level: LogLevel | 'silent';
   readonly serviceName: string;
+  /** Of a process that is one of several: its number, in every line. */
+  readonly worker?: number | undefined;
   readonly clock: Clock;
   /**
    * `troupe`: level, time, service, the fields, message. `document`: level, timestamp, caller, msg, fields, as the capture document has it
@@ -51,11 +53,11 @@ interface Held {
   readonly caller: string;
 }
 
-export function createLog({ level, serviceName, clock, pretty, write, format = 'troupe' }: LogOptions): Log {
+export function createLog({ level, serviceName, worker, clock, pretty, write, format = 'troupe' }: LogOptions): Log {
   const logger = pino(
     {
       level,
-      base: format === 'troupe' ? { service: serviceName } : null,
+      base: format === 'troupe' ? { service: serviceName, ...(worker !== undefined && { worker }) } : null,
       timestamp: () => `,"${format === 'troupe' ? 'time' : 'timestamp'}":"${new Date(clock.now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
       messageKey: format === 'troupe' ? 'message' : 'msg',

@@ -14,14 +14,16 @@ export interface ReloadsParts {
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly closers: Closers;
+  /** False where somebody else watches the file, and says. @defaultValue true */
+  readonly watches?: boolean;
 }
 
 /** Reads the settings again when their file changes; of other causes the reloader is told by who hears them. */
-export function openReloads({ loaded, load, targets, audit, clock, closers }: ReloadsParts): Reloader {
+export function openReloads({ loaded, load, targets, audit, clock, closers, watches = true }: ReloadsParts): Reloader {
   const reloader = createReloader({ running: loaded, load, targets, audit: record(audit) });
   const path = loaded.config.server.configFile;
   const onChange = (): void => void reloader.reload({ by: 'file', who: path ?? '' });
-  const watch = path === undefined ? undefined : watchFile({ path, clock, onChange });
+  const watch = path === undefined || !watches ? undefined : watchFile({ path, clock, onChange });
   // What was written while the process started: it had read the file, and nobody watched yet.
   if (path !== undefined && isOther(loaded, load)) onChange();
   closers.push('the reloads', () => {

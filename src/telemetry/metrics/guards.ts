@@ -19,6 +19,8 @@ export function guardMetrics({ counter, gauge, histogram }: Makers): FactListene
     'server',
     'reason',
   );
+  const workers = gauge('troupe_workers', 'Capture workers that serve.');
+  const deaths = counter('troupe_worker_died_total', 'Workers that ended without being told to.');
   const signatures = counter(
     'troupe_capture_signatures_total',
     'Requests by their signature, where signatures are looked at.',
@@ -36,6 +38,11 @@ export function guardMetrics({ counter, gauge, histogram }: Makers): FactListene
     'http-certificate-refused': ({ server }) => refused.inc({ server }),
     'http-handshake-failed': () => handshakes.inc(),
     'http-connection-refused': (labels) => turnedAway.inc(labels),
+    'worker-started': ({ upCount }) => workers.set(upCount),
+    'worker-ended'({ upCount, isAsked }) {
+      workers.set(upCount);
+      if (!isAsked) deaths.inc();
+    },
     'capture-signature-checked': ({ outcome, keyId = '' }) => signatures.inc({ outcome, key: keyId }),
     'capture-properties-masked': ({ how, count }) => masked.inc({ how }, count),
     'capture-plugin-called'({ plugin, done, failed, skipped, durationMs }) {
