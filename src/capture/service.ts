@@ -4,6 +4,8 @@ import { DRAINING, NOT_FOUND, text, write } from './answers.ts';
 import { pipe, type Take } from './batch.ts';
 import { countSockets } from './sockets.ts';
 import type { CaptureTopics } from './classify.ts';
+import { NO_GLOBAL_LIMIT, type GlobalLimit } from './global-limit.ts';
+import { limitedGlobally } from './stages/limited-globally.ts';
 import { eventsHandler, recordingsHandler } from './events.ts';
 import { chain, type Exchange, type Handler, type Layer } from './exchange.ts';
 import { NO_GUARDS, type CaptureGuards } from './guards/guards.ts';
@@ -101,6 +103,8 @@ export interface CaptureOptions {
   readonly tokens?: AdmissionSettings;
   /** What tokens may spend (16.1, rows 14 and 23). @defaultValue without end */
   readonly spending?: SpendingSettings;
+  /** Keys that send too many over all processes (7.2). @defaultValue none */
+  readonly globalLimit?: GlobalLimit;
   /** Sessions whose recordings go aside (7.2). @defaultValue none */
   readonly replayOverflow?: ReplayOverflow;
   /** What SDKs are told. @defaultValue nothing is recorded */
@@ -286,6 +290,7 @@ function analytics(
     dedupe: remembered,
     tokens = ADMITS_ALL,
     spending: spendable,
+    globalLimit = NO_GLOBAL_LIMIT,
     guards = NO_GUARDS,
     plugins = NO_PLUGINS,
     lasting,
@@ -298,6 +303,7 @@ function analytics(
     restricted(restrictions, RESTRICTING_EVENTS),
     ...(remembered === undefined ? [] : [dedupe(remembered)]),
     spending(spendable, COUNTING_EVENTS, rules.overflow.keepsKeys),
+    limitedGlobally(globalLimit, rules.isGlobalDryRun),
     overflow(rules.overflow, lasting.overflowLimiter),
     masking(guards.masking),
   ];

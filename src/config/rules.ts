@@ -26,6 +26,7 @@ const CAPTURE_IN_REDIS: readonly (readonly [name: string, isOn: (config: Config)
   ['REPLAY_OVERFLOW_SESSIONS_ENABLED', ({ tokens }) => tokens.replayOverflow],
   ['TROUPE_CAPTURE_TOKEN_SETTINGS', ({ tokens }) => tokens.settings],
   ['TROUPE_CAPTURE_ALLOWANCES', ({ tokens }) => tokens.allowances],
+  ['GLOBAL_RATE_LIMIT_ENABLED', ({ tokens }) => tokens.globalLimit],
   ['TROUPE_CAPTURE_RATE_PER_S', ({ tokens }) => tokens.ratePerS > 0],
 ];
 

@@ -280,6 +280,23 @@ export const SCHEMA = {
       prose:
         'What becomes of events beyond their rate: `overflow` sends those of the main topic and recordings to their overflow topic and leaves others alone; `drop` leaves them out; `refuse` answers 429, for senders that wait and try again: posthog-js throws the events away.',
     }),
+    globalLimit: boolean('GLOBAL_RATE_LIMIT_ENABLED', false, {
+      prose:
+        'Make no person of the events of a (token, distinct_id) that sends more than GLOBAL_RATE_LIMIT_TOKEN_DISTINCTID_THRESHOLD over all processes, and send those of the main topic to the overflow. Needs REDIS_URL.',
+    }),
+    globalThresholdCount: integer('GLOBAL_RATE_LIMIT_TOKEN_DISTINCTID_THRESHOLD', 'count', 300_000, {
+      prose: 'Events that a (token, distinct_id) may send in a window, with GLOBAL_RATE_LIMIT_ENABLED.',
+      min: 1,
+    }),
+    globalWindowS: integer('GLOBAL_RATE_LIMIT_WINDOW_INTERVAL_SECS', 's', 60, {
+      prose: 'The window that GLOBAL_RATE_LIMIT_TOKEN_DISTINCTID_THRESHOLD is for. The same for all processes.',
+      min: 1,
+      max: 86_400,
+    }),
+    globalDryRun: boolean('GLOBAL_RATE_LIMIT_DRY_RUN', false, {
+      reloadable: true,
+      prose: 'Only count what GLOBAL_RATE_LIMIT_ENABLED would send aside.',
+    }),
     redisWaitMs: integer('TROUPE_CAPTURE_REDIS_WAIT_MS', 'ms', 20, {
       prose:
         'The longest that a request waits for Redis, each time it asks. Past it the request goes on as if nobody were limited, and for a second nobody asks.',

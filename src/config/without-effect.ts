@@ -35,6 +35,7 @@ const REASONS = {
   ],
   'this version of Troupe gives plugins no storage': ['PLUGIN_STORAGE_DATABASE_URL'],
   'capture reads all it needs of Redis from REDIS_URL': ['EVENT_RESTRICTIONS_REDIS_URL', 'GLOBAL_RATE_LIMIT_REDIS_*'],
+  'keys are counted in memory and told to Redis every second, and all have one threshold': ['GLOBAL_RATE_LIMIT_*'],
   'one connection is multiplexed': ['REDIS_POOL_MIN_SIZE', 'REDIS_POOL_MAX_SIZE'],
   'persons are loaded for each group of events, and kept for no longer': ['DISTINCT_ID_LRU_SIZE', 'PERSON_INFO_CACHE_TTL'],
   'plugin configs are read again every 30 seconds, without being told': [

@@ -48,6 +48,8 @@ export interface CaptureFacts {
   'capture-allowance-unreadable': { readonly resource: string; readonly who: string };
   /** Events beyond the rate of their token, and what became of them. */
   'capture-rate-exceeded': { readonly over: 'overflow' | 'drop' | 'refuse'; readonly count: number };
+  /** Events of keys that send too many over all processes; a dry run changes nothing. */
+  'capture-keys-limited': { readonly reason: 'limited' | 'dry_run'; readonly count: number };
   /** A field in the settings of a token cannot be read, and does not hold. */
   'capture-token-settings-malformed': { readonly who: string; readonly field: string; readonly problem: string };
   /** Events of one request that a restriction was applied to (spec/capture.md 7.4). */

@@ -1,4 +1,5 @@
 import type { CaptureTopics } from '../capture/classify.ts';
+import { createGlobalLimit, type GlobalLimit } from '../capture/global-limit.ts';
 import { createHurried, type Hurried } from '../capture/hurried.ts';
 import { watchQuotas, type Quotas } from '../capture/quotas.ts';
 import type { Closing } from '../capture/repeated.ts';
@@ -27,6 +28,7 @@ export interface CaptureInRedis {
   readonly restrictions: Restrictions | undefined;
   readonly replayOverflow: ReplayOverflow | undefined;
   readonly registry: TokenRegistry | undefined;
+  readonly globalLimit: GlobalLimit | undefined;
 }
 
 /** Begins to read what limits events; it ends with the closers. */
@@ -59,6 +61,12 @@ export function openCaptureInRedis({ config, clock, closers, redis: store, topic
     replayOverflow: tokens.replayOverflow
       ? reading('the reader of overflowing sessions', watchReplayOverflow({ store, keyPrefix, clock }))
       : undefined,
+    globalLimit: tokens.globalLimit
+      ? reading(
+          'the global limit',
+          createGlobalLimit({ store, keyPrefix, clock, threshold: tokens.globalThresholdCount, windowMs: tokens.globalWindowS * 1_000 }),
+        )
+      : undefined,
     registry: tokens.settings
       ? createTokenRegistry({ store, hurried, keyPrefix, clock, topics: openTopics, refreshMs: tokens.settingsRefreshMs })
       : undefined,
@@ -69,18 +77,19 @@ export function openCaptureInRedis({ config, clock, closers, redis: store, topic
 export function captureLimitsOf(
   { capture, tokens, redis }: Config,
   known: CaptureInRedis | undefined,
-): Pick<CaptureOptions, 'quotas' | 'restrictions' | 'replayOverflow' | 'dedupe' | 'tokens' | 'spending'> {
+): Pick<CaptureOptions, 'quotas' | 'restrictions' | 'replayOverflow' | 'globalLimit' | 'dedupe' | 'tokens' | 'spending'> {
   const { listed, unknown, allowances, ratePerS, rateBurstCount, rateOver } = tokens;
   const refusesUnknown = (unknown ?? (listed.length > 0 ? 'refuse' : 'accept')) === 'refuse';
   const admission = { tokens: { listed, refusesUnknown, registry: known?.registry } };
   if (known === undefined) return admission;
-  const { store, hurried, quotas, restrictions, replayOverflow, registry } = known;
+  const { store, hurried, quotas, restrictions, replayOverflow, globalLimit, registry } = known;
   const rate = ratePerS > 0 ? { perSecond: ratePerS, burstCount: rateBurstCount } : undefined;
   return {
     ...admission,
     quotas,
     ...(restrictions && { restrictions }),
     ...(replayOverflow && { replayOverflow }),
+    ...(globalLimit && { globalLimit }),
     ...(capture.dedupeMs > 0 && { dedupe: { store, ttlMs: capture.dedupeMs } }),
     ...((allowances || rate !== undefined || registry !== undefined) && {
       spending: { store, hurried, keyPrefix: redis.keyPrefix, hasAllowances: allowances, rates: { rate, over: rateOver } },

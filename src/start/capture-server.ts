@@ -144,6 +144,7 @@ function rulesOf({ capture, tokens, ingestion }: Config): CaptureRules {
       forced: capture.overflowForced,
     },
     replayOverflowForced: tokens.replayOverflowForced,
+    isGlobalDryRun: tokens.globalDryRun,
     historicalAfterMs: capture.historicalRerouting ? capture.historicalDays * DAY_MS : undefined,
   };
 }

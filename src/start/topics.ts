@@ -47,9 +47,9 @@ export function neededTopics(config: Config): readonly string[] {
     for (const topic of [topics.main, topics.historical, topics.warnings, topics.heatmaps, topics.exceptions, topics.recordings])
       needed.add(topic);
     const { overflowEnabled, overflowForced } = config.capture;
-    const { restrictions, replayOverflow, replayOverflowForced, rateOver, ratePerS, settings } = config.tokens;
+    const { restrictions, replayOverflow, replayOverflowForced, rateOver, ratePerS, settings, globalLimit } = config.tokens;
     const hasOverflow = restrictions || (rateOver === 'overflow' && (ratePerS > 0 || settings));
-    if (overflowEnabled || overflowForced.length > 0 || hasOverflow) needed.add(topics.overflow);
+    if (overflowEnabled || overflowForced.length > 0 || hasOverflow || globalLimit) needed.add(topics.overflow);
     if (replayOverflow || replayOverflowForced.length > 0 || hasOverflow) needed.add(topics.recordingsOverflow);
     if (restrictions) needed.add(topics.deadLetter);
   }

@@ -48,6 +48,7 @@ export function captureLimitMetrics({ counter, gauge }: Makers): FactListeners {
   );
   const unreadable = counter('troupe_capture_allowances_unreadable_total', 'Counters that are no whole number, when asked.', 'event_type');
   const overRate = counter('troupe_capture_rate_exceeded_total', 'Events beyond the rate of their token.', 'over');
+  const keysLimited = counter('capture_events_rate_limited_token_distinctid', 'Events of keys that send too many.', 'reason');
   const tokenFaults = counter('troupe_capture_token_settings_malformed_total', 'Fields that do not hold, at each reading.');
 
   return {
@@ -64,6 +65,7 @@ export function captureLimitMetrics({ counter, gauge }: Makers): FactListeners {
     'capture-allowance-taken': ({ resource, who, remaining: count }) => remaining.set({ event_type: resource, token: who }, count),
     'capture-allowance-unreadable': ({ resource }) => unreadable.inc({ event_type: resource }),
     'capture-rate-exceeded': ({ over, count }) => overRate.inc({ over }, count),
+    'capture-keys-limited': ({ reason, count }) => keysLimited.inc({ reason }, count),
     'capture-token-settings-malformed': () => tokenFaults.inc(),
     'capture-restrictions-applied': ({ type, pipeline, count }) => applied.inc({ restriction_type: labelOf(type), pipeline }, count),
     'capture-restrictions-fetched': ({ type, result }) => fetched.inc({ restriction_type: labelOf(type), result }),

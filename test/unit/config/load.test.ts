@@ -485,6 +485,7 @@ describe('notices', () => {
     { REPLAY_OVERFLOW_SESSIONS_ENABLED: 'true' },
     { TROUPE_CAPTURE_TOKEN_SETTINGS: 'true' },
     { TROUPE_CAPTURE_ALLOWANCES: 'true' },
+    { GLOBAL_RATE_LIMIT_ENABLED: 'true' },
     { TROUPE_CAPTURE_RATE_PER_S: '0.5' },
   ])('%j wants a Redis, in a process that captures', (env) => {
     expect(problemsOf(env)).toMatchObject([{ name: 'REDIS_URL', allowed: `a Redis, needed with ${Object.keys(env)[0]}` }]);

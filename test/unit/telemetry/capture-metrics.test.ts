@@ -214,6 +214,33 @@ describe('metrics of capture', () => {
     restrictions.close();
   });
 
+  it('what is left to tokens: by type, for the 100 that sent last, without the tokens themselves', async () => {
+    for (let n = 0; n < 101; n++) state('capture-allowance-taken', { resource: 'events', who: `phc_***${n}`, remaining: n });
+    state('capture-allowance-taken', { resource: 'events', who: 'phc_***1', remaining: 0 });
+    const all = await series();
+    expect(Object.keys(all).filter((name) => name.startsWith('capture_quota_remaining{'))).toHaveLength(100);
+    expect(all['capture_quota_remaining{event_type="events",token="phc_***0"}']).toBeUndefined();
+    expect(all).toMatchObject({
+      'capture_quota_remaining{event_type="events",token="phc_***1"}': 0,
+      'capture_quota_remaining{event_type="events",token="phc_***100"}': 100,
+    });
+  });
+
+  it('limits: what was beyond a rate, of a key that is too much, of a counter or a setting that cannot be read', async () => {
+    state('capture-rate-exceeded', { over: 'drop', count: 3 });
+    state('capture-keys-limited', { reason: 'limited', count: 4 });
+    state('capture-allowance-unreadable', { resource: 'events', who: 'phc_***' });
+    state('capture-token-settings-malformed', { who: 'phc_***', field: 'topic', problem: 'x' });
+    state('capture-replay-overflow-read', { sessions: 5 });
+    expect(await series()).toMatchObject({
+      'troupe_capture_rate_exceeded_total{over="drop"}': 3,
+      'capture_events_rate_limited_token_distinctid{reason="limited"}': 4,
+      'troupe_capture_allowances_unreadable_total{event_type="events"}': 1,
+      troupe_capture_token_settings_malformed_total: 1,
+      'capture_billing_limits_loaded_tokens{cache_key="@posthog/capture-overflow/replay"}': 5,
+    });
+  });
+
   it('too much: unpacked, and on the wire', async () => {
     const served = await serving(fakeProducer(), { limits: { wireBytes: 50_000, decodedBytes: 100_000 } });
     await served.ask('/e', { body: gzipSync(Buffer.alloc(1 << 20)) });
