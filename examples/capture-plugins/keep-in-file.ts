@@ -19,10 +19,15 @@ interface Settings {
 export default function keepInFile(): StoragePlugin {
   let role: StoragePlugin['role'] = 'mirror';
   let handle: FileHandle | undefined;
-  /** One write at a time: process() is called again while it is at work. */
+  /** process() is called again while it is at work. One write at a time, and what comes meanwhile is the next one: one sync for all of it. */
+  let gathered = '';
+  let next: Promise<void> | undefined;
   let last = Promise.resolve();
 
-  async function append(lines: string): Promise<void> {
+  async function write(): Promise<void> {
+    const lines = gathered;
+    gathered = '';
+    next = undefined;
     if (handle === undefined) throw new Error('process() before init()');
     await handle.appendFile(lines);
     await handle.datasync();
@@ -42,9 +47,12 @@ export default function keepInFile(): StoragePlugin {
       const lines = records.map(({ topic, key, value }) =>
         JSON.stringify({ topic, key: key?.toString() ?? null, value: value.toString('base64') }),
       );
-      const turn = last.then(() => append(`${lines.join('\n')}\n`));
-      last = turn.catch(() => undefined); // whose write failed is told; the next one is tried all the same
-      await turn;
+      gathered += `${lines.join('\n')}\n`;
+      if (next === undefined) {
+        next = last.then(write);
+        last = next.catch(() => undefined); // those whose write failed are told; the next one is tried all the same
+      }
+      await next;
     },
     async close() {
       await last;

@@ -164,9 +164,11 @@ plugins:
     expect([...statuses.keys()]).toEqual([200]);
     expect(statuses.get(200)).toBeGreaterThan(20);
     expect(await troupe.metric('troupe_http_certificate_expires_timestamp_seconds')).toBeGreaterThan(Date.now() / 1_000);
+    // A mirror misses what comes while it is too slow, and it is counted.
+    const missed = await troupe.metric('troupe_capture_plugin_calls_total', 'plugin="keep-in-file",outcome="skipped"');
     expect((await troupe.stop()).code).toBe(0);
-    // The file was closed after the last mirror wrote: every event of the load is in it.
+    // The file was closed after its last write: every other event of the load is in it.
     const mirrored = readFileSync(at('mirror.jsonl'), 'utf8').split('\n').length - 2;
-    expect(mirrored).toBe(statuses.get(200));
+    expect(mirrored + (Number.isNaN(missed) ? 0 : missed)).toBe(statuses.get(200));
   });
 });
