@@ -1,12 +1,12 @@
 import type { Json } from '../../domain/event.ts';
-import { isJsonObject, own } from '../../domain/json.ts';
+import { own } from '../../domain/json.ts';
 import { uuidV7 } from '../../domain/uuid.ts';
 import type { Random } from '../../runtime/clock.ts';
 import { done, INVALID_COOKIELESS, INVALID_SESSION, NO_DISTINCT_ID, NO_SESSION_ID, NO_SNAPSHOT, refuse, type Attempt } from '../answers.ts';
 import type { Batch, Take } from '../batch.ts';
 import { randomBytes } from '../random-bytes.ts';
 import type { Routed } from '../routed.ts';
-import type { RawEvent } from '../shapes.ts';
+import { isObject, type RawEvent } from '../shapes.ts';
 import { timestampOf } from '../timestamp.ts';
 import { distinctIdOf } from './prepare.ts';
 
@@ -74,7 +74,7 @@ function itemsOf(snapshots: readonly RawEvent[]): readonly unknown[] | undefined
   for (const { properties } of snapshots) {
     const data = own(properties, '$snapshot_data');
     if (Array.isArray(data)) for (const item of data as readonly unknown[]) items.push(item);
-    else if (isJsonObject(data)) items.push(data);
+    else if (isObject(data)) items.push(data);
     else return undefined;
   }
   return items;

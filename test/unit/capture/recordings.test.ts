@@ -92,6 +92,11 @@ describe('session recordings', () => {
     expect(await refusal(json(snapshot(properties)))).toEqual([400, body]);
   });
 
+  test('37: a number that no double holds is no snapshot data either', async () => {
+    const body = JSON.stringify(snapshot({ $snapshot_data: 'DIGITS' })).replace('"DIGITS"', '123456789012345678901');
+    expect(await refusal({ body })).toEqual([400, 'replay event submitted without snapshot data']);
+  });
+
   test('37: one snapshot without data refuses its siblings', async () => {
     expect(await refusal(json([snapshot(), snapshot({ $snapshot_data: null })]))).toEqual([
       400,
