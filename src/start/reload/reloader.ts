@@ -65,12 +65,14 @@ export interface ReloaderOptions {
  * R2 Whatever is wrong with the new settings, the old ones stay in force, whole, and it is said what was wrong.
  * R3 What needs a restart keeps the value of the start; the settings in force are checked together with it, not as they were wished.
  * R4 One reload at a time. What changed while one ran is seen by the next.
+ * R5 Of equal causes that wait for their turn there is one: it will read what all of them mean. So a storm of signals is two reloads.
  */
 export function createReloader({ running, load, targets, audit = () => Promise.resolve() }: ReloaderOptions): Reloader {
   let current = running;
   let generation = 1;
   let waiting: readonly ConfigChange[] = [];
   let last: Promise<unknown> = Promise.resolve();
+  const waitingCauses = new Map<string, Promise<ReloadReport>>();
   let isClosed = false;
 
   async function attempt(cause: ReloadCause): Promise<ReloadReport> {
@@ -131,7 +133,14 @@ export function createReloader({ running, load, targets, audit = () => Promise.r
   state('config-in-force', { generation, waiting: 0 });
   return {
     reload(cause) {
-      const attempted = last.then(() => attempt(cause));
+      const key = JSON.stringify([cause.by, cause.who, cause.address]);
+      const equal = waitingCauses.get(key); // R5
+      if (equal !== undefined) return equal;
+      const attempted = last.then(() => {
+        waitingCauses.delete(key);
+        return attempt(cause);
+      });
+      waitingCauses.set(key, attempted);
       last = attempted.catch(() => undefined);
       return attempted;
     },

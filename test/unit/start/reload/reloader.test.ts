@@ -149,6 +149,33 @@ describe('a reload', () => {
     expect(log).toEqual(['begins warn', 'swaps warn', 'begins error', 'swaps error']);
   });
 
+  it('R5: a storm of signals is the reload that runs and one after it; other causes have their own', async () => {
+    const log: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const slow: ReloadTarget = {
+      name: 'slow',
+      async prepare(next) {
+        log.push(next.server.logLevel);
+        await gate.promise;
+        return () => undefined;
+      },
+    };
+    const { env, reloader } = reloading([slow]);
+    const signal = { by: 'signal', who: 'SIGHUP' } as const;
+    env['LOG_LEVEL'] = 'warn';
+    const storm = [reloader.reload(signal)];
+    await expect.poll(() => log, PATIENT).toEqual(['warn']);
+    for (const level of ['error', 'debug', 'error', 'debug']) {
+      env['LOG_LEVEL'] = level;
+      storm.push(reloader.reload(signal));
+    }
+    const admin = reloader.reload({ by: 'admin', who: 'ann' });
+    gate.resolve();
+    expect((await Promise.all(storm)).map(({ generation }) => generation)).toEqual([2, 3, 3, 3, 3]);
+    expect(log).toEqual(['warn', 'debug']);
+    expect((await admin).outcome).toBe('unchanged');
+  });
+
   it('is not begun after the end, which waits for the one that runs', async () => {
     const log: string[] = [];
     const { env, reloader } = reloading([target('a', log)]);
