@@ -65,6 +65,12 @@ const ROUTES: readonly Route[] = [
 ];
 const FIXED: ReadonlyMap<string, Route> = new Map(ROUTES.map((route) => [route.path === '/' ? '' : route.path, route]));
 
+/** Whether events or recordings are sent to a path, which is written without its trailing slash. */
+export function takesEvents(path: string): boolean {
+  const type = FIXED.get(path)?.type;
+  return type === 'events' || type === 'events-v1' || type === 'recordings';
+}
+
 /** Served on exactly this path (spec/capture.md 16.2, row 1). */
 const PUTMESSAGE: Route = { type: 'putmessage', path: '/putmessage', methods: POST };
 const NOT_FOUND: Route = { type: 'not-found', path: 'unknown' };

@@ -1,3 +1,4 @@
+import { takesEvents } from '../routes.ts';
 import { QUOTA_RESOURCES, type QuotaResource } from '../quotas.ts';
 
 /** What an operator has laid down for one token: the hash `config:{token}` in Redis (spec/capture.md 16.1, rows 24 and 30). */
@@ -71,7 +72,7 @@ export function readTokenSettings(
     topic: read('topic', (text) => (topics.has(text) ? text : undefined), 'no topic that may be written to'),
     types: read('allowed_types', (text) => setOf(text, isType), `no list of ${QUOTA_RESOURCES.join(', ')}`) as
       ReadonlySet<QuotaResource> | undefined,
-    endpoints: read('allowed_endpoints', (text) => setOf(text, (path) => path.startsWith('/')), 'no list of paths'),
+    endpoints: read('allowed_endpoints', (text) => setOf(text, takesEvents), 'no list of paths that events are sent to'),
     rate: perSecond === undefined ? undefined : { perSecond, burstCount: Math.floor(burstCount ?? Math.max(1, perSecond)) },
   };
   return { settings, faults };

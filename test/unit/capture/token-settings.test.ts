@@ -77,6 +77,8 @@ describe('row 24: the hash of a token', () => {
     ['topic', 'elsewhere'],
     ['allowed_types', 'events,event'],
     ['allowed_endpoints', 'batch'],
+    ['allowed_endpoints', '/batch,/bath'],
+    ['allowed_endpoints', '/flags'],
     ['rate_per_s', '0'],
     ['rate_burst', '-1'],
   ])('%s = %j costs itself, and no other field', ([field, text]) => {
