@@ -12,6 +12,8 @@ import { spawnTroupe, startTroupe, type TroupeProcess } from '../services/troupe
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '../..');
 const OWN_BIN = join(ROOT, 'node_modules/.bin');
+/** 12 s on two free cores, most of it to unpack 850 MB. */
+const INSTALL_LIMIT_MS = 600_000;
 const isRoot = process.getuid?.() === 0;
 const registry = await requireService('npm registry', async () => {
   await run('npm', ['ping'], { timeout: 20_000 });
@@ -47,7 +49,7 @@ describe.skipIf(!registry.available)('row 33: what deploy/Dockerfile builds', ()
       KAFKA_HOSTS: `127.0.0.1:${await freePort()}`, // nobody there: events wait in the spill
       TROUPE_CONTACT_TIMEOUT_MS: '1000',
     };
-  });
+  }, INSTALL_LIMIT_MS);
   afterAll(async () => {
     await troupe?.kill();
     if (image !== undefined) await run('chmod', ['-R', 'u+w', join(image.root, 'app')]);
