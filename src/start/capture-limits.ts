@@ -5,7 +5,7 @@ import { watchQuotas, type Quotas } from '../capture/quotas.ts';
 import type { Closing } from '../capture/repeated.ts';
 import { watchReplayOverflow, type ReplayOverflow } from '../capture/replay-overflow.ts';
 import { watchRestrictions, type Restrictions } from '../capture/restrictions/watch.ts';
-import type { CaptureOptions } from '../capture/service.ts';
+import type { CaptureOptions } from '../capture/options.ts';
 import { createTokenRegistry, type TokenRegistry } from '../capture/tokens/registry.ts';
 import type { Config } from '../config/schema.ts';
 import type { StateStore } from '../redis/port.ts';

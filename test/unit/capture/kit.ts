@@ -2,7 +2,8 @@ import { createServer, request as httpRequest, type IncomingHttpHeaders } from '
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import { createKafkaSink } from '../../../src/capture/kafka-sink.ts';
-import { createCapture, type Capture, type CaptureOptions } from '../../../src/capture/service.ts';
+import type { CaptureOptions } from '../../../src/capture/options.ts';
+import { createCapture, type Capture } from '../../../src/capture/service.ts';
 import type { OutgoingRecord, RecordProducer } from '../../../src/kafka/port.ts';
 import { observe, type Facts } from '../../../src/observe/facts.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';

@@ -2,7 +2,7 @@ import { Agent, request as httpRequest } from 'node:http';
 import { expect, it, onTestFinished } from 'vitest';
 import { createKafkaSink } from '../../../src/capture/kafka-sink.ts';
 import { NO_RULES } from '../../../src/capture/rules.ts';
-import type { CaptureOptions } from '../../../src/capture/service.ts';
+import type { CaptureOptions } from '../../../src/capture/options.ts';
 import { systemClock, systemRandom } from '../../../src/runtime/clock.ts';
 import { facts, fakeProducer, serving, TOPICS } from './kit.ts';
 

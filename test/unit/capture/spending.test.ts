@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createHurried } from '../../../src/capture/hurried.ts';
 import { NO_RULES } from '../../../src/capture/rules.ts';
-import type { CaptureOptions } from '../../../src/capture/service.ts';
+import type { CaptureOptions } from '../../../src/capture/options.ts';
 import type { SpendingSettings } from '../../../src/capture/stages/spending.ts';
 import { createEmbeddedStateStore } from '../../../src/embedded/state-store.ts';
 import { ProduceError } from '../../../src/kafka/port.ts';
