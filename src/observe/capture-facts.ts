@@ -65,4 +65,6 @@ export interface CaptureFacts {
   /** Requests that wait for their turn (CONCURRENCY_LIMIT). */
   'capture-requests-waiting-changed': { readonly count: number };
   'capture-connections-changed': { readonly count: number };
+  /** A replay ended without everything acknowledged; it begins again after a pause. What makes a spill that does not shrink is told here. */
+  'spill-replay-failed': { readonly topic: string; readonly code: string; readonly message: string };
 }

@@ -185,6 +185,12 @@ const MAPPING: Mapping = {
     fields: { topic, bytes, error: message },
     repeatKey: topic,
   }),
+  'spill-replay-failed': ({ topic, code, message }) => ({
+    level: 'warn',
+    message: 'What was spilled cannot be sent yet.',
+    fields: { topic, code, error: message },
+    repeatKey: topic,
+  }),
   'spill-diverted': ({ topic, code, message }) => ({
     level: 'warn',
     message: 'Kafka does not take records: they go through the spill.',

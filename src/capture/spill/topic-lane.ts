@@ -155,7 +155,10 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
       const result = await replay(segment);
       hasAnswered = result.type === 'done';
       if (result.type === 'failed') {
-        if (result.error instanceof ProduceError) why = { code: result.error.code, error: result.error.message };
+        const { message } = result.error;
+        const code = result.error instanceof ProduceError ? result.error.code : 'disk';
+        if (code !== 'disk') why = { code, error: message };
+        if (!stopped) stateFact('spill-replay-failed', { topic, code, message });
         endClosing();
         await sleep(pauseMs);
         pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);

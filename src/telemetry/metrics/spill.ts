@@ -4,6 +4,7 @@ import { SECONDS, type FactListeners, type Makers } from '../makers.ts';
 export function spillMetrics({ counter, gauge, histogram }: Makers): FactListeners {
   const written = counter('spill_written_total', 'Records made durable in the spill because Kafka did not take them.', 'topic');
   const replayed = counter('spill_replayed_total', 'Records of the spill, of this life or another one, that Kafka acknowledged.', 'topic');
+  const replayFailed = counter('troupe_spill_replay_failed_total', 'Replays that Kafka or the disk broke off.', 'topic', 'code');
   const pending = gauge('spill_pending_total', 'Records of this process that wait in the spill.', 'topic');
   const writeSeconds = histogram('troupe_spill_write_duration_seconds', 'Time until the records of a request were on disk.', SECONDS);
   const refused = counter('troupe_spill_refused_total', 'Records that the spill did not take either.', 'topic', 'code');
@@ -40,6 +41,7 @@ export function spillMetrics({ counter, gauge, histogram }: Makers): FactListene
     'spill-refused': ({ topic, records, code }) => refused.inc({ topic, code }, records),
     'spill-pending-changed': ({ topic, records }) => pending.set({ topic }, records),
     'spill-replayed': ({ topic, records }) => replayed.inc({ topic }, records),
+    'spill-replay-failed': ({ topic, code }) => replayFailed.inc({ topic, code }),
     'spill-adopted': () => adopted.inc(),
     'spill-segment-kept': ({ reason }) => kept.inc({ reason }),
   };

@@ -136,6 +136,21 @@ describe('a sink whose records are durable in Kafka or on disk', () => {
     expect(disk.calls.length).toBe(before);
   });
 
+  test('a replay that Kafka breaks off is stated with its reason, each time, until one succeeds', async () => {
+    const failed: Facts['spill-replay-failed'][] = [];
+    ends.push(observe('spill-replay-failed', (fact) => failed.push(fact)));
+    kafka.mode = new ProduceError('unavailable', 'away');
+    await spill.send(of('events', record('a')), LIMIT_MS);
+    await pass(2_000);
+    expect(failed.length).toBeGreaterThan(1);
+    expect(failed[0]).toEqual({ topic: 'events', code: 'unavailable', message: 'away' });
+    kafka.mode = 'up';
+    await pass(10_000);
+    const count = failed.length;
+    await pass(10_000);
+    expect(failed).toHaveLength(count);
+  });
+
   test('L2: what was on its way when Kafka fell silent is spilled in the order it came, before what comes later', async () => {
     kafka.mode = 'silent';
     const answers = [];
