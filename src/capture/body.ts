@@ -16,6 +16,8 @@ export interface BodyLimits {
   readonly bodyIdleMs: number;
   /** A body that has not come as a whole at this time, by the monotonic clock, is given up. */
   readonly lateAtMs: number;
+  /** Nothing so large could be kept: it is refused unread. @defaultValue no limit */
+  readonly roomBytes?: number;
   /** How long the rest of a refused upload is read (and thrown away), so that the client sees the answer and not a reset. */
   readonly drainMs: number;
 }
@@ -46,6 +48,11 @@ export function createBudget(bytesAtFirst: number): Budget {
   };
 }
 
+function refusedUnread(bytes: number, { wireBytes, roomBytes = Infinity }: BodyLimits): 'too-large' | 'busy' | undefined {
+  if (bytes > wireBytes) return 'too-large';
+  return bytes > roomBytes ? 'busy' : undefined;
+}
+
 /** Collects a request's body. Whoever gets a `whole` one gives its bytes back to the budget when done with them. */
 export function readBody(request: IncomingMessage, limits: BodyLimits, shared: { clock: Clock; budget: Budget }): Promise<BodyResult> {
   const { clock, budget } = shared;
@@ -53,8 +60,7 @@ export function readBody(request: IncomingMessage, limits: BodyLimits, shared: {
     let chunks: Buffer[] = [];
     let kept = 0;
     let received = 0;
-    let refused: 'too-large' | 'busy' | undefined =
-      Number(request.headers['content-length'] ?? 0) > limits.wireBytes ? 'too-large' : undefined;
+    let refused = refusedUnread(Number(request.headers['content-length'] ?? 0), limits);
     let heardAt = clock.monotonic();
     let limit = clock.after(refused === undefined ? patienceMs(heardAt) : limits.drainMs, onLimit);
 

@@ -19,8 +19,10 @@ export function dispatch(options: ChainOptions): Handler {
   const limits: CaptureLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const { inflate } = lasting;
   const { signing } = options.guards ?? NO_GUARDS;
-  const unsigned: PayloadOptions = { ...limits, limits, clock, budget: lasting.bodies };
-  const payload: PayloadOptions = signing === undefined ? unsigned : { ...unsigned, check: createSignatureCheck(signing) };
+  /** Of questions: neither signed nor stored. */
+  const asked: PayloadOptions = { ...limits, limits, clock, budget: lasting.bodies };
+  const check = signing === undefined ? undefined : createSignatureCheck(signing);
+  const payload: PayloadOptions = { ...asked, check, roomBytes: options.sink.roomBytes };
 
   const span = traced(options);
   const take = wayOfEvents(options, limits);
@@ -37,7 +39,7 @@ export function dispatch(options: ChainOptions): Handler {
 
   const putmessage = putmessageOf(options, limits, payload);
   const { sdk: settings = { recordings: false }, files = new Map() } = options;
-  const questions = sdkHandler({ payload: unsigned, inflate, random, settings, files });
+  const questions = sdkHandler({ payload: asked, inflate, random, settings, files });
 
   return (exchange) => {
     const { route } = exchange;

@@ -21,6 +21,8 @@ export interface PayloadOptions {
   readonly clock: Clock;
   /** Shared by all requests of the process. */
   readonly budget: Budget;
+  /** What the sink could keep now: a larger body is refused before it costs anything. @defaultValue no limit */
+  readonly roomBytes?: (() => number) | undefined;
   /** What bodies must pass before they are looked into. @defaultValue nothing */
   readonly check?: BodyCheck | undefined;
 }
@@ -35,8 +37,9 @@ export async function withBody<T>(
   decode: (body: Buffer) => Attempt<T> | Promise<Attempt<T>>,
 ): Promise<Attempt<T>> {
   const { limits, bodyIdleMs, requestMs, drainMs, clock, budget } = options;
-  const lateAtMs = exchange.begunMs + requestMs;
-  const body = await readBody(exchange.request, { wireBytes: limits.wireBytes, bodyIdleMs, lateAtMs, drainMs }, { clock, budget });
+  const roomBytes = options.roomBytes?.() ?? Infinity;
+  const bodyLimits = { wireBytes: limits.wireBytes, roomBytes, bodyIdleMs, lateAtMs: exchange.begunMs + requestMs, drainMs };
+  const body = await readBody(exchange.request, bodyLimits, { clock, budget });
   switch (body.type) {
     case 'aborted':
       return refuse(ABORTED);

@@ -26,4 +26,6 @@ export interface EventSink {
    * outside does. Work that is late goes on, so a record may become durable after its `unavailable`: readers know it by its uuid.
    */
   send(records: RecordsByTopic, limitMs: number): Promise<SinkResult>;
+  /** Bytes that it could take now, whatever they are; more is `unavailable` for certain. Absent: nothing is certain. */
+  readonly roomBytes?: () => number;
 }

@@ -72,6 +72,7 @@ export function storing(inner: EventSink, plugins: readonly Opened<StoragePlugin
   }
 
   return {
+    ...(fallbacks.length === 0 && inner.roomBytes !== undefined ? { roomBytes: inner.roomBytes } : {}),
     async send(records, limitMs) {
       const deadlineMs = clock.monotonic() + limitMs;
       const result = await inner.send(records, fallbacks.length === 0 ? limitMs : limitMs * (1 - FALLBACK_SHARE)); // P3

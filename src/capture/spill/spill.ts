@@ -127,6 +127,10 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
     watch() {
       void scan();
     },
+    roomBytes() {
+      for (const lane of lanes.values()) if (!lane.isShut()) return Infinity;
+      return lanes.size === 0 ? Infinity : maxBytes - budget.pendingBytes;
+    },
     isTaking: () => !closed && !budget.isRefusing && budget.pendingBytes < maxBytes,
     async close() {
       closed = true;

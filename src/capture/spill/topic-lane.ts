@@ -27,6 +27,8 @@ import type { Segment, TopicWriter } from './topic-writer.ts';
  */
 export interface TopicLane {
   send(records: readonly OutgoingRecord[]): Promise<LaneResult>;
+  /** Kafka is away for it, so records go to the spill or nowhere. Not for a topic that Kafka does not have: the others may be well. */
+  isShut(): boolean;
   /** No more replays. What waits is spilled, and what Kafka has not answered after `graceMs`; resolves when that is done. */
   stop(graceMs: number): Promise<void>;
 }
@@ -229,6 +231,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
       take({ records, end: resolve, ended: promise, sinceMs: clock.monotonic() });
       return promise;
     },
+    isShut: () => state === 'diverted' && why.code !== 'unknown-topic',
     async stop(graceMs) {
       stopped = true;
       endClosing();

@@ -1,8 +1,11 @@
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createKafkaSink } from '../../../src/capture/kafka-sink.ts';
+import { createCapture } from '../../../src/capture/service.ts';
 import { ProduceError } from '../../../src/kafka/port.ts';
-import { facts, fakeProducer, serving } from './kit.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
+import { facts, fakeProducer, listen, serving, TOPICS } from './kit.ts';
 
 const EVENT = JSON.stringify({ api_key: 'phc_x', event: 'a', distinct_id: 'u1' });
 
@@ -153,5 +156,18 @@ describe('the capture service', () => {
       { path: '/i/v0/e', status: 400, events: 0, reason: 'empty_batch' },
       { path: 'unknown', status: 404, reason: 'not_found' },
     ]);
+  });
+
+  test('16.2 row 9: what the sink has no room for is refused unread, with 503 and not for what it holds', async () => {
+    let roomBytes = 1_000;
+    const sink = { ...createKafkaSink({ producer: fakeProducer(), clock: systemClock }), roomBytes: () => roomBytes };
+    const capture = createCapture({ sink, topics: TOPICS, clock: systemClock, random: { next: () => 0.5 }, sampleRatio: 0 });
+    const served = await listen(capture);
+    onTestFinished(() => served.close());
+    const large = `{"api_key":"phc_x","batch":"${'x'.repeat(2_000)}`;
+    expect(await served.ask('/batch/', { body: large })).toMatchObject({ status: 503, headers: { 'retry-after': '1' } });
+    expect(await served.ask('/flags/', { body: large })).toMatchObject({ status: 200 });
+    roomBytes = Infinity;
+    expect(await served.ask('/batch/', { body: large })).toMatchObject({ status: 400 });
   });
 });

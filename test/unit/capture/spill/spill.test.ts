@@ -99,6 +99,33 @@ describe('a sink whose records are durable in Kafka or on disk', () => {
     expect(disk.calls).toEqual([]);
   });
 
+  test('a spill that is full, while Kafka is away for all, says how much it could still keep', async () => {
+    const room = (): number => spill.roomBytes?.() ?? Infinity;
+    expect(room()).toBe(Infinity);
+    kafka.mode = new ProduceError('unavailable', 'away');
+    const large = record('x'.repeat(200_000));
+    let taken = 0;
+    while ((await spill.send(of('events', large), LIMIT_MS)).type === 'acknowledged') taken++;
+    expect(taken).toBeGreaterThan(1);
+    expect(room()).toBeGreaterThanOrEqual(0);
+    expect(room()).toBeLessThan(400_000);
+
+    // Another topic that is well could take anything.
+    kafka.mode = 'up';
+    await spill.send(of('recordings', record('a')), LIMIT_MS);
+    expect(room()).toBe(Infinity);
+    kafka.limitBytes = 1 << 20;
+    await pass(10_000);
+    expect(values()).toHaveLength(taken);
+    expect(room()).toBe(Infinity);
+  });
+
+  test('a topic that Kafka does not have bounds nobody', async () => {
+    kafka.mode = new ProduceError('unknown-topic', 'no such topic');
+    await spill.send(of('events', record('a')), LIMIT_MS);
+    expect(spill.roomBytes?.()).toBe(Infinity);
+  });
+
   test('8: a silent Kafka has four of the five seconds, then the request is answered from the spill', async () => {
     kafka.mode = 'silent';
     const answer = spill.send(of('events', record('a')), LIMIT_MS);
