@@ -51,11 +51,13 @@ async function main([command, ...rest]) {
 
 /**
  * Flags of node for the service. An event lives for a block's time: a new space that holds what is in flight lets most of it die there,
- * where a smaller one copies it twice (test/bench/README.md). NODE_OPTIONS that say something about it go first.
+ * where a smaller one copies it twice; and what V8 places among the old for once having lived long keeps alive what it points to
+ * (test/bench/README.md). NODE_OPTIONS that say something about the new space go first.
  */
 function serviceFlags() {
-  if (/semi-space/.test((process.env.NODE_OPTIONS ?? '').replaceAll('_', '-'))) return [];
-  return JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).config.serviceFlags;
+  const { serviceFlags: flags } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).config;
+  const isOwnSpace = /semi-space/.test((process.env.NODE_OPTIONS ?? '').replaceAll('_', '-'));
+  return isOwnSpace ? flags.filter((flag) => !flag.includes('semi-space')) : flags;
 }
 
 /** Says what this machine lacks that no package can bring, or undefined. */

@@ -48,20 +48,20 @@ describe('bootstrap', () => {
     expect(bootstrap('nonsense').status).toBe(1);
   });
 
-  it('starts the service with the flags of package.json, unless NODE_OPTIONS say something about it', () => {
+  it('starts the service with the flags of package.json, but for those of the new space when NODE_OPTIONS say something about it', () => {
     installed({ 'node_modules/a': { version: '1.0.0' } });
-    writeJson('package.json', { type: 'module', allowScripts: {}, config: { serviceFlags: ['--max-semi-space-size=3'] } });
+    writeJson('package.json', { type: 'module', allowScripts: {}, config: { serviceFlags: ['--max-semi-space-size=3', '--no-opt'] } });
     mkdirSync(join(root, 'src'));
     writeFileSync(join(root, 'src/main.ts'), `console.log([...process.execArgv, ...process.argv.slice(2)].join(' '));`);
-    expect(bootstrap('start').stdout).toBe('--max-semi-space-size=3 run\n');
+    expect(bootstrap('start').stdout).toBe('--max-semi-space-size=3 --no-opt run\n');
     expect(bootstrap('demo').stdout).toBe('demo\n');
-    expect(bootstrap('troupe', 'spill', 'list').stdout).toBe('--max-semi-space-size=3 spill list\n');
+    expect(bootstrap('troupe', 'spill', 'list').stdout).toBe('--max-semi-space-size=3 --no-opt spill list\n');
     copyFileSync(join(scripts, 'troupe.mjs'), join(root, 'scripts/troupe.mjs'));
     const named = spawnSync(process.execPath, ['scripts/troupe.mjs', '--help'], { cwd: root, env: env(), encoding: 'utf8' });
-    expect(named.stdout).toBe('--max-semi-space-size=3 --help\n');
+    expect(named.stdout).toBe('--max-semi-space-size=3 --no-opt --help\n');
     const own = { ...env(), NODE_OPTIONS: '--max-semi-space-size=5' };
     const started = spawnSync(process.execPath, ['scripts/bootstrap.mjs', 'start'], { cwd: root, env: own, encoding: 'utf8' });
-    expect(started.stdout).toBe('run\n');
+    expect(started.stdout).toBe('--no-opt run\n');
   });
 
   it('installs when a package is not the one of the lock file, and shows what npm said when that fails', () => {
