@@ -85,7 +85,7 @@ export async function replay({ dockerfile, context, dir, path, canChown }: Repla
       case 'RUN':
         await run('/bin/sh', ['-ec', inside(root, rest)], {
           cwd: join(root, image.workdir),
-          env: { PATH: path, HOME: process.env['HOME'] ?? '/' },
+          env: { ...ofTheNetwork(process.env), PATH: path, HOME: process.env['HOME'] ?? '/' },
           maxBuffer: 16 * 1024 * 1024,
         });
         break;
@@ -114,6 +114,15 @@ export async function replay({ dockerfile, context, dir, path, canChown }: Repla
   }
   return { ...image, root };
 }
+
+/**
+ * How this machine reaches the registry: an engine has its own proxies and certificates. Without them npm tries for minutes and takes what is in
+ * its cache.
+ */
+function ofTheNetwork(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => NETWORK.test(name)));
+}
+const NETWORK = /^(?:https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(?:FILE|DIR)|npm_config_(?:registry|cache))$/i;
 
 /** Words of the exec form; the shell form would put a shell between the signals and node. */
 function wordsOf(json: string): string[] {
