@@ -24,6 +24,7 @@
  * `receive` is synchronous and does not throw: what the sandbox does arrives as a message. What waits here is bounded by the
  * routers' credit, since each event is an event in flight. The state is changed in place: a batch touches it a hundred times.
  */
+import { messageOf } from '../../src/domain/strings.ts';
 import { state as stateFact } from '../../src/observe/facts.ts';
 import type { ActorContext, ActorSpec, StopReason } from '../../src/runtime/actor.ts';
 import { sleep } from '../../src/runtime/patience.ts';
@@ -33,7 +34,7 @@ import type { PluginMessage } from './messages.ts';
 import type { PluginDeps } from './options.ts';
 import { answer, tellOutbox } from './outbox.ts';
 import { createReports } from './reports.ts';
-import { failedRun, faultOf, guarded, messageOf } from './runs.ts';
+import { failedRun, faultOf, guarded } from './runs.ts';
 import { freshState, type BatchEnd, type Flight, type Invocation, type PluginState } from './state.ts';
 import { createTrial, judge, RefusedError } from './trial.ts';
 

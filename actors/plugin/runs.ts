@@ -1,6 +1,7 @@
 /** How single runs of a plugin end: what counts as failed, and what its journal is told of it. */
 import { failureDetails } from '../../src/domain/brief-json.ts';
 import type { PluginEvent } from '../../src/domain/event.ts';
+import { messageOf } from '../../src/domain/strings.ts';
 import type { InvocationResult, PluginFault } from '../../src/sandbox/port.ts';
 import type { FailedRun } from '../plugin-journal/messages.ts';
 import type { Invocation } from './state.ts';
@@ -25,5 +26,3 @@ export function faultOf(error: unknown): PluginFault {
   const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
   return { name: code === 'deadline' ? 'TimeoutError' : error instanceof Error ? error.name : 'Error', message: messageOf(error) };
 }
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

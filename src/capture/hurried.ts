@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
 
@@ -45,7 +46,7 @@ export function createHurried({ clock, limitMs, restMs = 1_000 }: HurriedOptions
         let limit = clock.after(limitMs, () => (limit = clock.after(0, () => end(undefined, `no answer within ${limitMs} ms`))));
         question().then(
           (answer) => end(answer),
-          (error: unknown) => end(undefined, error instanceof Error ? error.message : String(error)),
+          (error: unknown) => end(undefined, messageOf(error)),
         );
       });
     },

@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import { state } from '../observe/facts.ts';
 import type { StateStore } from '../redis/port.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -42,7 +43,7 @@ export function watchLimitedSets<Name extends string>(options: LimitedSetsOption
         onRead(name, limited.length);
       } catch (error) {
         // Q2. The next one would fail as well, and each waits for its deadline.
-        state('state-store-unavailable', { operation, message: error instanceof Error ? error.message : String(error) });
+        state('state-store-unavailable', { operation, message: messageOf(error) });
         break;
       }
     }

@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import { belongTogether, kindOfPem, pemOfTextOrFile } from './pem.ts';
 import type { Problem } from './problem.ts';
 import type { Config } from './schema.ts';
@@ -32,7 +33,7 @@ function readPem(name: string, value: string, readFile: (path: string) => string
       name,
       value: undefined,
       allowed: 'PEM text, or the path of such a file',
-      todo: error instanceof Error ? error.message : String(error),
+      todo: messageOf(error),
     };
   }
 }

@@ -1,4 +1,5 @@
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair, type YAMLSeq } from 'yaml';
+import { messageOf } from '../domain/strings.ts';
 import { readDeclarations } from './config-file-plugins.ts';
 import { closestKey, isNothing, keyOf, plain, resolved, type Reading } from './config-file-reading.ts';
 import { maskValue } from './mask.ts';
@@ -38,7 +39,7 @@ export function readConfigFile(path: string, readFile: (path: string) => string)
   try {
     text = readFile(path);
   } catch (error) {
-    return wrong(error instanceof Error ? error.message : String(error));
+    return wrong(messageOf(error));
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
@@ -48,7 +49,7 @@ export function readConfigFile(path: string, readFile: (path: string) => string)
   try {
     document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
-    return wrong(error instanceof Error ? error.message : String(error)); // an alias of nothing, or aliases of aliases of aliases
+    return wrong(messageOf(error)); // an alias of nothing, or aliases of aliases of aliases
   }
   // A file that is just being written is empty for a moment: read as settings, that would be all the defaults.
   if (!isMap(document.contents) || document.contents.items.length === 0) return wrong('write at least one section into it; it has none');

@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import { closest } from './closest.ts';
 import { composeAddresses } from './compose-addresses.ts';
 import { readConfigFile, type ConfigFile, type FileEntry } from './config-file.ts';
@@ -67,7 +68,7 @@ export function readGiven({ env, overrides, readFile }: GivenSources, problems: 
     try {
       take(name, readFile(secretPath).trimEnd(), `file ${secretPath}`);
     } catch (error) {
-      const todo = error instanceof Error ? error.message : String(error);
+      const todo = messageOf(error);
       problems.push({ name: `${name}_FILE`, value: secretPath, allowed: 'a file that can be read', todo });
     }
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { messageOf } from '../domain/strings.ts';
 import { captureTlsProblems } from './capture-tls.ts';
 import { ADDRESS_PARTS } from './compose-addresses.ts';
 import { readGiven, suggestion, type Env, type Origin } from './given.ts';
@@ -175,7 +176,7 @@ function unusableAuthorities({ clickhouse, postgres, redis }: Config, readFile: 
       const isCertificate = kindOfPem(pemOfTextOrFile(value, readFile)) === 'certificate';
       return isCertificate ? [] : [{ ...problem, todo: 'give the certificate of the authority: what is there is none' }];
     } catch (error) {
-      return [{ ...problem, todo: error instanceof Error ? error.message : String(error) }];
+      return [{ ...problem, todo: messageOf(error) }];
     }
   });
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { messageOf } from '../domain/strings.ts';
 import { SHOP_HTML } from './pages/shop.html.ts';
 import { SHOP_SCRIPT } from './pages/shop.script.ts';
 import { SHOP_STYLE } from './pages/shop.style.ts';
@@ -70,7 +71,7 @@ export function shopPage({ captureUrl, token, recordings, rowsOf }: ShopPageOpti
 
   return (request, response) => {
     serve(request, response).catch((error: unknown) => {
-      sendJson(response, 500, { error: error instanceof Error ? error.message : String(error) });
+      sendJson(response, 500, { error: messageOf(error) });
     });
   };
 }

@@ -2,7 +2,7 @@ import { isAscii } from 'node:buffer';
 import type { Envelope, Json } from './event.ts';
 import { asJsonObject, isJsonObject } from './json.ts';
 import type { DeadLetterReason } from './outcome.ts';
-import { cleanDistinctId, cut, toText } from './strings.ts';
+import { cleanDistinctId, cut, messageOf, toText } from './strings.ts';
 import { lookupToken } from './token.ts';
 
 /** Why a record cannot become an event; `detail` is for people, `reason` for the outcome. */
@@ -101,9 +101,4 @@ function textOrUndefined(value: unknown): string | undefined {
 /** Builds a {@link ParseFailure}. */
 export function failed(reason: DeadLetterReason, detail: string): ParseFailure {
   return { ok: false, reason, detail: cut(detail, 500) };
-}
-
-/** Text of a caught error. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : toText(error);
 }

@@ -1,6 +1,7 @@
-import { failed, messageOf, type ParseFailure } from './envelope.ts';
+import { failed, type ParseFailure } from './envelope.ts';
 import type { Envelope, Json, PluginEvent } from './event.ts';
 import { isJsonObject, isTooDeep, MAX_DEPTH } from './json.ts';
+import { messageOf } from './strings.ts';
 
 export type EventResult = { readonly ok: true; readonly event: PluginEvent } | ParseFailure;
 

@@ -18,6 +18,11 @@ export function toText(value: unknown): string {
   return Array.isArray(value) ? arrayText(value, 1) : '[object Object]';
 }
 
+/** What a caught error says; of what is no Error its text, without calling anything that it brings along. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : toText(error);
+}
+
 function arrayText(values: readonly unknown[], depth: number): string {
   if (depth > MAX_ARRAY_DEPTH) return '';
   return values

@@ -10,6 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../domain/strings.ts';
 import type { ServerMessage, ServerOptions } from './clickhouse/protocol.ts';
 import { openEngine, type Engine } from './clickhouse/engine.ts';
 import { createHttpServer } from './clickhouse/http.ts';
@@ -42,7 +43,7 @@ try {
     setTimeout(end, STOP_WAIT_MS).unref();
   });
 } catch (error) {
-  fail(error instanceof Error ? error.message : String(error));
+  fail(messageOf(error));
 }
 
 /** A process that was killed holds its lock until the system has cleared it away, some seconds with much memory. */

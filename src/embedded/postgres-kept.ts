@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './postgres.ts';
@@ -62,7 +63,7 @@ async function startOrSay(options: EmbeddedPostgresOptions): Promise<EmbeddedPos
   try {
     return await startEmbeddedPostgres(options);
   } catch (error) {
-    state('embedded-postgres-ended', { lastWords: error instanceof Error ? error.message : String(error) });
+    state('embedded-postgres-ended', { lastWords: messageOf(error) });
     return undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { checkIdentity, type CheckedIdentity, type TlsIdentity } from './tls-identity.ts';
@@ -64,7 +65,7 @@ export async function openCertificate({ server, read, clock, pollMs }: Certifica
       present(identity);
       take(identity); // I1
     } catch (error) {
-      state('http-certificate-refused', { server, message: error instanceof Error ? error.message : String(error) });
+      state('http-certificate-refused', { server, message: messageOf(error) });
     }
   }
 

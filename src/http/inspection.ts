@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
+import { messageOf } from '../domain/strings.ts';
 import type { LedgerSnapshot } from '../kafka/ledger.ts';
 import { state } from '../observe/facts.ts';
 import type { DeadLetter } from '../runtime/dead-letters.ts';
@@ -149,7 +150,7 @@ export function createInspectionHandler({ source, allowedHosts = [] }: Inspectio
       send(response, 200, 'application/json', JSON.stringify(await answer(decoded(pathname), searchParams)));
     } catch (error) {
       const status = error instanceof Refusal ? error.status : 500;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       if (status === 500) state('log-written', { level: 'warn', message: 'The inspector could not answer.', fields: { error: message } });
       send(response, status, 'application/json', JSON.stringify({ error: message }));
     }

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
+import { messageOf } from '../domain/strings.ts';
 
 /** What a TLS server shows of itself: PEM texts of its certificate, with the chain behind it, and of the key, without a passphrase. */
 export interface TlsIdentity {
@@ -32,6 +33,6 @@ function read<T>(what: string, reading: () => T): T {
   try {
     return reading();
   } catch (error) {
-    throw new Error(`${what} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${what} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -1,4 +1,5 @@
 import { partitionOfKey } from '../domain/murmur2.ts';
+import { messageOf } from '../domain/strings.ts';
 import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { KafkaConnection } from './connection.ts';
@@ -113,7 +114,7 @@ export function createLaneProducer(client: ProducerClient, options: KafkaProduce
       if (partitions === undefined) topics.delete(name);
       else topic.partitions = partitions;
     } catch (error) {
-      const fields = { topic: name, error: error instanceof Error ? error.message : String(error) };
+      const fields = { topic: name, error: messageOf(error) };
       state('log-written', { level: 'warn', message: 'The partition count of a topic could not be refreshed.', fields });
     }
     topic.refreshAt = clock.monotonic() + topicRefreshMs;

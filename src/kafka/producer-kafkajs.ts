@@ -1,4 +1,5 @@
 import kafkajs, { type IHeaders, type Producer } from 'kafkajs';
+import { messageOf } from '../domain/strings.ts';
 import { registerCodecs } from './codecs.ts';
 import { kafkajsConfig, PATIENT, protocolErrorOf, UNLIMITED } from './connection.ts';
 import { installIdleSpinPatch } from './kafkajs-idle-spin.ts';
@@ -92,6 +93,6 @@ function classify(error: unknown, topic: string): ProduceError {
   }
   if (answer === 'UNKNOWN_TOPIC_OR_PARTITION')
     return new ProduceError('unknown-topic', `Kafka has no topic '${topic}' any more.`, { cause: error });
-  const said = error instanceof Error ? error.message : String(error);
+  const said = messageOf(error);
   return new ProduceError('unavailable', `Kafka refused records for topic '${topic}': ${said}`, { cause: error });
 }

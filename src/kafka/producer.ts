@@ -1,4 +1,5 @@
 import { ProduceAcks, Producer, type MessageToProduce } from '@platformatic/kafka';
+import { messageOf } from '../domain/strings.ts';
 import type { KafkaConnection } from './connection.ts';
 import { createLaneProducer, type KafkaProducerOptions, type ProducerClient } from './lane-producer.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from './port.ts';
@@ -116,7 +117,7 @@ function classify(error: unknown, topic: string): ProduceError {
       return new ProduceError('unknown-topic', `Kafka has no topic '${topic}' any more.`, { cause: error });
     }
   }
-  const said = error instanceof Error ? error.message : String(error);
+  const said = messageOf(error);
   return new ProduceError('unavailable', `Kafka refused records for topic '${topic}': ${said}`, { cause: error });
 }
 

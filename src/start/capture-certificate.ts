@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { messageOf } from '../domain/strings.ts';
 import { isPemText, pemOfTextOrFile } from '../config/pem.ts';
 import type { Config } from '../config/schema.ts';
 import { openCertificate, type Certificate } from '../http/certificate.ts';
@@ -30,7 +31,7 @@ export async function openCaptureCertificate(parts: {
     closers.push('the certificate of the capture server', () => certificate.close());
     return certificate;
   } catch (error) {
-    throw new Error(`TROUPE_CAPTURE_TLS_CERT and _KEY cannot be used: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new Error(`TROUPE_CAPTURE_TLS_CERT and _KEY cannot be used: ${messageOf(error)}`, {
       cause: error,
     });
   }

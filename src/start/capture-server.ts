@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import type { CaptureTopics } from '../capture/classify.ts';
 import type { OpenedPlugins } from '../capture/plugins/open.ts';
 import { storing } from '../capture/plugins/storage.ts';
@@ -123,7 +124,7 @@ async function staticFiles(dir: string | undefined): Promise<StaticFiles> {
   try {
     return dir === undefined ? new Map() : await readStaticFiles(dir);
   } catch (error) {
-    throw new Error(`TROUPE_CAPTURE_STATIC_DIR cannot be served: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new Error(`TROUPE_CAPTURE_STATIC_DIR cannot be served: ${messageOf(error)}`, {
       cause: error,
     });
   }

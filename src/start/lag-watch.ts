@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import type { LedgerSnapshot } from '../kafka/ledger.ts';
 import type { TopicAdmin } from '../kafka/port.ts';
 import { state } from '../observe/facts.ts';
@@ -41,7 +42,7 @@ export function startLagWatch({ ledgers, admin, clock, everyMs = 10_000 }: LagWa
           if (end !== undefined) state('router-lag-measured', { topic, partition, lag: Math.max(0, end - watermark) });
         }
       } catch (error) {
-        const fields = { topic, error: error instanceof Error ? error.message : String(error) };
+        const fields = { topic, error: messageOf(error) };
         state('log-written', { level: 'warn', message: 'The end of a topic could not be asked for; its lag is as of before.', fields });
       }
     }

@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import { capabilitiesOf } from '../config/modes.ts';
 import { tryKafka } from '../kafka/first-contact.ts';
 import type { KafkaConnection } from '../kafka/connection.ts';
@@ -50,7 +51,7 @@ async function keepAsking(
       return await meet();
     } catch (error) {
       if (isClosed()) return;
-      const fields = { error: error instanceof Error ? error.message : String(error) };
+      const fields = { error: messageOf(error) };
       state('log-written', { level: 'error', message: 'Kafka has not been met yet.', fields });
     }
   }

@@ -1,3 +1,4 @@
+import { messageOf } from '../domain/strings.ts';
 import { state } from '../observe/facts.ts';
 import type { StateStore } from '../redis/port.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -33,7 +34,7 @@ export function startPreflight({ store, clock, version }: PreflightOptions): { s
     try {
       await Promise.all([store.set(PING_KEY, new Date(clock.now()).toISOString(), TTL_MS), store.set(VERSION_KEY, version, TTL_MS)]);
     } catch (error) {
-      const fields = { error: error instanceof Error ? error.message : String(error) };
+      const fields = { error: messageOf(error) };
       state('log-written', { level: 'warn', message: "PostHog's web could not be told that this process lives.", fields });
     }
   }

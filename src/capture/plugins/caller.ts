@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/strings.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { PluginKind } from './plugin.ts';
@@ -97,7 +98,7 @@ export function createCaller({ plugin, kind, timeoutMs, pauseMs, clock }: Caller
           well();
           return { type: 'done', value: result };
         } catch (error) {
-          return failed('error', error instanceof Error ? error.message : String(error), weight); // G2
+          return failed('error', messageOf(error), weight); // G2
         }
       }
 

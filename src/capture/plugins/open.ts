@@ -1,4 +1,5 @@
 import { basename, extname } from 'node:path';
+import { messageOf } from '../../domain/strings.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { isObject } from '../shapes.ts';
@@ -57,7 +58,7 @@ export async function openPlugins(options: OpenPluginsOptions): Promise<OpenedPl
     try {
       opened.push(await openPlugin(declaration, nameFor(declaration, opened), options));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       throw new Error(`The capture plugin ${declaration.module} cannot be used: ${why}. Correct it, or TROUPE_CAPTURE_PLUGINS`, {
         cause: error,
       });

@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/strings.ts';
 import { state } from '../../observe/facts.ts';
 import type { StateStore } from '../../redis/port.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -73,7 +74,7 @@ export function watchRestrictions(options: RestrictionOptions): Restrictions & C
       state('capture-restrictions-fetched', { type, result: 'error' });
       state('state-store-unavailable', {
         operation: 'event-restrictions',
-        message: error instanceof Error ? error.message : String(error),
+        message: messageOf(error),
       });
       return; // R2
     }

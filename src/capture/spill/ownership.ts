@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
+import { messageOf } from '../../domain/strings.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { SpillDisk } from './disk.ts';
@@ -188,5 +189,5 @@ export function createOwnership({ dir, disk, clock, life }: OwnershipOptions): O
 }
 
 function complain(message: string, error: unknown): void {
-  state('log-written', { level: 'warn', message, fields: { error: error instanceof Error ? error.message : String(error) } });
+  state('log-written', { level: 'warn', message, fields: { error: messageOf(error) } });
 }

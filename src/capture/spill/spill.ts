@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { messageOf } from '../../domain/strings.ts';
 import type { OutgoingRecord, RecordProducer } from '../../kafka/port.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
@@ -97,7 +98,7 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
       for (const name of await ownership.adopt()) left.add(name);
       for (const name of left) if (!working.has(name)) void work(name);
     } catch (error) {
-      const fields = { error: error instanceof Error ? error.message : String(error) };
+      const fields = { error: messageOf(error) };
       state('log-written', { level: 'warn', message: 'The spill directory could not be searched for what others left.', fields });
     }
     if (!closed) scanTimer = clock.after(leaseMs / 4, () => void scan());
@@ -115,7 +116,7 @@ export async function openSpill(options: SpillOptions): Promise<Spill> {
       });
       if (isDone) left.delete(name);
     } catch (error) {
-      const fields = { folder: name, error: error instanceof Error ? error.message : String(error) };
+      const fields = { folder: name, error: messageOf(error) };
       state('log-written', { level: 'warn', message: 'An adopted spill could not be read; it is tried again.', fields });
     } finally {
       working.delete(name);

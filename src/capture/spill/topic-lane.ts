@@ -1,4 +1,5 @@
 import { createRoster } from '../../domain/roster.ts';
+import { messageOf } from '../../domain/strings.ts';
 import { ProduceError, type OutgoingRecord, type RecordProducer } from '../../kafka/port.ts';
 import { state as stateFact } from '../../observe/facts.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
@@ -88,7 +89,7 @@ export function createTopicLane({ topic, producer, writer, replay, clock, kafkaM
           onTheWay.leave(place);
           entry.end({ type: 'too-large', detail: error.message });
         } else {
-          divert(error instanceof ProduceError ? error.code : 'unknown', error instanceof Error ? error.message : String(error));
+          divert(error instanceof ProduceError ? error.code : 'unknown', messageOf(error));
         }
       },
     );

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { messageOf } from '../../domain/strings.ts';
 import { state } from '../../observe/facts.ts';
 import type { StateStore } from '../../redis/port.ts';
 import { without, type Batch, type Stage } from '../batch.ts';
@@ -19,8 +20,7 @@ export interface DedupeSettings {
  * D3 Two sendings at the same time may both pass. They have one uuid, and become one row in ClickHouse.
  */
 export function dedupe({ store, ttlMs }: DedupeSettings): Stage<PreparedEvent> {
-  const tellAway = (error: unknown): void =>
-    state('state-store-unavailable', { operation: 'dedupe', message: error instanceof Error ? error.message : String(error) });
+  const tellAway = (error: unknown): void => state('state-store-unavailable', { operation: 'dedupe', message: messageOf(error) });
 
   async function storedAmong(keys: readonly string[]): Promise<ReadonlySet<string>> {
     try {

@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/strings.ts';
 import { state } from '../../observe/facts.ts';
 import type { AllowanceUnused, RateTaken, StateStore } from '../../redis/port.ts';
 import { rateLimited } from '../answers.ts';
@@ -102,7 +103,7 @@ export function spending<E extends Routed>(settings: SpendingSettings | undefine
     store.returnAllowances(unused).catch((error: unknown) => {
       state('state-store-unavailable', {
         operation: 'allowances-returned',
-        message: error instanceof Error ? error.message : String(error),
+        message: messageOf(error),
       });
     });
   }

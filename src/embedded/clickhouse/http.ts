@@ -2,6 +2,7 @@ import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import { messageOf } from '../../domain/strings.ts';
 import type { Engine } from './engine.ts';
 import { readStatement, settingsStatement } from './statement.ts';
 
@@ -109,7 +110,7 @@ function headerOf(request: IncomingMessage, name: string): string | undefined {
 }
 
 function refuse(response: ServerResponse, error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const code = Number(/Code: (\d+)\./.exec(message)?.[1] ?? 1000); // 1000: POCO_EXCEPTION, ClickHouse's own word for "something else"
   if (response.headersSent) {
     response.destroy();

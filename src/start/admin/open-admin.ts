@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/strings.ts';
 import { parseAdminTokens } from '../../config/admin-tokens.ts';
 import type { Config } from '../../config/schema.ts';
 import { createDoor } from '../../http/admin/door.ts';
@@ -46,6 +47,6 @@ export async function openAudit({ config, clock, closers }: Pick<OpenAdminParts,
     closers.push('the audit log', () => audit.close());
     return audit;
   } catch (error) {
-    throw new Error(`TROUPE_AUDIT_LOG cannot be written: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`TROUPE_AUDIT_LOG cannot be written: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../../domain/strings.ts';
 import { brokenRules, ConfigError, type LoadedConfig } from '../../config/load.ts';
 import { changesBetween, withReloadable, type ConfigChange } from '../../config/compare.ts';
 import type { Problem } from '../../config/problem.ts';
@@ -181,7 +182,7 @@ const problemOf = (name: string, allowed: string, error: unknown): Problem => ({
   name,
   value: undefined,
   allowed,
-  todo: error instanceof Error ? error.message : String(error),
+  todo: messageOf(error),
 });
 
 const auditProblem = (error: unknown): Problem => problemOf('the audit log', 'a file that takes lines', error);

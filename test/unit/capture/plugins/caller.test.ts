@@ -40,6 +40,8 @@ describe('a call of a plugin', () => {
     ['rejects', () => Promise.reject(new Error('later')), 'later'],
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what plugins do
     ['rejects with what is no Error', () => Promise.reject('text'), 'text'],
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it has no toString either
+    ['rejects with what cannot be a text', () => Promise.reject(Object.create(null)), '[object Object]'],
   ])('G2: that %s is a failure by name, and no rejection', async (_, work, message) => {
     const { once, failed } = called();
     expect(await once(work)).toEqual({ type: 'failed' });
