@@ -1,6 +1,7 @@
 import type { OutgoingRecord, RecordProducer } from '../kafka/port.ts';
 import { state, type Facts } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { withinMs } from '../runtime/patience.ts';
 import type { RecordsByTopic } from './records.ts';
 import type { EventSink, SinkResult } from './sink.ts';
 
@@ -60,11 +61,3 @@ function resultOf(records: RecordsByTopic, { open, failed, limitMs }: Ended): Si
 }
 
 const isTooLarge = (error: Error): boolean => (error as { readonly code?: unknown }).code === 'too-large';
-
-/** Resolves when the work is done or the time is up, whichever is first. */
-function withinMs(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const limit = clock.after(limitMs, resolve);
-    work.then(() => resolve(), reject).finally(() => limit.cancel());
-  });
-}

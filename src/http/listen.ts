@@ -3,6 +3,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { Server as NetServer, type AddressInfo } from 'node:net';
 import { state } from '../observe/facts.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { sleep, withinMs } from '../runtime/patience.ts';
 import { trackConnections, type Connections } from './connections.ts';
 import { DEFAULT_WIRE_LIMITS, guardWire, wireOptions, type WireLimits } from './wire.ts';
 import { secured, type TlsIdentity } from './tls-identity.ts';
@@ -111,13 +112,13 @@ async function drainServer(
   const begunMs = clock.monotonic();
   const openCount = connections.openCount();
   connections.announce();
-  if (announceMs > 0) await passed(clock, announceMs);
+  if (announceMs > 0) await sleep(clock, announceMs);
   await accepted(connections);
   // Not http's own close, which ends idle connections at once.
   const freed = new Promise<void>((resolve) => void NetServer.prototype.close.call(server, () => resolve()));
-  if (lingerMs > 0) await passed(clock, lingerMs, connections.ended());
+  if (lingerMs > 0) await withinMs(clock, lingerMs, connections.ended());
   connections.closeIdle();
-  await passed(clock, graceMs, connections.ended());
+  await withinMs(clock, graceMs, connections.ended());
   const cutCount = connections.cut();
   await freed;
   server.close(); // its own timers
@@ -136,17 +137,6 @@ async function accepted(connections: Connections): Promise<void> {
     before = connections.takenCount();
     await new Promise((resolve) => setImmediate(resolve));
   }
-}
-
-/** Resolves when the time is up, or something ended before. */
-function passed(clock: Clock, limitMs: number, early?: Promise<void>): Promise<void> {
-  return new Promise((resolve) => {
-    const limit = clock.after(limitMs, resolve);
-    void early?.then(() => {
-      limit.cancel();
-      resolve();
-    });
-  });
 }
 
 function explain(error: NodeJS.ErrnoException, { name, host, port, hostSetting, portSetting }: ListenOptions): Error {

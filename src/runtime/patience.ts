@@ -28,6 +28,14 @@ export async function untilAvailable<T>(patience: Patience, call: () => Promise<
   }
 }
 
+/** Resolves when the work has, and after `limitMs` at the latest. Rejects when the work does in time. */
+export function withinMs(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const limit = clock.after(limitMs, resolve);
+    work.then(() => resolve(), reject).finally(() => limit.cancel());
+  });
+}
+
 /** Resolves after `delayMs` of the clock. */
 export function sleep(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => {

@@ -1,6 +1,7 @@
 import type { OutgoingRecord } from '../../kafka/port.ts';
 import { state } from '../../observe/facts.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { sleep } from '../../runtime/patience.ts';
 import { done, EMPTY_PAYLOAD, json, oversize, TOPIC_MISSING, TOPIC_NOT_ALLOWED, TRY_AGAIN, type Answer } from '../answers.ts';
 import type { Budget } from '../body.ts';
 import type { Exchange, Handler } from '../exchange.ts';
@@ -61,7 +62,7 @@ export function putmessageHandler(options: PutmessageOptions): Handler {
         state('putmessage-refused-late', { topic, bytes, message: result.detail });
         break;
       }
-      await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
+      await sleep(clock, RETRY_MS);
     }
     unacknowledged.give(bytes);
   }

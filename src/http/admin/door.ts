@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createOverflowLimiter } from '../../domain/overflow.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { sleep } from '../../runtime/patience.ts';
 
 /** Who asks, as far as the token says. */
 export type Entry =
@@ -41,7 +42,7 @@ export function createDoor({ tokens, clock }: DoorOptions): (authorization: stri
     if (failures.take('', clock.now())) return { type: 'refused', reason };
     if (slow >= SLOW_AT_ONCE) return { type: 'too-many' };
     slow++;
-    await new Promise<void>((resolve) => void clock.after(SLOW_MS, resolve));
+    await sleep(clock, SLOW_MS);
     slow--;
     return { type: 'refused', reason };
   }
