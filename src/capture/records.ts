@@ -47,20 +47,7 @@ function isoOfNow(ms: number): string {
 export function recordOf(event: PreparedEvent, context: RecordContext): OutgoingRecord {
   const { uuid, distinctId, ip, historical } = event;
   const name = event.raw.event.toWellFormed();
-  const value = Buffer.from(
-    JSON.stringify({
-      uuid,
-      distinct_id: distinctId,
-      ip,
-      data: dataOf(event.raw),
-      now: context.now,
-      sent_at: context.sentAt,
-      token: context.token,
-      event: name,
-      is_cookieless_mode: event.cookieless ? true : undefined,
-      historical_migration: historical ? true : undefined,
-    }),
-  );
+  const value = envelopeOf({ uuid, distinctId, ip, data: dataOf(event.raw), name, cookieless: event.cookieless, historical }, context);
   const headers: Record<string, string> = {
     token: context.token,
     distinct_id: distinctId,
@@ -73,6 +60,36 @@ export function recordOf(event: PreparedEvent, context: RecordContext): Outgoing
   if (context.traceparent !== undefined) headers['traceparent'] = context.traceparent;
   if (event.extraHeaders !== undefined) Object.assign(headers, event.extraHeaders);
   return { key: event.isKeyless ? null : Buffer.from(event.key), value, headers };
+}
+
+/** What is in every envelope, of events and of recordings. */
+export interface Enveloped {
+  readonly uuid: string;
+  readonly distinctId: string;
+  readonly ip: string;
+  /** JSON text. */
+  readonly data: string;
+  readonly name: string;
+  readonly cookieless: boolean;
+  readonly historical: boolean;
+}
+
+/** The value of a record. */
+export function envelopeOf({ uuid, distinctId, ip, data, name, cookieless, historical }: Enveloped, context: RecordContext): Buffer {
+  return Buffer.from(
+    JSON.stringify({
+      uuid,
+      distinct_id: distinctId,
+      ip,
+      data,
+      now: context.now,
+      sent_at: context.sentAt,
+      token: context.token,
+      event: name,
+      is_cookieless_mode: cookieless ? true : undefined,
+      historical_migration: historical ? true : undefined,
+    }),
+  );
 }
 
 /**

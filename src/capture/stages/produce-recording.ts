@@ -2,7 +2,7 @@ import type { Json } from '../../domain/event.ts';
 import { own } from '../../domain/json.ts';
 import type { OutgoingRecord } from '../../kafka/port.ts';
 import type { Batch, Take } from '../batch.ts';
-import { contextOf, wellFormedJson } from '../records.ts';
+import { contextOf, envelopeOf, wellFormedJson } from '../records.ts';
 import { topicOf } from '../routed.ts';
 import type { PreparedRecording } from './prepare-recording.ts';
 import type { ProduceOptions } from './produce.ts';
@@ -37,18 +37,9 @@ function recordOf(recording: PreparedRecording, batch: Batch<unknown>): Outgoing
       $lib: own(properties, '$lib') ?? libOf(batch.exchange.request.headers['user-agent']),
     },
   };
-  const value = Buffer.from(
-    JSON.stringify({
-      uuid,
-      distinct_id: distinctId,
-      ip: batch.ip,
-      data: wellFormedJson(JSON.stringify(data)),
-      now: context.now,
-      sent_at: context.sentAt,
-      token: batch.token,
-      event: RECORDING_EVENT,
-      is_cookieless_mode: cookieless ? true : undefined,
-    }),
+  const value = envelopeOf(
+    { uuid, distinctId, ip: batch.ip, data: wellFormedJson(JSON.stringify(data)), name: RECORDING_EVENT, cookieless, historical: false },
+    context,
   );
   const headers = {
     token: batch.token,
