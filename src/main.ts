@@ -83,14 +83,14 @@ type RunCommand = Extract<Command, { type: 'run' }>;
 /** One process that does everything it is asked, or a primary whose workers capture (docs/adr/0025). */
 async function runServer(command: RunCommand): Promise<number> {
   const load = (): LoadedConfig => loadConfig(process.env, { overrides: command.overrides });
-  const count = workerCount(load().config, availableParallelism());
+  const loaded = load();
+  const count = workerCount(loaded.config, availableParallelism());
   const untilStopped = async ({ urls, reloader, lost }: Pick<Running, 'urls' | 'reloader' | 'lost'>) => {
     print(bannerOf(urls));
     await Promise.race([stopSignal(process, hangUp(reloader)), lost]);
     return 0;
   };
   if (count === 1) return serve(command, untilStopped);
-  const loaded = load();
   return withClosers(async (closers) => {
     const { promise: lost, reject: lose } = Promise.withResolvers<never>();
     watchFailures(process, lose);
