@@ -69,9 +69,11 @@ export function readBody(request: IncomingMessage, limits: BodyLimits, shared: {
       if (isFinished) return;
       isFinished = true;
       limit.cancel();
-      // After a whole body nothing comes but `close`.
-      if (result.type !== 'whole') request.off('data', onData).off('end', onEnd);
-      if (result.type !== 'whole') budget.give(kept);
+      // After a whole body nothing comes but `close`, and its bytes are the taker's to give back.
+      if (result.type !== 'whole') {
+        request.off('data', onData).off('end', onEnd);
+        budget.give(kept);
+      }
       resolve(result);
     }
     function turnAway(why: 'too-large' | 'busy'): void {

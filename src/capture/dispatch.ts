@@ -4,7 +4,7 @@ import type { Handler } from './exchange.ts';
 import { NO_GUARDS } from './guards/guards.ts';
 import { createSignatureCheck } from './guards/signature.ts';
 import { traced } from './layers/traced.ts';
-import { DEFAULT_LIMITS, type CaptureLimits } from './limits.ts';
+import { limitsOf, type CaptureLimits } from './limits.ts';
 import type { PayloadOptions } from './payload.ts';
 import { createErrorLines } from './putmessage/error-lines.ts';
 import { putmessageHandler } from './putmessage/handler.ts';
@@ -16,7 +16,7 @@ import { wayOfEvents, wayOfRecordings } from './ways.ts';
 /** From a route to its handler. */
 export function dispatch(options: ChainOptions): Handler {
   const { clock, random, isDraining, lasting } = options;
-  const limits: CaptureLimits = { ...DEFAULT_LIMITS, ...options.limits };
+  const limits = limitsOf(options.limits);
   const { inflate } = lasting;
   const { signing } = options.guards ?? NO_GUARDS;
   /** Of questions: neither signed nor stored. */

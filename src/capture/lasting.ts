@@ -3,7 +3,7 @@ import { createBudget, type Budget } from './body.ts';
 import { createInflate, type Inflate } from './inflate.ts';
 import { createTurnstile, type Turnstile } from './turnstile.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { DEFAULT_LIMITS, type CaptureLimits } from './limits.ts';
+import { limitsOf, type CaptureLimits } from './limits.ts';
 
 /**
  * What the chains of one capture have in common. A chain is built from settings and thrown away with them (docs/adr/0023); what bounds the
@@ -37,8 +37,8 @@ interface Buckets {
 /** Bytes of messages that may be answered before they are durable; beyond it their answer waits. */
 const UNACKNOWLEDGED_BYTES = 32 << 20;
 
-export function createLasting(clock: Clock, limits: Partial<CaptureLimits> = {}): Lasting {
-  const { inFlightBytes, inflateCount } = { ...DEFAULT_LIMITS, ...limits };
+export function createLasting(clock: Clock, limits?: Partial<CaptureLimits>): Lasting {
+  const { inFlightBytes, inflateCount } = limitsOf(limits);
   const bodies = createBudget(inFlightBytes);
   const turnstile = createTurnstile(clock);
   let buckets: Buckets | undefined;

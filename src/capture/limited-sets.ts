@@ -9,12 +9,19 @@ export interface LimitedSets<Name extends string> {
   readonly has: (name: Name, member: string) => boolean;
 }
 
-export interface LimitedSetsOptions<Name extends string> {
+/** Where sets are read from, and how often. */
+export interface LimitedSetsSource {
   readonly store: Pick<StateStore, 'rankFrom'>;
-  /** The key of each set. */
-  readonly keys: ReadonlyMap<Name, string>;
+  /** In front of PostHog's keys. */
+  readonly keyPrefix: string;
   readonly clock: Clock;
-  readonly intervalMs: number;
+  /** @defaultValue 5,000 */
+  readonly intervalMs?: number;
+}
+
+export interface LimitedSetsOptions<Name extends string> extends LimitedSetsSource {
+  /** PostHog's key of each set. */
+  readonly keys: ReadonlyMap<Name, string>;
   /** What the facts of a failure call this. */
   readonly operation: string;
   /** After each reading of a set. */
@@ -32,13 +39,13 @@ export interface LimitedSetsOptions<Name extends string> {
  * Q4 One reading at a time; after `close` none begins.
  */
 export function watchLimitedSets<Name extends string>(options: LimitedSetsOptions<Name>): LimitedSets<Name> & Closing {
-  const { store, keys, clock, operation, onRead } = options;
+  const { store, keyPrefix, keys, clock, intervalMs = 5_000, operation, onRead } = options;
   const until = new Map<Name, ReadonlyMap<string, number>>();
 
   async function read(): Promise<void> {
     for (const [name, key] of keys) {
       try {
-        const limited = await store.rankFrom(key, Math.floor(clock.now() / 1_000));
+        const limited = await store.rankFrom(`${keyPrefix}${key}`, Math.floor(clock.now() / 1_000));
         until.set(name, new Map(limited.map(({ member, score }) => [member, score])));
         onRead(name, limited.length);
       } catch (error) {
@@ -49,6 +56,6 @@ export function watchLimitedSets<Name extends string>(options: LimitedSetsOption
     }
   }
 
-  const { close } = repeated(options, read);
+  const { close } = repeated({ clock, intervalMs }, read);
   return { has: (name, member) => (until.get(name)?.get(member) ?? 0) * 1_000 > clock.now(), close };
 }

@@ -42,3 +42,6 @@ export const DEFAULT_LIMITS: CaptureLimits = {
   produceMs: 5_000,
   inflateCount: 4,
 };
+
+/** All limits: those that are given, and the defaults of the others. */
+export const limitsOf = (given: Partial<CaptureLimits> = {}): CaptureLimits => ({ ...DEFAULT_LIMITS, ...given });

@@ -1,8 +1,6 @@
 import { own } from '../domain/json.ts';
 import { state } from '../observe/facts.ts';
-import type { StateStore } from '../redis/port.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { watchLimitedSets } from './limited-sets.ts';
+import { watchLimitedSets, type LimitedSetsSource } from './limited-sets.ts';
 import type { Closing } from './repeated.ts';
 import type { RawEvent } from './shapes.ts';
 
@@ -27,22 +25,11 @@ export function resourceOf({ event, properties }: Pick<RawEvent, 'event' | 'prop
 /** Nobody is limited. */
 export const NO_QUOTAS: Quotas = { isLimited: () => false };
 
-export interface QuotaOptions {
-  readonly store: Pick<StateStore, 'rankFrom'>;
-  /** In front of PostHog's keys. */
-  readonly keyPrefix: string;
-  readonly clock: Clock;
-  /** @defaultValue 5,000 */
-  readonly intervalMs?: number;
-}
-
 /** Tokens that PostHog's billing has limited, read from its sorted sets: see watchLimitedSets for what holds when Redis is away. */
-export function watchQuotas({ store, keyPrefix, clock, intervalMs = 5_000 }: QuotaOptions): Quotas & Closing {
+export function watchQuotas(source: LimitedSetsSource): Quotas & Closing {
   const { has, close } = watchLimitedSets({
-    store,
-    keys: new Map(QUOTA_RESOURCES.map((resource) => [resource, `${keyPrefix}@posthog/quota-limits/${resource}`])),
-    clock,
-    intervalMs,
+    ...source,
+    keys: new Map(QUOTA_RESOURCES.map((resource) => [resource, `@posthog/quota-limits/${resource}`])),
     operation: 'quota-limits',
     onRead: (resource, tokens) => state('capture-quotas-read', { resource, tokens }),
   });

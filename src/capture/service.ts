@@ -10,7 +10,7 @@ import { cors } from './layers/cors.ts';
 import { methods } from './layers/methods.ts';
 import { recover } from './layers/recover.ts';
 import { requestId } from './layers/request-id.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
+import { limitsOf } from './limits.ts';
 import { originForm, routeOf } from './routes.ts';
 import { dispatch } from './dispatch.ts';
 import type { CaptureOptions } from './options.ts';
@@ -48,11 +48,11 @@ export function createCapture(options: CaptureOptions): Capture {
   const sockets = countSockets();
   const lasting = createLasting(options.clock, options.limits);
   let handler = build(options);
-  lasting.enforce({ ...DEFAULT_LIMITS, ...options.limits });
+  lasting.enforce(limitsOf(options.limits));
 
   function build(settings: CaptureOptions): Handler {
     const { clock, random } = settings;
-    const { requestMs: waitMs, concurrentCount } = { ...DEFAULT_LIMITS, ...settings.limits };
+    const { requestMs: waitMs, concurrentCount } = limitsOf(settings.limits);
     const queueing: readonly Layer[] = concurrentCount === 0 ? [] : [concurrency({ turnstile: lasting.turnstile, waitMs })];
     const layers: readonly Layer[] = [
       requestId(random),
@@ -79,7 +79,7 @@ export function createCapture(options: CaptureOptions): Capture {
     prepare(settings) {
       const next = build(settings);
       return () => {
-        lasting.enforce({ ...DEFAULT_LIMITS, ...settings.limits });
+        lasting.enforce(limitsOf(settings.limits));
         handler = next;
       };
     },

@@ -1,3 +1,4 @@
+import { createRoster } from '../domain/roster.ts';
 import { state } from '../observe/facts.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 
@@ -26,30 +27,26 @@ interface Waiting {
 export function createTurnstile(clock: Clock): Turnstile {
   let limitCount = 0;
   let inside = 0;
-  /** In the order of insertion, and quick to leave from the middle. */
-  const queue = new Set<Waiting>();
+  /** Those that wait, the first that came first. */
+  const queue = createRoster<Waiting>();
 
   const hasRoom = (): boolean => limitCount === 0 || inside < limitCount;
   const told = (): void => state('capture-requests-waiting-changed', { count: queue.size });
 
   function admitNext(): void {
-    for (const waiting of queue) {
-      if (!hasRoom()) return;
-      waiting.admit();
-    }
+    for (let next = queue.oldest(); next !== undefined && hasRoom(); next = queue.oldest()) next.admit();
   }
 
   function wait(waitMs: number, whenGone: (gone: () => void) => void): Promise<boolean> {
     return new Promise((resolve) => {
       const end = (isIn: boolean): void => {
-        if (!queue.delete(waiting)) return;
+        if (!queue.leave(place)) return;
         timer.cancel();
         told();
         if (isIn) inside++;
         resolve(isIn);
       };
-      const waiting: Waiting = { admit: () => end(true) };
-      queue.add(waiting);
+      const place = queue.add({ admit: () => end(true) });
       const timer: Timer = clock.after(waitMs, () => end(false));
       whenGone(() => end(false));
       told();
