@@ -1,5 +1,4 @@
 import { stripTypeScriptTypes } from 'node:module';
-import { messageOf } from '../domain/strings.ts';
 
 export type Source =
   { readonly type: 'found'; readonly file: string; readonly code: string } | { readonly type: 'unusable'; readonly message: string };
@@ -20,7 +19,8 @@ export function readSource(name: string, files: Readonly<Record<string, string>>
     // PostHog compiles every database plugin as TypeScript, index.js too; plain JavaScript passes through unharmed
     return { type: 'found', file, code: stripTypeScriptTypes(text, { mode: 'transform' }) };
   } catch (error) {
-    return { type: 'unusable', message: `${file}: ${messageOf(error)}` };
+    // Spelled out: the child's permissions let it read no other folder's code.
+    return { type: 'unusable', message: `${file}: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
 
